@@ -1,0 +1,94 @@
+"""Looking at every file of a split before the first training step, and telling of all faults at once."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from datasets.files import IGNORE, DataError, read_image, read_mask
+from datasets.segmentation import SegmentationFiles
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class SegmentationSummary:
+    """What a sound split holds: pixels of every class, int64 [classes], and the number of pictures with each."""
+
+    pixels: NDArray[np.int64]
+    pictures: NDArray[np.int64]
+
+    def balanced_weights(self) -> list[float]:
+        """A weight for each class, 1 / log(1.02 + share of pixels) with mean 1 (ENet, arXiv 1606.02147, Section 5.2)."""
+        share = self.pixels / max(1, self.pixels.sum())
+        weights = 1 / np.log(1.02 + share)
+        return (weights / weights.mean()).tolist()
+
+
+def check_segmentation(files: SegmentationFiles, threads: int = 4) -> SegmentationSummary:
+    """Read every picture and mask of a split.
+
+    Args:
+        files: the split.
+        threads: how many files are read at a time.
+
+    Raises:
+        DataError: one line for every file that cannot be read, whose mask and picture differ in size, or whose mask
+            holds a value that is no class; or if all masks hold only 0 and 255.
+    """
+
+    def check(pair: tuple[Path, Path]) -> tuple[str | None, NDArray[np.int64]]:
+        try:
+            return _check_pair(files, *pair)
+        except DataError as error:
+            return str(error), np.zeros(256, dtype=np.int64)
+
+    with ThreadPoolExecutor(threads) as pool:
+        results = pool.map(check, files.pairs)
+        label = f"Checking {files.split}"
+        outcomes = list(track(results, label, total=len(files.pairs), transient=True))
+    faults = [fault for fault, _ in outcomes if fault]
+    counts = np.array([pixels for _, pixels in outcomes])
+    if not faults and _is_binary(counts) and len(files.names) > 1:
+        faults.append(
+            f"{files.pairs[0][1].parent}: every mask holds only 0 and 255, and 255 means void, so nothing is labelled "
+            f'"{files.names[1]}"; save the masks with 1 in place of 255'
+        )
+    if faults:
+        raise DataError(list_faults(faults, f"{files.root}, split {files.split}"))
+    counts = counts[:, : len(files.names)]
+    return SegmentationSummary(counts.sum(0), (counts > 0).sum(0))
+
+
+def _check_pair(files: SegmentationFiles, picture: Path, drawn: Path) -> tuple[str | None, NDArray[np.int64]]:
+    height, width = read_image(picture).shape[:2]
+    mask = read_mask(drawn, files.mask_colours)
+    pixels = np.bincount(mask.ravel(), minlength=256)
+    if mask.shape != (height, width):
+        size = f"{mask.shape[1]}x{mask.shape[0]}"
+        return f"{drawn}: {size}, but its picture {picture.name} is {width}x{height} once upright", pixels
+    beyond = [value for value in np.flatnonzero(pixels) if len(files.names) <= value < IGNORE]
+    if beyond:
+        values = ", ".join(f"{value} on {pixels[value]:,} pixels" for value in beyond[:3])
+        classes = f"0 {files.names[0]} to {len(files.names) - 1} {files.names[-1]}"
+        return f"{drawn}: mask value {values}; classes are {classes}, and 255 for void", pixels
+    return None, pixels
+
+
+def _is_binary(counts: NDArray[np.int64]) -> bool:
+    values = np.flatnonzero(counts.sum(0))
+    return values.tolist() == [0, IGNORE]
+
+
+def list_faults(faults: Iterable[str], where: str) -> str:
+    """All faults in one message, a line each, the first 20 in full."""
+    lines = list(faults)
+    if len(lines) == 1:
+        return lines[0]
+    shown = "\n  ".join(lines[:SHOWN])
+    rest = f"\n  and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    return f"{where}: {len(lines)} faults\n  {shown}{rest}"

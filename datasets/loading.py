@@ -1,0 +1,103 @@
+"""Batches: which samples a process gets, in which order, and how they become tensors."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from datasets.files import DataError
+from datasets.segmentation import SegmentationDataset
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yields (epoch, index), so that a sample depends on nothing a worker remembers.
+
+    Process `rank` of `world` gets every world-th entry of one order, so that the processes' batches taken together are
+    the batch that one process would see. Lightning calls `set_epoch`.
+
+    Args:
+        length: of the dataset.
+        shuffle: draw a new order each epoch.
+        seed: of the orders.
+        rank: of this process.
+        world: number of processes.
+    """
+
+    def __init__(self, length: int, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+        self.length, self.shuffle, self.seed, self.rank, self.world = length, shuffle, seed, rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order and the augmentations of `epoch`."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.length, self.world))
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        return iter([(self.epoch, int(index)) for index in order[self.rank :: self.world]])
+
+
+def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Stack samples of one size: "image" uint8 [N, 3, H, W] in channels_last memory, "mask" uint8 [N, H, W].
+
+    Other entries become lists.
+    """
+    batch: dict[str, Any] = {key: [sample[key] for sample in samples] for key in samples[0]}
+    batch["image"] = torch.from_numpy(np.stack(batch["image"])).permute(0, 3, 1, 2)
+    batch["mask"] = torch.from_numpy(np.stack(batch["mask"]))
+    return batch
+
+
+def train_loader(
+    dataset: SegmentationDataset, batch_size: int, workers: int, seed: int = 0, rank: int = 0, world: int = 1
+) -> DataLoader[dict[str, Any]]:
+    """Shuffled batches; the last one is dropped if it is not full.
+
+    Args:
+        dataset: with a transform that gives all samples one size.
+        batch_size: pictures a step, over all processes.
+        workers: loader processes; any number gives the same samples.
+        seed: of the order.
+        rank: of this process.
+        world: number of processes.
+
+    Raises:
+        DataError: if the batch does not divide over the processes, or is larger than the dataset.
+    """
+    if batch_size % world:
+        raise DataError(f"a batch of {batch_size} does not divide over {world} processes; --batch-size counts all of them")
+    if len(dataset) < batch_size:
+        raise DataError(
+            f"{dataset.files.root}: {len(dataset)} pictures in {dataset.files.split} do not fill a batch; "
+            f"lower --batch-size from {batch_size}"
+        )
+    sampler = EpochSampler(len(dataset), True, seed, rank, world)
+    return _loader(dataset, sampler, batch_size // world, workers, drop_last=True)
+
+
+def eval_loader(
+    dataset: SegmentationDataset, workers: int, rank: int = 0, world: int = 1
+) -> DataLoader[dict[str, Any]]:
+    """One picture a batch, each at its own size, in order; every picture goes to exactly one process."""
+    return _loader(dataset, EpochSampler(len(dataset), False, 0, rank, world), 1, workers, drop_last=False)
+
+
+def _loader(
+    dataset: SegmentationDataset, sampler: EpochSampler, batch_size: int, workers: int, drop_last: bool
+) -> DataLoader[dict[str, Any]]:
+    return DataLoader(
+        dataset,
+        batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+        drop_last=drop_last,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -1,0 +1,180 @@
+"""Segmentation data: which files belong to a split (VOC trees, images/ beside masks/), and samples read from them."""
+
+import difflib
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from datasets.download import download_voc2012
+from datasets.files import PICTURES, Colour, DataError, default_colours, read_image, read_labels, read_mask
+from datasets.shapes import write_shapes
+
+VOC_NAMES = (
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
+    "pottedplant sheep sofa train tvmonitor"
+).split()
+DATASETS = ("shapes", "voc", "folder")
+Transform = Callable[[NDArray[np.uint8], NDArray[np.uint8], int, int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+
+
+@dataclass(frozen=True)
+class SegmentationFiles:
+    """One split as files: class names and colours, and for every picture its mask.
+
+    `colours` are for drawing; `mask_colours` is set only where masks are RGB pictures to be looked up in it.
+    """
+
+    root: Path
+    split: str
+    names: list[str]
+    colours: list[Colour]
+    pairs: list[tuple[Path, Path]]
+    mask_colours: list[Colour] | None = None
+
+
+def find_segmentation(
+    dataset: str, split: str, data_root: Path | None = None, download: bool = False
+) -> SegmentationFiles:
+    """The files of one split of a dataset.
+
+    Args:
+        dataset: "shapes" (written on first use), "voc" (the VOC layout) or "folder" (images/ beside masks/).
+        split: "train", "val", "test" or any other list the tree has.
+        data_root: the tree; by default data/shapes, or data/VOCdevkit/VOC2012.
+        download: fetch VOC2012 if it is not there.
+
+    Raises:
+        DataError: if the dataset, the tree, the split or a picture is missing, or the split is empty.
+    """
+    if dataset == "shapes":
+        root = data_root or Path("data/shapes")
+        write_shapes(root)
+        return voc_files(root, split)
+    if dataset == "voc":
+        root = data_root or Path("data/VOCdevkit/VOC2012")
+        if download:
+            download_voc2012(root)
+        return voc_files(root, split)
+    if dataset == "folder":
+        if data_root is None:
+            raise DataError("--dataset folder needs --data-root DIR, where DIR holds images/, masks/ and labels.txt")
+        return folder_files(data_root, split)
+    near = difflib.get_close_matches(dataset, DATASETS, 1)
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    raise DataError(f'there is no dataset "{dataset}"{hint} (there are {", ".join(DATASETS)})')
+
+
+def voc_files(root: Path, split: str) -> SegmentationFiles:
+    """A split of a tree with JPEGImages, SegmentationClass and ImageSets/Segmentation/<split>.txt.
+
+    Classes come from labels.txt; without it, a folder named VOC20.. has VOC's 21. Where ImageSets has trainaug.txt and
+    SegmentationClassAug is there (the SBD masks, 10,582 pictures), "train" means that list.
+
+    Raises:
+        DataError: see `find_segmentation`.
+    """
+    lists = root / "ImageSets" / "Segmentation"
+    if not lists.is_dir():
+        hint = " (--download fetches it)" if root.name == "VOC2012" else ""
+        raise DataError(f"{lists}: no such folder; a VOC tree has JPEGImages, SegmentationClass and ImageSets{hint}")
+    if root.name.startswith("VOC20") and not (root / "labels.txt").exists():
+        names, given = list(VOC_NAMES), None
+    else:
+        names, given = read_labels(root / "labels.txt")
+    masks = root / "SegmentationClass"
+    if split == "train" and (lists / "trainaug.txt").exists() and (root / "SegmentationClassAug").is_dir():
+        split, masks = "trainaug", root / "SegmentationClassAug"
+    listing = lists / f"{split}.txt"
+    if not listing.is_file():
+        raise DataError(f'{listing}: no such split; there are {", ".join(sorted(p.stem for p in lists.glob("*.txt")))}')
+    stems = [line.split()[0] for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not stems:
+        raise DataError(f"{listing}: the split is empty; list one picture name a line")
+    pictures = _by_stem(root / "JPEGImages")
+    absent = [stem for stem in stems if stem not in pictures]
+    if absent:
+        raise DataError(_list_absent(listing, absent, root / "JPEGImages"))
+    pairs = [(pictures[stem], masks / f"{stem}.png") for stem in stems]
+    return SegmentationFiles(root, split, names, given or default_colours(len(names)), pairs, given)
+
+
+def folder_files(root: Path, split: str) -> SegmentationFiles:
+    """A split of a tree with images/, masks/ and labels.txt; a mask has its picture's name.
+
+    Splits are sub-folders of both (images/train, masks/train) where there are any. Otherwise every fifth picture, by a
+    hash of its name, is "val" and the others are "train", so that adding pictures moves none from one to the other.
+
+    Raises:
+        DataError: see `find_segmentation`.
+    """
+    names, given = read_labels(root / "labels.txt")
+    images, masks = root / "images", root / "masks"
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; --dataset folder reads images/ and masks/ side by side")
+    divided = any(path.is_dir() for path in images.iterdir())
+    if divided:
+        images, masks = images / split, masks / split
+        if not images.is_dir():
+            there = sorted(path.name for path in images.parent.iterdir() if path.is_dir())
+            raise DataError(f"{images}: no such split; there are {', '.join(there)}")
+    pictures, drawn = _by_stem(images), _by_stem(masks)
+    stems = sorted(pictures)
+    if not divided:
+        held_out = {stem for stem in stems if int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 5 == 0}
+        stems = [stem for stem in stems if (stem in held_out) == (split == "val")]
+    if not stems:
+        raise DataError(f'{images}: split "{split}" is empty: no pictures ({", ".join(PICTURES)}) belong to it')
+    absent = [stem for stem in stems if stem not in drawn]
+    if absent:
+        raise DataError(_list_absent(images, absent, masks))
+    pairs = [(pictures[stem], drawn[stem]) for stem in stems]
+    return SegmentationFiles(root, split, names, given or default_colours(len(names)), pairs, given)
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURES}
+
+
+def _list_absent(source: Path, absent: Sequence[str], folder: Path) -> str:
+    shown = ", ".join(absent[:10]) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")
+    return f"{source}: {len(absent)} names have no file in {folder}: {shown}"
+
+
+class SegmentationDataset(Dataset[dict[str, object]]):
+    """Samples of one split.
+
+    `dataset[epoch, index]` is {"image": uint8 [H, W, 3] RGB, "mask": uint8 [H, W], "file": str, "size": (H, W) as on
+    disk}; `dataset[index]` is epoch 0. The transform gets (image, mask, epoch, index) and nothing else to depend on.
+
+    Args:
+        files: what to read.
+        transform: what to do with a picture and its mask, or None.
+    """
+
+    def __init__(self, files: SegmentationFiles, transform: Transform | None = None) -> None:
+        self.files, self.transform = files, transform
+
+    def __len__(self) -> int:
+        return len(self.files.pairs)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, object]:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        picture, drawn = self.files.pairs[index]
+        image, mask = read_image(picture), read_mask(drawn, self.files.mask_colours)
+        size = image.shape[:2]
+        if self.transform is not None:
+            image, mask = self.transform(image, mask, epoch, index)
+        return {"image": image, "mask": mask, "file": str(picture), "size": size}
+
+
+def limit(files: SegmentationFiles, most: int | None) -> SegmentationFiles:
+    """The first `most` pictures of a split, or all of them for None."""
+    return replace(files, pairs=files.pairs[:most])

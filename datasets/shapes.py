@@ -1,0 +1,182 @@
+"""Shapes: a seeded, synthetic set in the VOC layout, so that every reader and tool runs without a download.
+
+Textured shapes lie over one another on a textured ground, among shapeless blobs and lines that are background. Colour
+says nothing of the class; small objects, blur and noise occur. A void line (255) runs along outlines, as in VOC.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from datasets.files import IGNORE, DataError, default_colours, write_mask
+
+NAMES = ["background", "disc", "square", "triangle", "star", "cross"]
+SPLITS = {"train": 1200, "val": 200, "test": 200}
+Points = NDArray[np.float64]
+
+
+def write_shapes(root: Path, seed: int = 0, splits: dict[str, int] | None = None) -> None:
+    """Write the set to `root`, or leave it if it is there already.
+
+    The tree is a VOC tree (JPEGImages, SegmentationClass, ImageSets/Segmentation, labels.txt) with
+    annotations/instances_<split>.json in COCO's format: boxes and RLE of what is visible of every shape.
+
+    Args:
+        root: the folder to make.
+        seed: of every random choice; the same seed writes the same masks.
+        splits: how many pictures each split has; by default 1200 train, 200 val, 200 test.
+
+    Raises:
+        DataError: if `root` holds something else.
+    """
+    splits = splits or SPLITS
+    recipe = json.dumps({"generator": "shapes 1", "seed": seed, "splits": splits})
+    marker = root / "shapes.json"
+    if marker.is_file() and marker.read_text() == recipe:
+        return
+    if root.exists() and any(root.iterdir()):
+        raise DataError(f"{root}: holds something else than this Shapes set; remove it or name another --data-root")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=root.parent, prefix=".shapes-"))
+    try:
+        for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "annotations"):
+            (unfinished / folder).mkdir(parents=True)
+        for number, (split, count) in enumerate(splits.items()):
+            _write_split(unfinished, split, count, [seed, number])
+        (unfinished / "labels.txt").write_text("\n".join(NAMES) + "\n")
+        (unfinished / "shapes.json").write_text(recipe)
+        unfinished.chmod(0o755)
+        os.replace(unfinished, root)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _write_split(root: Path, split: str, count: int, seed: list[int]) -> None:
+    colours = default_colours(len(NAMES))
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for index in range(count):
+        image, mask, instances = draw(np.random.default_rng([*seed, index]))
+        stem = f"{split}_{index:04d}"
+        Image.fromarray(image).save(root / "JPEGImages" / f"{stem}.jpg", quality=92)
+        write_mask(root / "SegmentationClass" / f"{stem}.png", mask, colours)
+        height, width = mask.shape
+        images.append({"id": index + 1, "file_name": f"{stem}.jpg", "height": height, "width": width})
+        for category, visible in instances:
+            rle = coco_mask.encode(np.asfortranarray(visible))
+            annotation = {
+                "id": len(annotations) + 1,
+                "image_id": index + 1,
+                "category_id": category,
+                "bbox": coco_mask.toBbox(rle).tolist(),
+                "area": int(visible.sum()),
+                "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode()},
+                "iscrowd": 0,
+            }
+            annotations.append(annotation)
+    categories = [{"id": index, "name": name} for index, name in enumerate(NAMES) if index]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+    stems = [image["file_name"].removesuffix(".jpg") for image in images]
+    (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(stems) + "\n")
+
+
+def draw(
+    random: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[int, NDArray[np.uint8]]]]:
+    """One picture, uint8 [H, W, 3]; its mask, uint8 [H, W]; and (class, visible mask) of every shape still seen."""
+    height, width = (int(side) for side in random.choice([128, 144, 160, 176], 2))
+    canvas = _texture(random, height, width, fine=False)
+    for _ in range(random.integers(2, 6)):
+        _distract(random, canvas)
+    mask = np.zeros((height, width), dtype=np.uint8)
+    owner = np.zeros((height, width), dtype=np.uint8)
+    categories: list[int] = []
+    for _ in range(random.integers(4, 9)):
+        category = int(random.integers(1, len(NAMES)))
+        radius = float(np.exp(random.uniform(np.log(12), np.log(48))))
+        centre = random.uniform((0, 0), (width, height))
+        points = np.round(_outline(random, category, radius) + centre).astype(np.int32)
+        categories.append(category)
+        _paint(random, canvas, points)
+        cv2.fillPoly(mask, [points], category)
+        cv2.fillPoly(owner, [points], len(categories))
+        cv2.polylines(mask, [points], isClosed=True, color=IGNORE, thickness=2)
+    visible = [(category, (owner == number).astype(np.uint8)) for number, category in enumerate(categories, start=1)]
+    if random.random() < 0.4:
+        canvas = cv2.GaussianBlur(canvas, (0, 0), random.uniform(0.4, 1.0))
+    canvas = canvas + random.normal(0, random.uniform(2, 18), canvas.shape)
+    return canvas.clip(0, 255).astype(np.uint8), mask, [(c, seen) for c, seen in visible if seen.sum() >= 16]
+
+
+def _outline(random: np.random.Generator, category: int, radius: float) -> Points:
+    """Corners around (0, 0) of a shape turned by a random angle and squeezed a little."""
+    name = NAMES[category]
+    if name == "cross":
+        arm = 0.36
+        corner = np.array([(arm, 1), (arm, arm), (1, arm), (1, -arm), (arm, -arm), (arm, -1)])
+        points = np.concatenate([corner, -corner])
+    else:
+        corners = {"disc": 40, "square": 4, "triangle": 3, "star": 10}[name]
+        angles = np.arange(corners) * 2 * np.pi / corners
+        points = np.stack([np.cos(angles), np.sin(angles)], 1)
+        if name == "star":
+            points[1::2] *= 0.45
+    points = points * radius * random.uniform(0.8, 1.2, 2)
+    turn = random.uniform(0, 2 * np.pi)
+    return points @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+
+
+def _texture(random: np.random.Generator, height: int, width: int, fine: bool) -> NDArray[np.float32]:
+    """Two random colours mixed by stripes, checks, cloud or a gradient."""
+    first, second = random.uniform(0, 255, (2, 3))
+    rows, columns = np.mgrid[0:height, 0:width]
+    turn, period = random.uniform(0, np.pi), random.uniform(4, 12) if fine else random.uniform(12, 50)
+    along = rows * np.sin(turn) + columns * np.cos(turn)
+    across = rows * np.cos(turn) - columns * np.sin(turn)
+    match random.integers(4):
+        case 0:
+            mix = (np.sin(along * 2 * np.pi / period) > 0).astype(float)
+        case 1:
+            mix = (np.sin(along * 2 * np.pi / period) * np.sin(across * 2 * np.pi / period) > 0).astype(float)
+        case 2:
+            cells = (max(2, int(height / period)), max(2, int(width / period)))
+            mix = cv2.resize(random.random(cells), (width, height), interpolation=cv2.INTER_CUBIC)
+        case _:
+            mix = (along - along.min()) / max(float(np.ptp(along)), 1.0)
+    return (first + mix[..., None] * (second - first)).astype(np.float32)
+
+
+def _paint(random: np.random.Generator, canvas: NDArray[np.float32], points: NDArray[np.int32]) -> None:
+    """Fill a polygon with a fine texture of its own."""
+    low = points.min(0).clip(0, (canvas.shape[1], canvas.shape[0]))
+    high = (points.max(0) + 1).clip(0, (canvas.shape[1], canvas.shape[0]))
+    region = canvas[low[1] : high[1], low[0] : high[0]]
+    if region.size:
+        inside = np.zeros(region.shape[:2], dtype=np.uint8)
+        cv2.fillPoly(inside, [points - low.astype(np.int32)], 1)
+        region[inside > 0] = _texture(random, *region.shape[:2], fine=True)[inside > 0]
+
+
+def _distract(random: np.random.Generator, canvas: NDArray[np.float32]) -> None:
+    """A line or an irregular blob: something to see that is background."""
+    height, width = canvas.shape[:2]
+    if random.random() < 0.5:
+        start, end = random.uniform((0, 0), (width, height), (2, 2)).astype(int)
+        colour = tuple(float(value) for value in random.uniform(0, 255, 3))
+        cv2.line(canvas, start.tolist(), end.tolist(), colour, int(random.integers(1, 5)))
+        return
+    angles = np.sort(random.uniform(0, 2 * np.pi, 9))
+    reach = random.uniform(0.4, 1.0, 9) * random.uniform(10, 30)
+    points = np.stack([np.cos(angles) * reach, np.sin(angles) * reach], 1) + random.uniform((0, 0), (width, height))
+    _paint(random, canvas, points.astype(np.int32))

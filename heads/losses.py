@@ -1,0 +1,109 @@
+"""Segmentation losses on raw logits. Each resizes the logits to the mask, and each ignores mask value 255."""
+
+import difflib
+import math
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from heads.aspp import resize
+
+IGNORE = 255
+LOSSES = ("cross_entropy", "ohem", "dice", "focal", "lovasz")
+
+
+class CrossEntropy(nn.Module):
+    """Cross-entropy, averaged over the labelled pixels of the whole global batch.
+
+    With several processes every one divides by the same number, so that averaging gradients gives what one process
+    with all the pictures would compute.
+
+    Args:
+        class_weights: float [classes], or None.
+        label_smoothing: in [0, 1).
+        ohem: keep only hard pixels (online hard example mining): those whose class has probability under 0.7, and at
+            least a sixteenth of the labelled pixels.
+    """
+
+    def __init__(self, class_weights: Tensor | None = None, label_smoothing: float = 0.0, ohem: bool = False) -> None:
+        super().__init__()
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.label_smoothing = label_smoothing
+        self.ohem = ohem
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        target = target.long()
+        pixels = F.cross_entropy(
+            logits,
+            target,
+            self.class_weights,
+            ignore_index=IGNORE,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
+        weights = (target != IGNORE).to(pixels.dtype)
+        if self.class_weights is not None:
+            weights = weights * self.class_weights[target.clamp(max=len(self.class_weights) - 1)]
+        if self.ohem:
+            weights = weights * _hard(pixels.detach(), target != IGNORE)
+            pixels = pixels * (weights > 0)
+        total = weights.sum()
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(total)
+            total = total / dist.get_world_size()
+        return pixels.sum() / total.clamp(min=torch.finfo(total.dtype).eps)
+
+
+def _hard(pixels: Tensor, labelled: Tensor, probability: float = 0.7, least: float = 1 / 16) -> Tensor:
+    losses = pixels[labelled]
+    if losses.numel() == 0:
+        return labelled
+    keep = max(1, int(losses.numel() * least))
+    threshold = min(-math.log(probability), losses.kthvalue(losses.numel() - keep + 1).values.item())
+    return labelled & (pixels >= threshold)
+
+
+class SegmentationLoss(nn.Module):
+    """A sum of named losses.
+
+    `loss(logits, target)` takes float [N, classes, h, w] at any size and uint8 or int64 [N, H, W] with class indices or
+    255, and returns a scalar.
+
+    Args:
+        names: names out of `LOSSES` joined by "+", such as "ohem+dice". Dice, Focal and Lovasz are
+            segmentation-models-pytorch's.
+        class_weights: float [classes] for cross_entropy and ohem, or None.
+        label_smoothing: for cross_entropy and ohem, in [0, 1).
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+
+    def __init__(
+        self, names: str = "cross_entropy", class_weights: Tensor | None = None, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.terms = nn.ModuleList(_build(name.strip(), class_weights, label_smoothing) for name in names.split("+"))
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        # the softmax over classes is several times faster on contiguous memory than on channels_last
+        logits = resize(logits.float().contiguous(), target.shape[-2:])
+        if not (target != IGNORE).any():
+            return logits.sum() * 0.0
+        return torch.stack([term(logits, target.long()) for term in self.terms]).sum()
+
+
+def _build(name: str, class_weights: Tensor | None, label_smoothing: float) -> nn.Module:
+    if name in ("cross_entropy", "ohem"):
+        return CrossEntropy(class_weights, label_smoothing, ohem=name == "ohem")
+    if name not in LOSSES:
+        near = difflib.get_close_matches(name, LOSSES, 1)
+        hint = f'; did you mean "{near[0]}"?' if near else ""
+        raise ValueError(f'there is no loss "{name}"{hint} (there are {", ".join(LOSSES)}, joined by "+")')
+    from segmentation_models_pytorch import losses as smp  # takes seconds to import
+
+    return {"dice": smp.DiceLoss, "focal": smp.FocalLoss, "lovasz": smp.LovaszLoss}[name](
+        mode="multiclass", ignore_index=IGNORE
+    )

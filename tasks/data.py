@@ -1,0 +1,36 @@
+"""The loaders of a run, each process's share of them."""
+
+from typing import Any
+
+import lightning.pytorch as L
+
+from datasets import SegmentationDataset, eval_loader, train_loader
+
+
+class Loaders(L.LightningDataModule):
+    """Training and validation loaders that know which process they are in.
+
+    Args:
+        train: with a transform that gives all samples one size.
+        val: without one.
+        batch_size: pictures a step, over all processes and accumulated steps apart.
+        workers: loader processes of the training loader; the validation loader has as many.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, train: SegmentationDataset, val: SegmentationDataset, batch_size: int, workers: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.train, self.val = train, val
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+
+    def train_dataloader(self) -> Any:
+        rank, world = self._place()
+        return train_loader(self.train, self.batch_size, self.workers, self.seed, rank, world)
+
+    def val_dataloader(self) -> Any:
+        return eval_loader(self.val, self.workers, *self._place())
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

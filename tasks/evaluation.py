@@ -1,0 +1,100 @@
+"""Judging a segmentation network over a split, and writing what came of it."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from datasets import SegmentationDataset, SegmentationFiles
+from tasks.pictures import COLUMNS, grid, plot_confusion, prediction_row, write_picture
+from tasks.segmentation import ConfusionMatrix, SegmentationScores, SegmentationTask, segmentation_scores
+
+
+@dataclass(frozen=True)
+class SegmentationEvaluation:
+    """Scores over all pictures together, and each picture's own mIoU in the order of the split."""
+
+    scores: SegmentationScores
+    picture_miou: list[float]
+
+
+def evaluate_segmentation(
+    task: SegmentationTask,
+    loader: Iterable[dict[str, Any]],
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    window: tuple[int, int] | None = None,
+) -> SegmentationEvaluation:
+    """Predict every picture at its own size and count its pixels.
+
+    Args:
+        task: in evaluation mode.
+        loader: batches of one picture, as `eval_loader` gives them.
+        scales: see `SegmentationTask.predict`.
+        flip: likewise.
+        window: likewise.
+    """
+    count = len(task.spec.names)
+    total: NDArray[np.int64] = np.zeros((count, count), dtype=np.int64)
+    picture_miou = []
+    for batch in track(loader, "Evaluating", transient=True):
+        image = batch["image"][0].permute(1, 2, 0).numpy()
+        predicted = task.predict([image], scales, flip, window)[0]
+        matrix = ConfusionMatrix(count)
+        matrix.update(torch.from_numpy(predicted)[None], batch["mask"])
+        scores = matrix.scores()
+        total += scores.matrix
+        picture_miou.append(scores.miou)
+    return SegmentationEvaluation(segmentation_scores(total), picture_miou)
+
+
+def print_scores(scores: SegmentationScores, names: Sequence[str], title: str) -> None:
+    """Print the IoU of every class, mIoU and pixel accuracy as a table, in percent."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    table.add_column("IoU %", justify="right")
+    table.add_column("share of pixels %", justify="right")
+    share = scores.matrix.sum(1) / max(1, scores.matrix.sum())
+    for name, iou, part in zip(names, scores.iou, share, strict=True):
+        table.add_row(name, "-" if np.isnan(iou) else f"{100 * iou:.2f}", f"{100 * part:.2f}")
+    table.add_section()
+    table.add_row("mIoU", f"{100 * scores.miou:.2f}", "")
+    table.add_row("pixel accuracy", f"{100 * scores.pixel_accuracy:.2f}", "")
+    Console().print(table)
+
+
+def write_evaluation(
+    folder: Path,
+    task: SegmentationTask,
+    evaluation: SegmentationEvaluation,
+    files: SegmentationFiles,
+    settings: dict[str, Any],
+    worst: int,
+) -> None:
+    """Write scores.json, confusion.png, and worst.png with the pictures of lowest mIoU, worst first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scores, names = evaluation.scores, task.spec.names
+    own = {str(pair[0]): miou for pair, miou in zip(files.pairs, evaluation.picture_miou, strict=True)}
+    content = {
+        **settings,
+        "miou": scores.miou,
+        "pixel_accuracy": scores.pixel_accuracy,
+        "iou": {name: None if np.isnan(iou) else float(iou) for name, iou in zip(names, scores.iou, strict=True)},
+        "confusion_matrix": scores.matrix.tolist(),
+        "pictures_miou": {name: None if np.isnan(miou) else miou for name, miou in own.items()},
+    }
+    (folder / "scores.json").write_text(json.dumps(content, indent=1))
+    plot_confusion(scores.matrix, names, folder / "confusion.png")
+    order = np.argsort(np.nan_to_num(evaluation.picture_miou, nan=1.0), kind="stable")[:worst]
+    dataset = SegmentationDataset(files)
+    rows = [prediction_row(task, dataset[int(index)]) for index in order]
+    if rows:
+        write_picture(folder / "worst.png", grid(rows, COLUMNS, names, task.spec.colours))

@@ -1,0 +1,140 @@
+"""Pictures for people: overlays, grids of input, truth and prediction, and confusion matrices."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning.pytorch as L
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
+
+from heads import IGNORE
+
+Image = NDArray[np.uint8]
+Colours = Sequence[tuple[int, int, int]]
+
+
+def colour_mask(mask: Image, colours: Colours) -> Image:
+    """uint8 [H, W] of class indices -> uint8 [H, W, 3] RGB; void (255) is white."""
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    palette[: len(colours)] = colours
+    palette[IGNORE] = 255
+    return palette[mask]
+
+
+def overlay(image: Image, mask: Image, colours: Colours, opacity: float = 0.55) -> Image:
+    """The picture with its mask's colours laid over it, uint8 [H, W, 3]; void stays as it is."""
+    mixed = cv2.addWeighted(colour_mask(mask, colours), opacity, image, 1 - opacity, 0)
+    return np.where((mask == IGNORE)[..., None], image, mixed)
+
+
+def grid(rows: Sequence[Sequence[Image]], titles: Sequence[str], names: Sequence[str], colours: Colours) -> Image:
+    """Rows of pictures under column titles, with a legend of the classes below; uint8 [H, W, 3] RGB.
+
+    Args:
+        rows: uint8 [H, W, 3] RGB; every picture is fitted into a cell of the largest one's size, at most 480 wide.
+        titles: one a column.
+        names: class names.
+        colours: class colours.
+    """
+    tallest, widest = (max(image.shape[axis] for row in rows for image in row) for axis in (0, 1))
+    shrink = min(1.0, 480 / widest)
+    cell = (round(tallest * shrink), round(widest * shrink))
+    gap = 6
+    lines = [np.concatenate([_label(title, cell[1] + gap) for title in titles], axis=1)]
+    for row in rows:
+        lines.append(np.concatenate([_fit(image, cell, shrink, gap) for image in row], axis=1))
+    width = lines[0].shape[1]
+    lines += _legend(names, colours, width)
+    return np.concatenate(lines, axis=0)
+
+
+def _label(text: str, width: int) -> Image:
+    strip = np.full((26, width, 3), 255, dtype=np.uint8)
+    cv2.putText(strip, text, (4, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
+
+
+def _fit(image: Image, cell: tuple[int, int], shrink: float, gap: int) -> Image:
+    size = (round(image.shape[1] * shrink), round(image.shape[0] * shrink))
+    framed = np.full((cell[0] + gap, cell[1] + gap, 3), 255, dtype=np.uint8)
+    framed[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if shrink < 1 else image
+    return framed
+
+
+def _legend(names: Sequence[str], colours: Colours, width: int) -> list[Image]:
+    lines, strip, x = [], _label("", width), 4
+    for name, colour in zip(names, colours, strict=True):
+        needed = 22 + cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0] + 12
+        if x + needed > width and x > 4:
+            lines.append(strip)
+            strip, x = _label("", width), 4
+        cv2.rectangle(strip, (x, 6), (x + 14, 20), colour, -1)
+        cv2.rectangle(strip, (x, 6), (x + 14, 20), (0, 0, 0), 1)
+        cv2.putText(strip, name, (x + 20, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        x += needed
+    return [*lines, strip]
+
+
+def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
+    """Write a confusion matrix as a picture: each row is a true class, in shares of that class's pixels."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = max(5.0, 0.5 * len(names) + 2)
+    figure, axes = plt.subplots(figsize=(side + 1, side))
+    shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    for row, column in np.ndindex(shares.shape):
+        if shares[row, column] >= 0.005:
+            ink = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=ink, fontsize=8)
+    figure.colorbar(shown, ax=axes, fraction=0.046, label="share of the true class")
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    plt.close(figure)
+
+
+def write_picture(path: Path, image: Image) -> None:
+    """Write uint8 [H, W, 3] RGB as a PNG, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+
+class ValidationPictures(Callback):
+    """After each validation, draws input, truth and prediction of a few pictures into the run and TensorBoard.
+
+    Args:
+        samples: pictures with their masks, as `SegmentationDataset` gives them.
+        folder: where epoch_NNN.png goes.
+    """
+
+    def __init__(self, samples: Sequence[dict[str, Any]], folder: Path) -> None:
+        self.samples, self.folder = samples, folder
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        rows = [prediction_row(pl_module, sample) for sample in self.samples]
+        image = grid(rows, COLUMNS, pl_module.spec.names, pl_module.spec.colours)
+        write_picture(self.folder / f"epoch_{trainer.current_epoch:03d}.png", image)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("predictions", image, trainer.global_step, dataformats="HWC")
+
+
+COLUMNS = ("input", "truth", "prediction")
+
+
+def prediction_row(task: Any, sample: dict[str, Any]) -> list[Image]:
+    """Input, truth and prediction of one sample, for `grid`."""
+    image, colours = sample["image"], task.spec.colours
+    return [image, colour_mask(sample["mask"], colours), overlay(image, task.predict([image])[0], colours)]

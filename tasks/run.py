@@ -1,0 +1,141 @@
+"""One training run: its folder, its loggers and callbacks, and Lightning's trainer around them."""
+
+import ctypes
+import difflib
+import inspect
+import logging
+import platform
+import shutil
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+    WeightAveraging,
+)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor
+
+from tasks.checkpoints import AtomicCheckpointIO
+from tasks.sync_batch_norm import CpuSyncBatchNorm
+
+
+class RunError(Exception):
+    """A run cannot be started as asked; the message says what to change."""
+
+
+def prepare_folder(folder: Path, resume: bool, overwrite: bool) -> Path | None:
+    """Make a run's folder; the checkpoint to go on from, if the run is to be resumed.
+
+    Raises:
+        RunError: if there is a run already and neither is asked for, or there is nothing to resume.
+    """
+    last = folder / "last.ckpt"
+    if resume:
+        if not last.is_file():
+            raise RunError(f"{last}: nothing to resume; leave out --resume to start anew")
+        return last
+    if (folder / "config.yaml").exists() or last.exists():
+        if not overwrite:
+            raise RunError(f"{folder}: holds a run; name another --name, go on with --resume, or replace it with --overwrite")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return None
+
+
+class Ema(WeightAveraging):
+    """Exponential moving average of weights and batch-norm statistics; it validates and saves the average.
+
+    The decay starts low, as min(decay, (1 + t) / (10 + t)), so that short runs are not held back by their first steps.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(averages: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
+            step = int(updates)
+            weight = 1 - min(decay, (1 + step) / (10 + step))
+            if torch.is_floating_point(averages[0]):
+                torch._foreach_lerp_(list(averages), list(current), weight)
+            else:
+                torch._foreach_copy_(list(averages), list(current))
+
+        super().__init__(multi_avg_fn=torch.no_grad()(average))
+
+
+def build_trainer(
+    folder: Path,
+    monitor: str,
+    epochs: int,
+    ema: float = 0.0,
+    patience: int | None = None,
+    callbacks: Sequence[Callback] = (),
+    options: dict[str, Any] | None = None,
+) -> L.Trainer:
+    """Lightning's trainer, writing best.ckpt, last.ckpt, metrics.csv and TensorBoard events into `folder`.
+
+    Args:
+        folder: of the run.
+        monitor: the metric that the best checkpoint has most of.
+        epochs: passes over the training data.
+        ema: decay of the averaged weights, 0 for none.
+        patience: validations without improvement before the run stops early, or None.
+        callbacks: further ones.
+        options: of `lightning.Trainer`; they win over ours.
+
+    Raises:
+        RunError: for an option that Lightning's Trainer does not have.
+    """
+    options = dict(options or {})
+    valid = inspect.signature(L.Trainer).parameters
+    for name in options:
+        if name not in valid:
+            near = difflib.get_close_matches(name, valid, 1)
+            raise RunError(f"--trainer.{name}: no such option" + (f"; did you mean --trainer.{near[0]}?" if near else ""))
+    for noise in (".*does not have many workers.*", ".*exists and is not empty.*", ".*isinstance.treespec, LeafSpec.*"):
+        warnings.filterwarnings("ignore", noise)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    keep_freed_memory()
+    on_cpu = options.get("accelerator", "auto") == "cpu" or not torch.cuda.is_available()
+    best = ModelCheckpoint(
+        folder, "best", monitor=monitor, mode="max", save_last=True, enable_version_counter=False, auto_insert_metric_name=False
+    )
+    own: list[Callback] = [best, LearningRateMonitor("step"), *callbacks]
+    if options.get("enable_progress_bar", True):
+        own.append(RichProgressBar())
+    if ema:
+        own.append(Ema(ema))
+    if patience is not None:
+        own.append(EarlyStopping(monitor, mode="max", patience=patience))
+    settings: dict[str, Any] = {
+        "max_epochs": epochs,
+        "callbacks": own,
+        "logger": [CSVLogger(folder, "", ""), TensorBoardLogger(folder, "", "")],
+        "default_root_dir": folder,
+        "use_distributed_sampler": False,
+        "num_sanity_val_steps": 0,
+        "sync_batchnorm": not on_cpu,
+        "plugins": [AtomicCheckpointIO(), *([CpuSyncBatchNorm()] if on_cpu else [])],
+        "log_every_n_steps": 10,
+        "enable_model_summary": False,
+    }
+    return L.Trainer(**settings | options)
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory instead of handing it back to the system and faulting it in again every step.
+
+    On the CPU this takes about a third off a training step (`benchmarks/train_speed.py --keep-freed-memory`).
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        trim_threshold, mmap_max, arena_max = -1, -4, -8  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(arena_max, 1)

@@ -1,0 +1,290 @@
+"""Segmentation: a network, what it is trained on, how it is judged, and masks in a picture's own pixels."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from backbones import TABLES, Backbone, Table
+from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
+from tasks.checkpoints import CheckpointError, read_checkpoint
+from tasks.optim import Optimization
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class SegmentationSpec:
+    """All that is needed to build and use a segmentation network; a checkpoint holds it.
+
+    Attributes:
+        table: the backbone's rows.
+        head: a name out of `heads.SEGMENTATION_HEADS`.
+        names: class names; index i in a mask is names[i].
+        colours: (red, green, blue) of every class, 0 to 255.
+        input_size: height and width that the network was trained on.
+        head_options: options of the head.
+        auxiliary: whether there is an auxiliary head.
+        mean: of the pictures the network expects, per channel, with values in 0 to 1.
+        std: likewise.
+    """
+
+    table: Table
+    head: str
+    names: list[str]
+    colours: list[tuple[int, int, int]]
+    input_size: tuple[int, int]
+    head_options: dict[str, Any] = field(default_factory=dict)
+    auxiliary: bool = False
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as stored in a checkpoint."""
+        return asdict(self) | {"task": "segmentation", "table": self.table.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "SegmentationSpec":
+        """The inverse of `to_dict`."""
+        plain = {key: value for key, value in data.items() if key != "task"}
+        return cls(**{**plain, "table": Table.from_dict(data["table"])})
+
+
+def segmentation_table(backbone: str, head: str, **options: Any) -> Table:
+    """The backbone's table as the head's paper has it; options that are not None override that.
+
+    Raises:
+        ValueError: for an unknown backbone or head.
+    """
+    if backbone not in TABLES:
+        from backbones import create_backbone
+
+        create_backbone(backbone)
+    given = {key: value for key, value in options.items() if value is not None}
+    return TABLES[backbone](**backbone_options(head) | given)
+
+
+class SegmentationNetwork(nn.Module):
+    """Backbone and head. `network(images)` takes normalised float32 [N, 3, H, W] and returns raw logits."""
+
+    def __init__(self, spec: SegmentationSpec) -> None:
+        super().__init__()
+        self.backbone = Backbone(spec.table)
+        channels, strides = self.backbone.channels, self.backbone.strides
+        self.head = create_segmentation_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
+        self.auxiliary = None
+        if spec.auxiliary:
+            width = channels["c4"]
+            layers = [nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            self.auxiliary = nn.Sequential(*layers, nn.Conv2d(width, len(spec.names), 1))
+        self.backbone.set_taps([*self.head.taps, *(["c4"] if spec.auxiliary else [])])  # type: ignore[misc]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.backbone(images))
+
+
+class NonFiniteLoss(Exception):
+    """The loss became infinite or not a number; the message names the files of the batch."""
+
+
+class SegmentationTask(L.LightningModule):
+    """Trains and judges a segmentation network, and predicts with it.
+
+    Args:
+        spec: what to build.
+        optimization: how to train.
+        loss: see `heads.SegmentationLoss`.
+        class_weights: for cross_entropy and ohem, one a class, or None.
+        label_smoothing: for cross_entropy and ohem.
+        auxiliary_weight: of the auxiliary head's loss.
+    """
+
+    def __init__(
+        self,
+        spec: SegmentationSpec,
+        optimization: Optimization | None = None,
+        loss: str = "cross_entropy",
+        class_weights: Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        auxiliary_weight: float = 0.4,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.optimization = optimization or Optimization()
+        self.auxiliary_weight = auxiliary_weight
+        self.network = SegmentationNetwork(spec).to(memory_format=torch.channels_last)
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.criterion = SegmentationLoss(loss, weights, label_smoothing)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.train_matrix = ConfusionMatrix(len(spec.names))
+        self.matrix = ConfusionMatrix(len(spec.names))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "SegmentationTask":
+        """A trained task from its checkpoint alone, ready to predict.
+
+        Raises:
+            CheckpointError: if the file is missing, unreadable or of another task.
+        """
+        checkpoint = read_checkpoint(Path(path), "segmentation")
+        task = cls(SegmentationSpec.from_dict(checkpoint["mobiledense"]))
+        try:
+            task.load_state_dict(checkpoint["state_dict"])
+        except RuntimeError as error:
+            raise CheckpointError(f"{path}: weights do not fit the network that it describes ({error})") from None
+        return task.eval()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["mobiledense"] = self.spec.to_dict()
+
+    def configure_optimizers(self) -> Any:
+        return self.optimization.build(self.network, int(self.trainer.estimated_stepping_batches))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 [N, 3, H, W] with values 0 to 255 -> float32 as the network expects it, channels_last."""
+        images = images.to(self.mean.device, torch.float32, memory_format=torch.channels_last)
+        return (images - self.mean) / self.std
+
+    def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
+        features = self.network.backbone(self.normalise(batch["image"]))
+        logits = self.network.head(features)
+        loss = self.criterion(logits, batch["mask"])
+        if self.network.auxiliary is not None:
+            auxiliary = self.criterion(self.network.auxiliary(features["c4"]), batch["mask"])
+            loss = loss + self.auxiliary_weight * auxiliary
+        if not torch.isfinite(loss):
+            files = "\n  ".join(batch["file"])
+            raise NonFiniteLoss(
+                f"the loss became {loss.item()} at step {self.global_step}; lower the learning rate, or look at\n  {files}"
+            )
+        coarse = F.interpolate(batch["mask"][:, None], size=logits.shape[2:], mode="nearest")[:, 0]
+        self.train_matrix.update(logits.detach().max(1)[1], coarse)
+        self.log("train/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(logits))
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+            self.log("train/miou", self.train_matrix.miou(), prog_bar=True, sync_dist=True, batch_size=len(logits))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.train_matrix.reset()
+
+    def validation_step(self, batch: dict[str, Any], _: int) -> None:
+        mask = arg_max_mask(self.network(self.normalise(batch["image"])), batch["mask"].shape[1:])
+        self.matrix.update(mask, batch["mask"])
+
+    def on_validation_epoch_end(self) -> None:
+        scores = self.matrix.scores()
+        self.log_dict({"val/miou": scores.miou, "val/pixel_accuracy": scores.pixel_accuracy}, prog_bar=True)
+        self.matrix.reset()
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        images: Sequence[Image],
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        window: tuple[int, int] | None = None,
+    ) -> list[Image]:
+        """Masks of pictures, each at its own size.
+
+        Args:
+            images: uint8 [H, W, 3] RGB.
+            scales: the network sees the picture at each of these sizes; probabilities are averaged.
+            flip: also mirrored, averaged likewise.
+            window: height and width of a sliding window with half overlap, or None for the whole picture at once.
+
+        Returns:
+            uint8 [H, W] of class indices, one a picture.
+        """
+        return [self._predict_one(image, scales, flip, window) for image in images]
+
+    def _predict_one(
+        self, image: Image, scales: Sequence[float], flip: bool, window: tuple[int, int] | None
+    ) -> Image:
+        height, width = image.shape[:2]
+        x = self.normalise(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None])
+        if tuple(scales) == (1.0,) and not flip:
+            return arg_max_mask(self._slide(x, window), (height, width))[0].cpu().numpy()
+        # averaged on a grid of a quarter of the picture, which is finer than the logits of all but U-Nets
+        grid, total = (-(-height // 4), -(-width // 4)), torch.zeros(())
+        for scale in scales:
+            scaled = resize(x, (max(1, round(height * scale)), max(1, round(width * scale))))
+            total = total + resize(self._slide(scaled, window), grid).softmax(1).cpu()
+            if flip:
+                total = total + resize(self._slide(scaled.flip(3), window).flip(3), grid).softmax(1).cpu()
+        return arg_max_mask(total, (height, width))[0].numpy()
+
+    def _slide(self, x: Tensor, window: tuple[int, int] | None) -> Tensor:
+        """Logits of [1, 3, H, W], from overlapping windows if the picture is larger than one."""
+        height, width = x.shape[2:]
+        if window is None or (height <= window[0] and width <= window[1]):
+            return self.network(x)
+        rows, columns = min(height, window[0]), min(width, window[1])
+        total, count = torch.zeros(()), torch.zeros(())
+        for top in _starts(height, rows):
+            for left in _starts(width, columns):
+                logits = resize(self.network(x[:, :, top : top + rows, left : left + columns]), (-(-rows // 4), -(-columns // 4)))
+                if total.ndim == 0:
+                    grid = (-(-height // 4), -(-width // 4))
+                    total, count = logits.new_zeros(1, logits.shape[1], *grid), logits.new_zeros(1, 1, *grid)
+                y, z = min(top // 4, total.shape[2] - logits.shape[2]), min(left // 4, total.shape[3] - logits.shape[3])
+                total[:, :, y : y + logits.shape[2], z : z + logits.shape[3]] += logits
+                count[:, :, y : y + logits.shape[2], z : z + logits.shape[3]] += 1
+        return total / count
+
+
+def _starts(length: int, window: int) -> list[int]:
+    """Where windows with half overlap begin, on multiples of 4, the last one flush with the end."""
+    step = max(4, window // 2 // 4 * 4)
+    return [*range(0, length - window, step), length - window]
+
+
+@dataclass(frozen=True)
+class SegmentationScores:
+    """What a confusion matrix says. Classes that occur neither in truth nor in prediction have IoU nan.
+
+    Attributes:
+        matrix: int64 [classes, classes], rows are truth, columns prediction, in pixels.
+        iou: float64 [classes], intersection over union.
+        miou: mean of `iou` without nan.
+        pixel_accuracy: share of labelled pixels that are right.
+    """
+
+    matrix: NDArray[np.int64]
+    iou: NDArray[np.float64]
+    miou: float
+    pixel_accuracy: float
+
+
+def segmentation_scores(matrix: NDArray[np.int64]) -> SegmentationScores:
+    """IoU of every class, their mean and the pixel accuracy from one confusion matrix over all pictures (VOC's rule)."""
+    hits, union = matrix.diagonal().astype(float), (matrix.sum(0) + matrix.sum(1) - matrix.diagonal()).astype(float)
+    iou = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
+    miou = float(np.nanmean(iou)) if (union > 0).any() else float("nan")
+    return SegmentationScores(matrix, iou, miou, float(hits.sum() / max(1, matrix.sum())))
+
+
+class ConfusionMatrix(MulticlassConfusionMatrix):
+    """torchmetrics' confusion matrix with 255 ignored, and our scores of it."""
+
+    def __init__(self, num_classes: int) -> None:
+        # with one class torchmetrics would refuse; the second row stays empty and is cut off again
+        super().__init__(max(2, num_classes), ignore_index=IGNORE, validate_args=False)
+        self.classes = num_classes
+
+    def scores(self) -> SegmentationScores:
+        """Scores over everything seen by all processes."""
+        return segmentation_scores(self.compute().cpu().numpy().astype(np.int64)[: self.classes, : self.classes])
+
+    def miou(self) -> float:
+        """Mean IoU of what this process has seen."""
+        return segmentation_scores(self.confmat.cpu().numpy().astype(np.int64)).miou

@@ -1,0 +1,172 @@
+"""Train a segmentation network.
+
+    python tools/train_seg.py                                                    # on the embedded Shapes set
+    python tools/train_seg.py --backbone v3-large --dataset voc --download true --weights imagenet
+    python tools/train_seg.py --dataset folder --data-root my_pictures --epochs 100
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+
+from backbones import load_weights
+from datasets import (
+    Augmentation,
+    SegmentationDataset,
+    SegmentationFiles,
+    SegmentationSummary,
+    check_segmentation,
+    find_segmentation,
+    limit,
+)
+from tasks import Optimization, SegmentationSpec, SegmentationTask, segmentation_table
+from tasks.data import Loaders
+from tasks.pictures import ValidationPictures
+from tasks.run import build_trainer, prepare_folder
+from tools.cli import run
+
+
+def train_seg(
+    config_text: str,
+    optimization: Optimization,
+    augmentation: Augmentation,
+    backbone: str = "v3-small",
+    head: str = "lraspp",
+    dataset: str = "shapes",
+    data_root: Path | None = None,
+    download: bool = False,
+    train_split: str = "train",
+    val_split: str = "val",
+    weights: str | None = None,
+    width: float = 1.0,
+    output_stride: Literal[8, 16, 32] | None = None,
+    rf2: bool | None = None,
+    minimalistic: bool = False,
+    head_options: dict[str, Any] | None = None,
+    auxiliary: float = 0.0,
+    epochs: int = 40,
+    batch_size: int = 16,
+    crop: tuple[int, int] | None = None,
+    loss: str = "cross_entropy",
+    class_weights: Literal["none", "balanced"] | list[float] = "none",
+    label_smoothing: float = 0.0,
+    ema: float = 0.998,
+    patience: int | None = None,
+    compile: bool = False,
+    workers: int = 2,
+    check_data: bool = True,
+    max_pictures: int | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    output: Path = Path("runs"),
+    resume: bool = False,
+    overwrite: bool = False,
+    trainer: dict[str, Any] | None = None,
+) -> Path:
+    """Train a segmentation network and keep its best and last checkpoint.
+
+    Args:
+        config_text: the options as YAML, written into the run's folder.
+        optimization: how weights move.
+        augmentation: what training does to pictures.
+        backbone: v3-large or v3-small.
+        head: lraspp, raspp, lraspp-torchvision, or a decoder of segmentation-models-pytorch: unet, unetplusplus, manet,
+            linknet, fpn, pspnet, pan, deeplabv3, deeplabv3plus, upernet, segformer.
+        dataset: shapes (made on first use), voc (VOC2012, or any tree in its layout with a labels.txt) or folder
+            (images/ beside masks/, with a labels.txt).
+        data_root: where the data is; by default data/shapes or data/VOCdevkit/VOC2012.
+        download: fetch VOC2012 (1.9 GB) if it is not there.
+        train_split: the split to train on.
+        val_split: the split that chooses the best checkpoint.
+        weights: imagenet, or a weights file to start the backbone from.
+        width: multiplier of the backbone's widths.
+        output_stride: of the backbone; by default the head's paper's.
+        rf2: halve the backbone's last stage; by default as in the head's paper.
+        minimalistic: the backbone without squeeze-and-excitation, hard-swish and 5x5 kernels.
+        head_options: options of the head, such as --head-options.filters 256.
+        auxiliary: weight of an auxiliary loss on the stride-16 features, 0 for none.
+        epochs: passes over the training split.
+        batch_size: pictures a step, over all processes.
+        crop: height and width that the network is trained on; by default 512 512, and 160 160 for shapes.
+        loss: cross_entropy, ohem, dice, focal, lovasz, or several joined by +.
+        class_weights: none, balanced (by the share of labelled pixels), or one number a class.
+        label_smoothing: of cross_entropy and ohem.
+        ema: decay of the averaged weights that are validated and saved, 0 for none.
+        patience: stop after so many validations without improvement.
+        compile: run the network through torch.compile.
+        workers: loader processes; any number gives the same samples.
+        check_data: read all files before the first step and tell of all faults at once.
+        max_pictures: use only the first so many pictures of each split.
+        seed: of weights, order and augmentation.
+        name: of the run; by default DATASET_BACKBONE_HEAD.
+        output: the folder that runs go to.
+        resume: go on from the run's last checkpoint.
+        overwrite: replace a run of the same name.
+        trainer: any option of lightning.Trainer, such as --trainer.precision bf16-mixed, --trainer.devices 2,
+            --trainer.gradient_clip_val 1, --trainer.accumulate_grad_batches 4 or --trainer.max_steps 100.
+    """
+    crop = crop or ((160, 160) if dataset == "shapes" else (512, 512))
+    augmentation = replace(augmentation, crop=crop, seed=seed)
+    table = segmentation_table(
+        backbone, head, width=width, output_stride=output_stride, rf2=rf2, minimalistic=minimalistic
+    )
+    train_files, val_files = (
+        limit(find_segmentation(dataset, split, data_root, download), max_pictures) for split in (train_split, val_split)
+    )
+    summary = check_segmentation(train_files) if check_data or class_weights == "balanced" else None
+    if check_data:
+        check_segmentation(val_files)
+    spec = SegmentationSpec(
+        table, head, train_files.names, train_files.colours, crop, head_options or {}, auxiliary > 0
+    )
+    folder = output / (name or f"{dataset}_{backbone}_{head}")
+    L.seed_everything(seed, verbose=False)
+    torch.set_float32_matmul_precision("high")
+    balance = _class_weights(class_weights, train_files, summary)
+    task = SegmentationTask(spec, optimization, loss, balance, label_smoothing, auxiliary)
+    if weights is not None:
+        print(load_weights(task.network.backbone, weights))
+    checkpoint = None
+    if rank_zero_only.rank == 0:
+        checkpoint = prepare_folder(folder, resume, overwrite)
+        (folder / "config.yaml").write_text(config_text)
+    elif resume:
+        checkpoint = folder / "last.ckpt"
+    if compile:
+        task.network.compile()
+    val = SegmentationDataset(val_files)
+    shown = [val[index] for index in range(min(4, len(val)))]
+    fitter = build_trainer(
+        folder, "val/miou", epochs, ema, patience, [ValidationPictures(shown, folder / "pictures")], trainer
+    )
+    loaders = Loaders(SegmentationDataset(train_files, augmentation), val, batch_size, workers, seed)
+    print(
+        f"{len(train_files.pairs)} pictures, {len(train_files.names)} classes, "
+        f"{sum(p.numel() for p in task.network.parameters()) / 1e6:.2f} M parameters; writing to {folder}"
+    )
+    fitter.fit(task, loaders, ckpt_path=checkpoint)
+    best = fitter.checkpoint_callback
+    if fitter.is_global_zero and best is not None and best.best_model_score is not None:  # type: ignore[attr-defined]
+        print(f"best {val_split} mIoU {best.best_model_score:.4f} in {folder / 'best.ckpt'}")  # type: ignore[attr-defined]
+    return folder
+
+
+def _class_weights(
+    wanted: str | list[float], files: SegmentationFiles, summary: SegmentationSummary | None
+) -> list[float] | None:
+    if isinstance(wanted, list):
+        if len(wanted) != len(files.names):
+            raise ValueError(f"--class-weights has {len(wanted)} numbers for {len(files.names)} classes")
+        return wanted
+    return summary.balanced_weights() if wanted == "balanced" and summary is not None else None
+
+
+if __name__ == "__main__":
+    run(train_seg)
