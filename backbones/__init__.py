@@ -1,10 +1,11 @@
 """Backbones: a picture in, named feature maps out.
 
-    from backbones import create_backbone, mobilenet_v3_large
-    features = mobilenet_v3_large(weights="imagenet")(images)      # {"c1": ..., ..., "c5": ...}
+from backbones import create_backbone, mobilenet_v3_large
+features = mobilenet_v3_large(weights="imagenet")(images)      # {"c1": ..., ..., "c5": ...}
 """
 
 import difflib
+import inspect
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -39,6 +40,11 @@ def create_backbone(
         near = difflib.get_close_matches(name, TABLES, 1, cutoff=0.3)
         hint = f'; did you mean "{near[0]}"?' if near else ""
         raise ValueError(f'there is no backbone "{name}"{hint} (there are {", ".join(TABLES)})')
+    known = inspect.signature(mobilenet_v3_table).parameters
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, 1)
+            raise ValueError(f'{name} has no option "{option}"' + (f'; did you mean "{near[0]}"?' if near else ""))
     backbone = Backbone(TABLES[name](**options), taps)
     if weights is not None:
         logging.getLogger(__name__).info("%s", load_weights(backbone, weights))

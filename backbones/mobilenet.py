@@ -79,9 +79,9 @@ class Backbone(nn.Module):
 
     - `stem`, `block1` ... `blockN` (blocks counted from 1, as in the papers), `last` (the last 1x1 convolution);
     - `blockN.expansion` and `blockN.depthwise`: inside a block, the latter before squeeze-and-excitation;
-    - `c1` ... `c5`: the last output whose stride in the paper is 2, 4, 8, 16, 32; `cN.expansion`, `cN.depthwise` of that
-      level's last block; `cN.first`, `cN.first.expansion`, `cN.first.depthwise` of its first. Dilation changes their
-      strides, not their names.
+    - `c1` ... `c5`: the last output whose stride in the paper is 2, 4, 8, 16, 32; `cN.expansion`, `cN.depthwise` of
+      that level's last block; `cN.first`, `cN.first.expansion`, `cN.first.depthwise` of its first. Dilation changes
+      their strides, not their names.
 
     Args:
         table: the rows to build.
@@ -128,7 +128,7 @@ class Backbone(nn.Module):
         """
         for tap in taps:
             if tap not in self.channels:
-                near = difflib.get_close_matches(tap, self.channels, 1)
+                near = difflib.get_close_matches(tap, self.channels, 1, cutoff=0.5)
                 hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(self.channels)}"
                 raise ValueError(f'{self.table.name} has no tap "{tap}"{hint}')
         self.taps = tuple(taps)

@@ -91,7 +91,7 @@ def make_divisible(value: float, divisor: int = 8) -> int:
 
 RE, HS = "relu", "hard_swish"
 
-# MobileNetV3 (arXiv 1905.02244), Table 1 and Table 2: kernel, expanded, out, squeeze-and-excitation, activation, stride.
+# MobileNetV3 (arXiv 1905.02244), Tables 1 and 2: kernel, expanded, out, squeeze-and-excitation, activation, stride.
 V3_LARGE = (
     (3, 16, 16, False, RE, 1),
     (3, 64, 24, False, RE, 2),
@@ -183,5 +183,3 @@ def mobilenet_v3_table(
         output_stride=output_stride,
         dilate_first=dilate_first,
     )
-
-

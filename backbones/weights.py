@@ -1,6 +1,5 @@
 """Pretrained weights: torchvision's through its own hub, or a local file, with a report of what was taken."""
 
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,20 +51,16 @@ def torchvision_keys(backbone: Backbone) -> dict[str, str]:
     """Our state-dict key -> torchvision's, as in `torchvision.models.mobilenet_v3_large().state_dict()`."""
 
     def layer(ours: str, theirs: str, module: nn.Module) -> dict[str, str]:
-        names = [("conv", "0"), ("norm", "1")] if isinstance(module, ConvNormAct) else [("reduce", "fc1"), ("expand", "fc2")]
+        names = {"conv": "0", "norm": "1"} if isinstance(module, ConvNormAct) else {"reduce": "fc1", "expand": "fc2"}
         return {
             f"{ours}.{part}.{key}": f"{theirs}.{their_part}.{key}"
-            for part, their_part in names
+            for part, their_part in names.items()
             for key in module.get_submodule(part).state_dict()
         }
 
     keys = layer("stem", "features.0", backbone.stem)
     for index, block in enumerate(backbone.blocks):
-        present = [
-            (name, module)
-            for name, module in block.named_children()
-            if not isinstance(module, nn.Identity)
-        ]
+        present = [(name, module) for name, module in block.named_children() if not isinstance(module, nn.Identity)]
         for place, (name, module) in enumerate(present):
             keys |= layer(f"blocks.{index}.{name}", f"features.{index + 1}.block.{place}", module)
     if backbone.last is not None:
@@ -99,8 +94,8 @@ def load_weights(backbone: Backbone, source: str | Path) -> LoadReport:
             report.taken.append(key)
     used = {theirs for theirs, _ in renamed.values()}
     report.unused = [key for key in state if key not in used]
-    if not report.taken:
-        raise ValueError(f"{source}: no tensor in it fits {backbone.table.name}; its first keys are {_some(list(state))}")
+    if not any(own[key].ndim for key in report.taken):  # batch norm's counters fit anything
+        raise ValueError(f"{source}: nothing in it fits {backbone.table.name}; its first keys are {_some(list(state))}")
     backbone.load_state_dict({key: renamed[key][1] for key in report.taken}, strict=False)
     return report
 
@@ -112,7 +107,7 @@ def _published(backbone: Backbone) -> dict[str, Tensor]:
     weights = getattr(torchvision.models, PUBLISHED[name]).DEFAULT
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch raises the latter for a wrong hash
         raise ConnectionError(
             f"could not fetch {weights.url} ({error}); download it elsewhere and give the file as the weights"
         ) from error
@@ -121,16 +116,18 @@ def _published(backbone: Backbone) -> dict[str, Tensor]:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such weights file (the only name is "imagenet")')
-    if path.suffix == ".safetensors":
-        return load_file(path)
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(f"{path}: not a readable weights file ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # bytes that are no weights can raise anything at all in an unpickler
+        reason = (str(error).splitlines() or [""])[0].split(". ")[0]
+        raise ValueError(f"{path}: not a readable weights file ({type(error).__name__}: {reason})") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)} if isinstance(content, dict) else {}
+    entries = content.items() if isinstance(content, dict) else ()
+    tensors = {key: value for key, value in entries if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"{path}: holds no state dict")
     return tensors

@@ -2,13 +2,14 @@
 
 from datasets.augment import Augmentation
 from datasets.checks import SegmentationSummary, check_segmentation
-from datasets.files import DataError, default_colours, read_image, read_labels, read_mask, write_mask
+from datasets.files import PICTURES, DataError, default_colours, read_image, read_labels, read_mask, write_mask
 from datasets.loading import eval_loader, train_loader
 from datasets.segmentation import DATASETS, SegmentationDataset, SegmentationFiles, find_segmentation, limit
 from datasets.shapes import write_shapes
 
 __all__ = [
     "DATASETS",
+    "PICTURES",
     "Augmentation",
     "DataError",
     "SegmentationDataset",

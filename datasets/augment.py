@@ -37,7 +37,8 @@ class ScaleCrop(A.DualTransform):
         for side, wanted in zip(params["shape"][:2], self.crop, strict=True):
             taken = min(side, max(1, round(wanted / factor)))
             given = wanted if taken < side else min(wanted, round(side * factor))
-            windows.append((self.py_random.randint(0, side - taken), taken, self.py_random.randint(0, wanted - given), given))
+            start, place = self.py_random.randint(0, side - taken), self.py_random.randint(0, wanted - given)
+            windows.append((start, taken, place, given))
         return {"windows": windows}
 
     def apply(self, img: NDArray[np.uint8], windows: Any, **_: Any) -> NDArray[np.uint8]:
@@ -49,7 +50,7 @@ class ScaleCrop(A.DualTransform):
 
     def _resample(self, array: NDArray[np.uint8], windows: Any, how: int, fill: int) -> NDArray[np.uint8]:
         (top, high, y, rows), (left, wide, x, columns) = windows
-        part = cv2.resize(array[top : top + high, left : left + wide], (columns, rows), interpolation=how)
+        part: Any = cv2.resize(array[top : top + high, left : left + wide], (columns, rows), interpolation=how)
         if (rows, columns) == self.crop:
             return part
         result = np.full((*self.crop, *array.shape[2:]), fill, dtype=array.dtype)

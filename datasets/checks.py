@@ -23,7 +23,7 @@ class SegmentationSummary:
     pictures: NDArray[np.int64]
 
     def balanced_weights(self) -> list[float]:
-        """A weight for each class, 1 / log(1.02 + share of pixels) with mean 1 (ENet, arXiv 1606.02147, Section 5.2)."""
+        """One weight a class, 1 / log(1.02 + share of pixels) with mean 1 (ENet, arXiv 1606.02147, Section 5.2)."""
         share = self.pixels / max(1, self.pixels.sum())
         weights = 1 / np.log(1.02 + share)
         return (weights / weights.mean()).tolist()

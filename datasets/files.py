@@ -30,7 +30,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         if image.mode == "I;16" or values.max(initial=0) > 255:
             values = values / 256
         image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
-    return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def read_mask(path: Path, colours: list[Colour] | None = None) -> NDArray[np.uint8]:

@@ -71,7 +71,7 @@ def train_loader(
         DataError: if the batch does not divide over the processes, or is larger than the dataset.
     """
     if batch_size % world:
-        raise DataError(f"a batch of {batch_size} does not divide over {world} processes; --batch-size counts all of them")
+        raise DataError(f"--batch-size {batch_size} counts all processes, and does not divide over {world}")
     if len(dataset) < batch_size:
         raise DataError(
             f"{dataset.files.root}: {len(dataset)} pictures in {dataset.files.split} do not fill a batch; "

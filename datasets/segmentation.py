@@ -14,10 +14,12 @@ from datasets.download import download_voc2012
 from datasets.files import PICTURES, Colour, DataError, default_colours, read_image, read_labels, read_mask
 from datasets.shapes import write_shapes
 
-VOC_NAMES = (
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
-    "pottedplant sheep sofa train tvmonitor"
-).split()
+# fmt: off
+VOC_NAMES = [
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
+    "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+]
+# fmt: on
 DATASETS = ("shapes", "voc", "folder")
 Transform = Callable[[NDArray[np.uint8], NDArray[np.uint8], int, int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
@@ -83,7 +85,7 @@ def voc_files(root: Path, split: str) -> SegmentationFiles:
         hint = " (--download fetches it)" if root.name == "VOC2012" else ""
         raise DataError(f"{lists}: no such folder; a VOC tree has JPEGImages, SegmentationClass and ImageSets{hint}")
     if root.name.startswith("VOC20") and not (root / "labels.txt").exists():
-        names, given = list(VOC_NAMES), None
+        names, given = VOC_NAMES, None
     else:
         names, given = read_labels(root / "labels.txt")
     masks = root / "SegmentationClass"

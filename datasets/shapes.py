@@ -114,9 +114,9 @@ def draw(
         cv2.polylines(mask, [points], isClosed=True, color=IGNORE, thickness=2)
     visible = [(category, (owner == number).astype(np.uint8)) for number, category in enumerate(categories, start=1)]
     if random.random() < 0.4:
-        canvas = cv2.GaussianBlur(canvas, (0, 0), random.uniform(0.4, 1.0))
-    canvas = canvas + random.normal(0, random.uniform(2, 18), canvas.shape)
-    return canvas.clip(0, 255).astype(np.uint8), mask, [(c, seen) for c, seen in visible if seen.sum() >= 16]
+        cv2.GaussianBlur(canvas, (0, 0), random.uniform(0.4, 1.0), dst=canvas)
+    noisy = canvas + random.normal(0, random.uniform(2, 18), canvas.shape)
+    return noisy.clip(0, 255).astype(np.uint8), mask, [(c, seen) for c, seen in visible if seen.sum() >= 16]
 
 
 def _outline(random: np.random.Generator, category: int, radius: float) -> Points:
@@ -165,7 +165,7 @@ def _paint(random: np.random.Generator, canvas: NDArray[np.float32], points: NDA
     if region.size:
         inside = np.zeros(region.shape[:2], dtype=np.uint8)
         cv2.fillPoly(inside, [points - low.astype(np.int32)], 1)
-        region[inside > 0] = _texture(random, *region.shape[:2], fine=True)[inside > 0]
+        region[inside > 0] = _texture(random, region.shape[0], region.shape[1], fine=True)[inside > 0]
 
 
 def _distract(random: np.random.Generator, canvas: NDArray[np.float32]) -> None:

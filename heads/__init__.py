@@ -11,7 +11,7 @@ from heads.losses import IGNORE, LOSSES, SegmentationLoss
 from heads.masks import arg_max_mask
 from heads.smp import DECODERS, SMPDecoder
 
-ASPP: dict[str, type[nn.Module]] = {"lraspp": LRASPP, "raspp": RASPP, "lraspp-torchvision": LRASPPTorchvision}
+ASPP: dict[str, Any] = {"lraspp": LRASPP, "raspp": RASPP, "lraspp-torchvision": LRASPPTorchvision}
 SEGMENTATION_HEADS = (*ASPP, *DECODERS)
 
 
@@ -22,7 +22,7 @@ def backbone_options(name: str) -> dict[str, Any]:
         ValueError: for an unknown name; names the nearest one.
     """
     if name in ASPP:
-        return dict(ASPP[name].backbone_options)  # type: ignore[arg-type]
+        return dict(ASPP[name].backbone_options)
     if name in DECODERS:
         return {"output_stride": DECODERS[name]}
     near = difflib.get_close_matches(name, SEGMENTATION_HEADS, 1)

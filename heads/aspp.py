@@ -4,7 +4,7 @@ A head takes the backbone's `channels` and `strides` and returns raw logits, flo
 its own; whoever compares them with a mask resizes them. `backbone_options` are the backbone options its paper uses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear resize of [N, C, h, w] to [N, C, *size], pixel centres aligned as in every picture library."""
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(x, size=list(size), mode="bilinear", align_corners=False)
 
 
 def conv_norm_relu(channels_in: int, channels_out: int) -> nn.Sequential:
+    """1x1 convolution without bias, batch norm with the papers' constants, ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 1, bias=False),
         nn.BatchNorm2d(channels_out, eps=1e-3, momentum=0.01),
@@ -93,7 +94,7 @@ class LRASPP(nn.Module):
 class LRASPPTorchvision(nn.Module):
     """LR-ASPP as in `torchvision.models.segmentation.lraspp_mobilenet_v3_large`.
 
-    It differs from the paper's: full tail, the first stride-8 block's output as skip, a global pool, no bias in the gate.
+    It differs from the paper's: full tail, the first stride-8 block's output as skip, a global pool, no gate bias.
 
     Args:
         channels: of the backbone's taps.

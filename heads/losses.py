@@ -27,6 +27,8 @@ class CrossEntropy(nn.Module):
             least a sixteenth of the labelled pixels.
     """
 
+    class_weights: Tensor | None
+
     def __init__(self, class_weights: Tensor | None = None, label_smoothing: float = 0.0, ohem: bool = False) -> None:
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
@@ -47,7 +49,9 @@ class CrossEntropy(nn.Module):
         if self.class_weights is not None:
             weights = weights * self.class_weights[target.clamp(max=len(self.class_weights) - 1)]
         if self.ohem:
-            weights = weights * _hard(pixels.detach(), target != IGNORE)
+            # how hard a pixel is says its class's probability, not its class's weight
+            plain = F.cross_entropy(logits.detach(), target, ignore_index=IGNORE, reduction="none")
+            weights = weights * _hard(plain, target != IGNORE)
             pixels = pixels * (weights > 0)
         total = weights.sum()
         if dist.is_available() and dist.is_initialized():
@@ -90,9 +94,13 @@ class SegmentationLoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         # the softmax over classes is several times faster on contiguous memory than on channels_last
         logits = resize(logits.float().contiguous(), target.shape[-2:])
-        if not (target != IGNORE).any():
-            return logits.sum() * 0.0
-        return torch.stack([term(logits, target.long()) for term in self.terms]).sum()
+        void = not (target != IGNORE).any()
+        # cross-entropy runs on a batch without labels too: other processes wait for it to share its number of pixels
+        terms = [
+            logits.sum() * 0.0 if void and not isinstance(term, CrossEntropy) else term(logits, target.long())
+            for term in self.terms
+        ]
+        return torch.stack(terms).sum()
 
 
 def _build(name: str, class_weights: Tensor | None, label_smoothing: float) -> nn.Module:

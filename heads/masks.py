@@ -22,6 +22,8 @@ def arg_max_mask(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """
     logits = logits.float().contiguous()
     kind = torch.uint8 if logits.shape[1] <= 256 else torch.int64
+    if sum(size) <= 128:  # so small, torch's CPU kernel rounds by a channel's place among the channels
+        return resize(logits, size).argmax(1).to(kind)
     first, *others = _contenders(logits)
     best = resize(logits[:, first : first + 1], size)
     mask = torch.full(best.shape, first, dtype=kind, device=logits.device)
@@ -42,4 +44,5 @@ def _contenders(logits: Tensor) -> list[int]:
     greatest = F.max_pool2d(padded, 2, 1)
     floor = (-F.max_pool2d(-padded, 2, 1)).amax(1)
     slack = 1e-5 * logits.abs().amax()
-    return (greatest >= floor[:, None] - slack).amax((0, 2, 3)).nonzero()[:, 0].tolist()
+    hopeless = greatest < floor[:, None] - slack  # False where a logit is nan
+    return (~hopeless).amax((0, 2, 3)).nonzero()[:, 0].tolist()

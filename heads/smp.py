@@ -1,5 +1,6 @@
 """Decoders of segmentation-models-pytorch on our taps: their decoder and classifier, our backbone in front."""
 
+import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -47,6 +48,9 @@ class SMPDecoder(nn.Module):
         strides: of the backbone's taps.
         num_classes: logits per pixel.
         **options: the library's own options for that architecture, such as decoder_channels.
+
+    Raises:
+        ValueError: for an option that the architecture does not have.
     """
 
     def __init__(
@@ -56,6 +60,11 @@ class SMPDecoder(nn.Module):
         import segmentation_models_pytorch as smp  # takes seconds to import, so only who asks for a decoder pays
 
         accepted = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[name].__init__).parameters
+        for option in options:  # the library takes any name and drops those it does not know
+            if option not in accepted:
+                near = difflib.get_close_matches(option, accepted, 1)
+                hint = f'; did you mean "{near[0]}"?' if near else ""
+                raise ValueError(f'the head "{name}" has no option "{option}"{hint}')
         depth = accepted["encoder_depth"].default
         self.taps = tuple(f"c{level}" for level in range(1, depth + 1))
         if "encoder_output_stride" in accepted:

@@ -3,7 +3,13 @@
 from tasks.checkpoints import CheckpointError
 from tasks.optim import Optimization
 from tasks.run import RunError
-from tasks.segmentation import NonFiniteLoss, SegmentationSpec, SegmentationTask, segmentation_scores, segmentation_table
+from tasks.segmentation import (
+    NonFiniteLoss,
+    SegmentationSpec,
+    SegmentationTask,
+    segmentation_scores,
+    segmentation_table,
+)
 
 __all__ = [
     "CheckpointError",

@@ -77,9 +77,9 @@ def write_evaluation(
     evaluation: SegmentationEvaluation,
     files: SegmentationFiles,
     settings: dict[str, Any],
-    worst: int,
+    drawn: int,
 ) -> None:
-    """Write scores.json, confusion.png, and worst.png with the pictures of lowest mIoU, worst first."""
+    """Write scores.json, confusion.png, samples.png (pictures across the split), worst.png (lowest mIoU first)."""
     folder.mkdir(parents=True, exist_ok=True)
     scores, names = evaluation.scores, task.spec.names
     own = {str(pair[0]): miou for pair, miou in zip(files.pairs, evaluation.picture_miou, strict=True)}
@@ -93,8 +93,10 @@ def write_evaluation(
     }
     (folder / "scores.json").write_text(json.dumps(content, indent=1))
     plot_confusion(scores.matrix, names, folder / "confusion.png")
-    order = np.argsort(np.nan_to_num(evaluation.picture_miou, nan=1.0), kind="stable")[:worst]
+    order = np.argsort(np.nan_to_num(evaluation.picture_miou, nan=1.0), kind="stable")
+    across = np.linspace(0, len(files.pairs) - 1, min(drawn, len(files.pairs))).round()
     dataset = SegmentationDataset(files)
-    rows = [prediction_row(task, dataset[int(index)]) for index in order]
-    if rows:
-        write_picture(folder / "worst.png", grid(rows, COLUMNS, names, task.spec.colours))
+    for name, chosen in (("worst", order[:drawn]), ("samples", across)):
+        rows = [prediction_row(task, dataset[int(index)]) for index in chosen]
+        if rows:
+            write_picture(folder / f"{name}.png", grid(rows, COLUMNS, names, task.spec.colours))

@@ -45,7 +45,9 @@ def prepare_folder(folder: Path, resume: bool, overwrite: bool) -> Path | None:
         return last
     if (folder / "config.yaml").exists() or last.exists():
         if not overwrite:
-            raise RunError(f"{folder}: holds a run; name another --name, go on with --resume, or replace it with --overwrite")
+            raise RunError(
+                f"{folder}: holds a run; name another --name, go on with --resume, or replace it with --overwrite"
+            )
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return None
@@ -97,14 +99,27 @@ def build_trainer(
     for name in options:
         if name not in valid:
             near = difflib.get_close_matches(name, valid, 1)
-            raise RunError(f"--trainer.{name}: no such option" + (f"; did you mean --trainer.{near[0]}?" if near else ""))
-    for noise in (".*does not have many workers.*", ".*exists and is not empty.*", ".*isinstance.treespec, LeafSpec.*"):
+            raise RunError(
+                f"--trainer.{name}: no such option" + (f"; did you mean --trainer.{near[0]}?" if near else "")
+            )
+    for noise in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*smaller than the logging interval.*",
+    ):
         warnings.filterwarnings("ignore", noise)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     keep_freed_memory()
     on_cpu = options.get("accelerator", "auto") == "cpu" or not torch.cuda.is_available()
     best = ModelCheckpoint(
-        folder, "best", monitor=monitor, mode="max", save_last=True, enable_version_counter=False, auto_insert_metric_name=False
+        folder,
+        "best",
+        monitor=monitor,
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+        auto_insert_metric_name=False,
     )
     own: list[Callback] = [best, LearningRateMonitor("step"), *callbacks]
     if options.get("enable_progress_bar", True):

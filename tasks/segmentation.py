@@ -19,6 +19,7 @@ from tasks.checkpoints import CheckpointError, read_checkpoint
 from tasks.optim import Optimization
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MIOU_EVERY = 10  # steps between updates of the running training mIoU
 Image = NDArray[np.uint8]
 
 
@@ -108,6 +109,9 @@ class SegmentationTask(L.LightningModule):
         auxiliary_weight: of the auxiliary head's loss.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         spec: SegmentationSpec,
@@ -130,8 +134,12 @@ class SegmentationTask(L.LightningModule):
         self.matrix = ConfusionMatrix(len(spec.names))
 
     @classmethod
-    def load(cls, path: str | Path) -> "SegmentationTask":
+    def load(cls, path: str | Path, device: str = "auto") -> "SegmentationTask":
         """A trained task from its checkpoint alone, ready to predict.
+
+        Args:
+            path: a checkpoint written by training.
+            device: "cpu", "cuda", or "auto" for the latter where there is one.
 
         Raises:
             CheckpointError: if the file is missing, unreadable or of another task.
@@ -142,7 +150,9 @@ class SegmentationTask(L.LightningModule):
             task.load_state_dict(checkpoint["state_dict"])
         except RuntimeError as error:
             raise CheckpointError(f"{path}: weights do not fit the network that it describes ({error})") from None
-        return task.eval()
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        return task.eval().to(device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["mobiledense"] = self.spec.to_dict()
@@ -165,12 +175,12 @@ class SegmentationTask(L.LightningModule):
         if not torch.isfinite(loss):
             files = "\n  ".join(batch["file"])
             raise NonFiniteLoss(
-                f"the loss became {loss.item()} at step {self.global_step}; lower the learning rate, or look at\n  {files}"
+                f"the loss became {loss.item()} at step {self.global_step}; lower --lr, or look at\n  {files}"
             )
         coarse = F.interpolate(batch["mask"][:, None], size=logits.shape[2:], mode="nearest")[:, 0]
         self.train_matrix.update(logits.detach().max(1)[1], coarse)
         self.log("train/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(logits))
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if (self.global_step + 1) % MIOU_EVERY == 0:
             self.log("train/miou", self.train_matrix.miou(), prog_bar=True, sync_dist=True, batch_size=len(logits))
         return loss
 
@@ -207,9 +217,7 @@ class SegmentationTask(L.LightningModule):
         """
         return [self._predict_one(image, scales, flip, window) for image in images]
 
-    def _predict_one(
-        self, image: Image, scales: Sequence[float], flip: bool, window: tuple[int, int] | None
-    ) -> Image:
+    def _predict_one(self, image: Image, scales: Sequence[float], flip: bool, window: tuple[int, int] | None) -> Image:
         height, width = image.shape[:2]
         x = self.normalise(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None])
         if tuple(scales) == (1.0,) and not flip:
@@ -232,11 +240,13 @@ class SegmentationTask(L.LightningModule):
         total, count = torch.zeros(()), torch.zeros(())
         for top in _starts(height, rows):
             for left in _starts(width, columns):
-                logits = resize(self.network(x[:, :, top : top + rows, left : left + columns]), (-(-rows // 4), -(-columns // 4)))
+                logits = resize(
+                    self.network(x[:, :, top : top + rows, left : left + columns]), (-(-rows // 4), -(-columns // 4))
+                )
                 if total.ndim == 0:
                     grid = (-(-height // 4), -(-width // 4))
                     total, count = logits.new_zeros(1, logits.shape[1], *grid), logits.new_zeros(1, 1, *grid)
-                y, z = min(top // 4, total.shape[2] - logits.shape[2]), min(left // 4, total.shape[3] - logits.shape[3])
+                y, z = -(-top // 4), -(-left // 4)
                 total[:, :, y : y + logits.shape[2], z : z + logits.shape[3]] += logits
                 count[:, :, y : y + logits.shape[2], z : z + logits.shape[3]] += 1
         return total / count
@@ -266,7 +276,7 @@ class SegmentationScores:
 
 
 def segmentation_scores(matrix: NDArray[np.int64]) -> SegmentationScores:
-    """IoU of every class, their mean and the pixel accuracy from one confusion matrix over all pictures (VOC's rule)."""
+    """IoU of every class, their mean and the pixel accuracy from one matrix over all pictures (VOC's rule)."""
     hits, union = matrix.diagonal().astype(float), (matrix.sum(0) + matrix.sum(1) - matrix.diagonal()).astype(float)
     iou = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
     miou = float(np.nanmean(iou)) if (union > 0).any() else float("nan")

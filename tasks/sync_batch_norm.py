@@ -54,5 +54,5 @@ class CpuSyncBatchNorm(LayerSync):
     def revert(self, model: nn.Module) -> nn.Module:
         for module in model.modules():
             if type(module) is CrossProcessBatchNorm2d:
-                module.__class__ = nn.BatchNorm2d
+                module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
         return model

@@ -31,17 +31,24 @@ USER_ERRORS = (DataError, CheckpointError, RunError, NonFiniteLoss, ValueError, 
 class Parser(ArgumentParser):
     """An argument parser with hyphens in options, and the nearest option for one that does not exist."""
 
-    def format_help(self) -> str:
-        text = re.sub(r"--[a-z]\w*", lambda match: match[0].replace("_", "-"), super().format_help())
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        text = re.sub(r"--[a-z]\w*", lambda match: match[0].replace("_", "-"), super().format_help(*args, **kwargs))
         return re.sub(r" \(type: [^)]*?, default: ", " (default: ", text)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        unknown = re.search(r"(?:unrecognized arguments|[Uu]nrecognized.*?|No action for key|Key).*?[\"' -]-*(\w[\w-]*)", message)
+        unknown = re.search(
+            r"(?:unrecognized arguments|[Uu]nrecognized.*?|No action for key|Key).*?[\"' -]-*(\w[\w-]*)", message
+        )
         options = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         hint = ""
         if unknown and "--" + unknown[1] not in options:
             near = difflib.get_close_matches("--" + unknown[1], options, 1)
             hint = f"; did you mean {near[0].replace('_', '-')}?" if near else "; --help lists the options"
+        invalid = re.match(r'Parser key "([\w.]+)":', message)
+        if invalid:
+            details = [line.strip(" -") for line in message.splitlines()[1:]]
+            expected = [line.rstrip(".") for line in details if line.startswith(("Expected", "Got", "Given value:"))]
+            message = f"--{invalid[1].replace('_', '-')}: {'; '.join(expected or details)}"
         sys.stderr.write(f"{self.prog}: {message.strip()}{hint}\n")
         sys.exit(2)
 
@@ -78,18 +85,22 @@ def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
 def run(function: Callable[..., Any], arguments: list[str] | None = None) -> Any:
     """Parse the command line into `function`'s parameters and call it.
 
-    A parameter whose type is a dataclass becomes a group of options of its own, without a prefix. The parameter `config`
-    is given the options as YAML. User errors end the command with one line and exit status 1.
+    A parameter whose type is a dataclass becomes a group of options of its own, without a prefix; the parameter
+    `config_text` is given all options as YAML. User errors end the command with one line and exit status 1.
     """
     description = (inspect.getdoc(inspect.getmodule(function)) or "").strip()
     parser = Parser(prog=Path(sys.argv[0]).name, description=description, formatter_class=_formatter())
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parameters = inspect.signature(function).parameters
-    groups = {name: p.annotation for name, p in parameters.items() if dataclasses.is_dataclass(p.annotation)}
+    groups: dict[str, Any] = {
+        name: p.annotation for name, p in parameters.items() if dataclasses.is_dataclass(p.annotation)
+    }
     parser.add_function_arguments(function, skip={*groups, "config_text"}, as_positional=False)
     for group in groups.values():
         parser.add_class_arguments(group, skip=_fields(group) & set(parameters), as_positional=False)
-    chosen = parser.parse_args(_complete(sys.argv[1:] if arguments is None else arguments, [function, *groups.values()]))
+    chosen = parser.parse_args(
+        _complete(sys.argv[1:] if arguments is None else arguments, [function, *groups.values()])
+    )
     values = {key: value for key, value in vars(chosen).items() if key != "config"}
     for name, group in groups.items():
         values[name] = group(**{field: values.pop(field) for field in _fields(group) - set(parameters)})

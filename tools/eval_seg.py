@@ -1,15 +1,13 @@
 """Judge a segmentation checkpoint: IoU of every class, mIoU and pixel accuracy, each picture at its own size.
 
-    python tools/eval_seg.py --checkpoint runs/shapes_v3-small_lraspp/best.ckpt
-    python tools/eval_seg.py --checkpoint best.ckpt --dataset voc --data-root DIR --split test --scales 0.75 1 1.25 --flip
+python tools/eval_seg.py --checkpoint runs/shapes_v3-small_lraspp/best.ckpt
+python tools/eval_seg.py --checkpoint best.ckpt --dataset voc --data-root DIR --split test --scales 0.75 1 1.25 --flip
 """
 
 import sys
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
-
-import torch
 
 from datasets import SegmentationDataset, check_segmentation, eval_loader, find_segmentation, limit
 from tasks import SegmentationTask
@@ -25,7 +23,7 @@ def eval_seg(
     scales: list[float] = [1.0],  # noqa: B006 the parser reads the default and nobody changes it
     flip: bool = False,
     window: tuple[int, int] | None = None,
-    worst: int = 8,
+    drawn: int = 6,
     workers: int = 1,
     check_data: bool = True,
     max_pictures: int | None = None,
@@ -42,14 +40,14 @@ def eval_seg(
         scales: sizes at which the network sees a picture, such as --scales 0.75 1 1.25; probabilities are averaged.
         flip: also mirrored, averaged likewise.
         window: height and width of a sliding window with half overlap, for pictures much larger than those of training.
-        worst: how many of the pictures with the lowest mIoU to draw.
+        drawn: how many pictures to draw: the worst ones, and as many from all over the split.
         workers: loader processes.
         check_data: read all files first and tell of all faults at once.
         max_pictures: use only the first so many pictures.
         device: cpu, cuda, or auto.
-        output: folder for scores.json, confusion.png and worst.png; by default eval_SPLIT beside the checkpoint.
+        output: folder for scores and pictures; by default eval_SPLIT beside the checkpoint.
     """
-    task = SegmentationTask.load(checkpoint).to(_device(device))
+    task = SegmentationTask.load(checkpoint, device)
     files = limit(find_segmentation(dataset, split, data_root), max_pictures)
     if len(files.names) < len(task.spec.names):
         raise ValueError(
@@ -57,7 +55,9 @@ def eval_seg(
             f"{files.root} only {len(files.names)} ({', '.join(files.names)})"
         )
     if files.names != task.spec.names:
-        raise ValueError(f"classes differ: {checkpoint} has {', '.join(task.spec.names)}; {files.root} {', '.join(files.names)}")
+        raise ValueError(
+            f"classes differ: {checkpoint} has {', '.join(task.spec.names)}; {files.root} {', '.join(files.names)}"
+        )
     if check_data:
         check_segmentation(files)
     loader = eval_loader(SegmentationDataset(files), workers)
@@ -66,15 +66,10 @@ def eval_seg(
     folder = output or checkpoint.parent / f"eval_{split}"
     settings = {"checkpoint": str(checkpoint), "data": str(files.root), "split": split, "pictures": len(files.pairs)}
     settings |= {"scales": scales, "flip": flip, "window": window}
-    write_evaluation(folder, task, evaluation, files, settings, worst)
-    print(f"wrote {folder / 'scores.json'}, {folder / 'confusion.png'} and {folder / 'worst.png'}")
+    write_evaluation(folder, task, evaluation, files, settings, drawn)
+    print(f"wrote scores.json, confusion.png, samples.png and worst.png to {folder}")
+    print(f"picture grid (input, truth, prediction): {folder / 'samples.png'}")
     return folder
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 if __name__ == "__main__":

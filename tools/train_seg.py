@@ -1,8 +1,8 @@
 """Train a segmentation network.
 
-    python tools/train_seg.py                                                    # on the embedded Shapes set
-    python tools/train_seg.py --backbone v3-large --dataset voc --download true --weights imagenet
-    python tools/train_seg.py --dataset folder --data-root my_pictures --epochs 100
+python tools/train_seg.py                                                    # on the embedded Shapes set
+python tools/train_seg.py --backbone v3-large --dataset voc --download true --weights imagenet
+python tools/train_seg.py --dataset folder --data-root my_pictures --epochs 100
 """
 
 import sys
@@ -14,7 +14,6 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 
 from backbones import load_weights
 from datasets import (
@@ -118,7 +117,8 @@ def train_seg(
         backbone, head, width=width, output_stride=output_stride, rf2=rf2, minimalistic=minimalistic
     )
     train_files, val_files = (
-        limit(find_segmentation(dataset, split, data_root, download), max_pictures) for split in (train_split, val_split)
+        limit(find_segmentation(dataset, split, data_root, download), max_pictures)
+        for split in (train_split, val_split)
     )
     summary = check_segmentation(train_files) if check_data or class_weights == "balanced" else None
     if check_data:
@@ -133,19 +133,19 @@ def train_seg(
     task = SegmentationTask(spec, optimization, loss, balance, label_smoothing, auxiliary)
     if weights is not None:
         print(load_weights(task.network.backbone, weights))
+    val = SegmentationDataset(val_files)
+    shown = [val[index] for index in range(min(4, len(val)))]
+    fitter = build_trainer(
+        folder, "val/miou", epochs, ema, patience, [ValidationPictures(shown, folder / "pictures")], trainer
+    )
     checkpoint = None
-    if rank_zero_only.rank == 0:
+    if fitter.is_global_zero:
         checkpoint = prepare_folder(folder, resume, overwrite)
         (folder / "config.yaml").write_text(config_text)
     elif resume:
         checkpoint = folder / "last.ckpt"
     if compile:
         task.network.compile()
-    val = SegmentationDataset(val_files)
-    shown = [val[index] for index in range(min(4, len(val)))]
-    fitter = build_trainer(
-        folder, "val/miou", epochs, ema, patience, [ValidationPictures(shown, folder / "pictures")], trainer
-    )
     loaders = Loaders(SegmentationDataset(train_files, augmentation), val, batch_size, workers, seed)
     print(
         f"{len(train_files.pairs)} pictures, {len(train_files.names)} classes, "

@@ -1,0 +1,33 @@
+# make demo   trains, judges and draws a segmentation network on the embedded Shapes set
+# make test   runs the tests
+# make lint   style and types
+# Each sets up .venv first. PYTHON names another Python, PIP_ARGS adds options to pip install.
+PYTHON ?= python3
+PIP_ARGS ?=
+BIN := .venv/bin
+RUN := runs/demo
+
+.PHONY: demo test lint clean
+.DELETE_ON_ERROR:
+
+.venv/installed: setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; name one with make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: .venv/installed
+	$(BIN)/python tools/train_seg.py --config configs/seg/shapes_v3-small.yaml --name demo --overwrite
+	$(BIN)/python tools/predict.py --checkpoint $(RUN)/best.ckpt --source 'data/shapes/JPEGImages/test_000*.jpg' --output $(RUN)/predictions
+	$(BIN)/python tools/eval_seg.py --checkpoint $(RUN)/best.ckpt --split test
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv runs data/shapes build *.egg-info

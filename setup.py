@@ -1,0 +1,37 @@
+from pathlib import Path
+
+from setuptools import setup
+
+setup(
+    name="mobiledense",
+    version="0.1.0",
+    description="Dense prediction on small devices: MobileNetV3 backbones with LR-ASPP segmentation, and their tools",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=["backbones", "heads", "datasets", "tasks", "tools"],
+    install_requires=[
+        "torch>=2.9",
+        "torchvision>=0.24",
+        "lightning>=2.6,!=2.6.2,!=2.6.3",  # 2.6.2 and 2.6.3 were malware
+        "segmentation-models-pytorch>=0.5,<0.7",
+        "albumentations>=2.0.8,<2.1",
+        "pycocotools>=2.0.8",
+        "torchmetrics>=1.6",
+        "jsonargparse[signatures]>=4.40",
+        "rich>=13",
+        "matplotlib>=3.8",
+        "tensorboard>=2.16",
+        "safetensors>=0.4",
+        "opencv-python-headless>=4.9",
+        "numpy>=1.26",
+        "pillow>=10",
+    ],
+    extras_require={"dev": ["pytest>=8", "ruff>=0.9", "mypy>=1.14"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

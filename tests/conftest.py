@@ -1,0 +1,33 @@
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory) -> Path:
+    """A small Shapes tree."""
+    from datasets import write_shapes
+
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    write_shapes(root, splits={"train": 16, "val": 4, "test": 4})
+    return root
+
+
+@pytest.fixture(scope="session")
+def checkpoint(shapes, tmp_path_factory) -> Path:
+    """The best checkpoint of a run of a few steps, made by the tool itself."""
+    from tests.tools.command import tool
+
+    folder = tmp_path_factory.mktemp("runs")
+    tool("train_seg", *quick_run(shapes, folder), "--name", "quick")
+    return folder / "quick" / "best.ckpt"
+
+
+def quick_run(shapes: Path, output: Path) -> list[str]:
+    """Options of a run that takes seconds."""
+    data = ["--dataset", "voc", "--data-root", str(shapes), "--output", str(output), "--crop", "64", "64"]
+    return [*data, "--epochs", "2", "--batch-size", "8", "--workers", "0", "--trainer.enable_progress_bar", "false"]

@@ -1,0 +1,60 @@
+"""Commands and configs that the documents print are parsed by the tools they name."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [ROOT / "README.md", *sorted((ROOT / "tools").glob("*.py")), *sorted((ROOT / "configs").rglob("*.yaml"))]
+COMMANDS = sorted(
+    {
+        match[0].split("  #")[0].strip()
+        for source in SOURCES
+        for match in re.finditer(r"python tools/\w+\.py[^\n`]*", source.read_text())
+        if "<name>" not in match[0] and "NAME" not in match[0]
+    }
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_parses(command, monkeypatch):
+    import importlib
+
+    from tools import cli
+
+    _, path, *arguments = shlex.split(command)
+    called = {}
+
+    def record(function, **_):
+        def stand_in(**values):
+            called.update(values)
+
+        stand_in.__signature__ = __import__("inspect").signature(function)
+        stand_in.__doc__, stand_in.__module__, stand_in.__name__ = (
+            function.__doc__,
+            function.__module__,
+            function.__name__,
+        )
+        stand_in.__annotations__ = function.__annotations__
+        return stand_in
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
+    module = importlib.import_module("tools." + Path(path).stem)
+    cli.run(record(getattr(module, Path(path).stem)), arguments)
+    assert called
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.name)
+def test_config_is_flat_and_says_how_to_run_it(path):
+    text = path.read_text()
+    assert f"--config {path.relative_to(ROOT)}" in text
+    assert all(not isinstance(value, dict) or key == "trainer" for key, value in yaml.safe_load(text).items())
