@@ -36,7 +36,7 @@ class ScaleCrop(A.DualTransform):
         windows = []
         for side, wanted in zip(params["shape"][:2], self.crop, strict=True):
             taken = min(side, max(1, round(wanted / factor)))
-            given = wanted if taken < side else min(wanted, round(side * factor))
+            given = wanted if taken < side else min(wanted, max(1, round(side * factor)))
             start, place = self.py_random.randint(0, side - taken), self.py_random.randint(0, wanted - given)
             windows.append((start, taken, place, given))
         return {"windows": windows}

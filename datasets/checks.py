@@ -53,7 +53,7 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
         outcomes = list(track(results, label, total=len(files.pairs), transient=True))
     faults = [fault for fault, _ in outcomes if fault]
     counts = np.array([pixels for _, pixels in outcomes])
-    if not faults and _is_binary(counts) and len(files.names) > 1:
+    if _is_binary(counts) and len(files.names) > 1:
         faults.append(
             f"{files.pairs[0][1].parent}: every mask holds only 0 and 255, and 255 means void, so nothing is labelled "
             f'"{files.names[1]}"; save the masks with 1 in place of 255'

@@ -1,6 +1,6 @@
 """Fetching VOC2012 from its home, checked against the published MD5, and moved into place only when it is whole."""
 
-import shutil
+import os
 import tempfile
 from pathlib import Path
 
@@ -21,15 +21,18 @@ def download_voc2012(root: Path, url: str = VOC2012_URL, md5: str = VOC2012_MD5)
         md5: of the archive.
 
     Raises:
-        DataError: if the archive cannot be fetched, is not what was published, or does not fit on the disk.
+        DataError: if `root` holds something else, or the archive cannot be fetched, is not what was published, or does
+            not fit on the disk.
     """
     if (root / "ImageSets").is_dir():
         return
+    if root.exists() and not (root.is_dir() and not any(root.iterdir())):
+        raise DataError(f"{root}: holds something else than VOC2012; remove it or name another --data-root")
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=".download-") as folder:
         try:
             download_and_extract_archive(url, folder, md5=md5)
-            shutil.move(Path(folder) / "VOCdevkit" / "VOC2012", root)
+            os.replace(Path(folder) / "VOCdevkit" / "VOC2012", root)
         except (OSError, RuntimeError) as error:
             raise DataError(
                 f"could not fetch VOC2012 from {url} ({error}); "

@@ -19,18 +19,22 @@ class DataError(Exception):
 def read_image(path: Path) -> NDArray[np.uint8]:
     """A picture as uint8 [H, W, 3] RGB, turned upright by its EXIF orientation.
 
-    Grey, palette, CMYK and 16-bit pictures are converted (16 bits by dropping the lower eight), transparency is dropped.
+    Grey, palette, CMYK and 16-bit pictures are converted (16 bits by dropping the lower eight), transparency is
+    dropped.
 
     Raises:
         DataError: if the file is missing, truncated or no picture.
     """
-    image = _open(path)
+    image = ImageOps.exif_transpose(_open(path))
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
         if image.mode == "I;16" or values.max(initial=0) > 255:
             values = values / 256
         image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
-    return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    try:
+        return np.array(image.convert("RGB"))
+    except ValueError:
+        raise DataError(f"{path}: pictures of mode {image.mode} cannot be converted; save it as RGB") from None
 
 
 def read_mask(path: Path, colours: list[Colour] | None = None) -> NDArray[np.uint8]:
@@ -48,8 +52,13 @@ def read_mask(path: Path, colours: list[Colour] | None = None) -> NDArray[np.uin
         raise DataError(f"{path}: a mask must be an indexed, grey or RGB picture, and this one is {image.mode}")
     values = np.asarray(image)
     if values.dtype != np.uint8:
-        if values.max(initial=0) > IGNORE or values.min(initial=0) < 0:
-            raise DataError(f"{path}: mask value {values.max()}; masks hold class indices from 0 to 254, and 255 for void")
+        beyond = values[(values < 0) | (values > IGNORE)]
+        if beyond.size:
+            value, pixels = beyond[0], int((beyond == beyond[0]).sum())
+            raise DataError(
+                f"{path}: mask value {value} on {pixels:,} pixels; "
+                "masks hold class indices from 0 to 254, and 255 for void"
+            )
         values = values.astype(np.uint8)
     return values
 
@@ -81,9 +90,11 @@ def _from_colours(rgb: NDArray[np.uint8], colours: list[Colour] | None, path: Pa
     # white is the border of the VOC masks; it is void unless a class has it
     known |= packed == 0xFFFFFF
     if not known.all():
-        value = int(packed[~known][0])
+        values, pixels = np.unique(packed[~known], return_counts=True)
+        value, most = int(values[pixels.argmax()]), int(pixels.max())
+        others = f" (and {len(values) - 1} other colours)" if len(values) > 1 else ""
         raise DataError(
-            f"{path}: colour {(value >> 16, value >> 8 & 255, value & 255)} on {int((~known).sum())} pixels is no class's; "
+            f"{path}: colour {(value >> 16, value >> 8 & 255, value & 255)} on {most:,} pixels{others} is no class's; "
             'add it to labels.txt as "name R G B"'
         )
     return mask
@@ -104,6 +115,18 @@ def default_colours(count: int) -> list[Colour]:
     return colours
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        DataError: if it is in another encoding.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+
+
 def read_labels(path: Path) -> tuple[list[str], list[Colour] | None]:
     """Class names of a labels.txt, a line each, and their colours if every line ends in "R G B".
 
@@ -114,7 +137,7 @@ def read_labels(path: Path) -> tuple[list[str], list[Colour] | None]:
         raise DataError(f"{path}: no such file; write one class name a line, the first being mask value 0")
     names: list[str] = []
     colours: list[Colour | None] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_lines(path):
         if not line.strip():
             continue
         match = re.fullmatch(r"(.+?)[\s,]+(\d+)[\s,]+(\d+)[\s,]+(\d+)", line.strip())
@@ -124,12 +147,14 @@ def read_labels(path: Path) -> tuple[list[str], list[Colour] | None]:
         raise DataError(f"{path}: no class names in it; write one a line, the first being mask value 0")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"{path}: {', '.join(twice)} is listed twice")
+        raise DataError(f"{path}: {', '.join(twice)} listed twice")
     if any(colour is not None and max(colour) > 255 for colour in colours):
         raise DataError(f"{path}: colours are numbers from 0 to 255")
     given = [colour for colour in colours if colour is not None]
     if given and len(given) < len(names):
-        raise DataError(f'{path}: {len(given)} of {len(names)} classes have a colour; give "name R G B" for all or for none')
+        raise DataError(
+            f'{path}: {len(given)} of {len(names)} classes have a colour; give "name R G B" for all or for none'
+        )
     return names, given or None
 
 

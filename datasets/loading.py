@@ -23,10 +23,15 @@ class EpochSampler(Sampler[tuple[int, int]]):
         seed: of the orders.
         rank: of this process.
         world: number of processes.
+        batch_size: over all processes; what does not fill a batch at the end of the order is dropped, as otherwise some
+            processes could have a step more than others, and wait for them for ever.
     """
 
-    def __init__(self, length: int, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, length: int, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1, batch_size: int = 1
+    ) -> None:
         self.length, self.shuffle, self.seed, self.rank, self.world = length, shuffle, seed, rank, world
+        self.used = length - length % batch_size
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -34,13 +39,13 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(range(self.rank, self.length, self.world))
+        return len(range(self.rank, self.used, self.world))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.arange(self.length)
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
-        return iter([(self.epoch, int(index)) for index in order[self.rank :: self.world]])
+        return iter([(self.epoch, int(index)) for index in order[self.rank : self.used : self.world]])
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
@@ -77,7 +82,7 @@ def train_loader(
             f"{dataset.files.root}: {len(dataset)} pictures in {dataset.files.split} do not fill a batch; "
             f"lower --batch-size from {batch_size}"
         )
-    sampler = EpochSampler(len(dataset), True, seed, rank, world)
+    sampler = EpochSampler(len(dataset), True, seed, rank, world, batch_size)
     return _loader(dataset, sampler, batch_size // world, workers, drop_last=True)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from datasets.download import download_voc2012
-from datasets.files import PICTURES, Colour, DataError, default_colours, read_image, read_labels, read_mask
+from datasets.files import PICTURES, Colour, DataError, default_colours, read_image, read_labels, read_lines, read_mask
 from datasets.shapes import write_shapes
 
 # fmt: off
@@ -89,12 +89,13 @@ def voc_files(root: Path, split: str) -> SegmentationFiles:
     else:
         names, given = read_labels(root / "labels.txt")
     masks = root / "SegmentationClass"
-    if split == "train" and (lists / "trainaug.txt").exists() and (root / "SegmentationClassAug").is_dir():
-        split, masks = "trainaug", root / "SegmentationClassAug"
+    augmented = root / "SegmentationClassAug"
+    if split in ("train", "trainaug") and (lists / "trainaug.txt").exists() and augmented.is_dir():
+        split, masks = "trainaug", augmented
     listing = lists / f"{split}.txt"
     if not listing.is_file():
-        raise DataError(f'{listing}: no such split; there are {", ".join(sorted(p.stem for p in lists.glob("*.txt")))}')
-    stems = [line.split()[0] for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+        raise DataError(f"{listing}: no such split; there are {', '.join(sorted(p.stem for p in lists.glob('*.txt')))}")
+    stems = [line.split()[0] for line in read_lines(listing) if line.strip()]
     if not stems:
         raise DataError(f"{listing}: the split is empty; list one picture name a line")
     pictures = _by_stem(root / "JPEGImages")
@@ -128,6 +129,8 @@ def folder_files(root: Path, split: str) -> SegmentationFiles:
     pictures, drawn = _by_stem(images), _by_stem(masks)
     stems = sorted(pictures)
     if not divided:
+        if split not in ("train", "val"):
+            raise DataError(f"{images}: no split {split}; without sub-folders there are train, val")
         held_out = {stem for stem in stems if int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 5 == 0}
         stems = [stem for stem in stems if (stem in held_out) == (split == "val")]
     if not stems:

@@ -1,13 +1,17 @@
 """Shapes: a seeded, synthetic set in the VOC layout, so that every reader and tool runs without a download.
 
-Textured shapes lie over one another on a textured ground, among shapeless blobs and lines that are background. Colour
-says nothing of the class; small objects, blur and noise occur. A void line (255) runs along outlines, as in VOC.
+Textured shapes lie over one another on a quieter ground, among lines and shapeless blobs that are background. A class has a
+hue and a texture of its own, which one shape in seven does not follow; small objects, blur and noise occur. A void line
+(255) runs along outlines, as in VOC.
 """
 
+import colorsys
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +24,10 @@ from pycocotools import mask as coco_mask
 from datasets.files import IGNORE, DataError, default_colours, write_mask
 
 NAMES = ["background", "disc", "square", "triangle", "star", "cross"]
+TEXTURES = ["stripes", "checks", "dots", "cloud", "gradient"]  # what discs, squares, ... mostly have
 SPLITS = {"train": 1200, "val": 200, "test": 200}
 Points = NDArray[np.float64]
+Canvas = NDArray[np.float32]
 
 
 def write_shapes(root: Path, seed: int = 0, splits: dict[str, int] | None = None) -> None:
@@ -43,7 +49,7 @@ def write_shapes(root: Path, seed: int = 0, splits: dict[str, int] | None = None
     marker = root / "shapes.json"
     if marker.is_file() and marker.read_text() == recipe:
         return
-    if root.exists() and any(root.iterdir()):
+    if root.exists() and not (root.is_dir() and not any(root.iterdir())):
         raise DataError(f"{root}: holds something else than this Shapes set; remove it or name another --data-root")
     root.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=root.parent, prefix=".shapes-"))
@@ -55,10 +61,18 @@ def write_shapes(root: Path, seed: int = 0, splits: dict[str, int] | None = None
         (unfinished / "labels.txt").write_text("\n".join(NAMES) + "\n")
         (unfinished / "shapes.json").write_text(recipe)
         unfinished.chmod(0o755)
-        os.replace(unfinished, root)
-    except BaseException:
+        _move(unfinished, root, recipe)
+    finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+
+
+def _move(unfinished: Path, root: Path, recipe: str) -> None:
+    try:
+        os.replace(unfinished, root)
+    except OSError:
+        # another process of the same run may have been faster
+        if not (root / "shapes.json").is_file() or (root / "shapes.json").read_text() != recipe:
+            raise
 
 
 def _write_split(root: Path, split: str, count: int, seed: list[int]) -> None:
@@ -95,27 +109,30 @@ def draw(
     random: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[int, NDArray[np.uint8]]]]:
     """One picture, uint8 [H, W, 3]; its mask, uint8 [H, W]; and (class, visible mask) of every shape still seen."""
-    height, width = (int(side) for side in random.choice([128, 144, 160, 176], 2))
-    canvas = _texture(random, height, width, fine=False)
-    for _ in range(random.integers(2, 6)):
+    height, width = (int(side) for side in random.choice([112, 128, 144], 2))
+    canvas = _texture(random, height, width, str(random.choice(["cloud", "gradient"])), random.random(), vivid=0.4)
+    for _ in range(random.integers(1, 4)):
         _distract(random, canvas)
     mask = np.zeros((height, width), dtype=np.uint8)
     owner = np.zeros((height, width), dtype=np.uint8)
     categories: list[int] = []
-    for _ in range(random.integers(4, 9)):
+    for _ in range(random.integers(3, 7)):
         category = int(random.integers(1, len(NAMES)))
-        radius = float(np.exp(random.uniform(np.log(12), np.log(48))))
+        radius = float(np.exp(random.uniform(np.log(13), np.log(42))))
         centre = random.uniform((0, 0), (width, height))
         points = np.round(_outline(random, category, radius) + centre).astype(np.int32)
         categories.append(category)
-        _paint(random, canvas, points)
+        usual = random.random() < 0.85
+        kind = TEXTURES[category - 1] if usual else str(random.choice(TEXTURES))
+        hue = (category - 1) / 5 + random.normal(0, 0.05) if usual else random.random()
+        _paint(random, canvas, points, partial(_texture, kind=kind, hue=hue, vivid=1.0))
         cv2.fillPoly(mask, [points], category)
         cv2.fillPoly(owner, [points], len(categories))
         cv2.polylines(mask, [points], isClosed=True, color=IGNORE, thickness=2)
     visible = [(category, (owner == number).astype(np.uint8)) for number, category in enumerate(categories, start=1)]
     if random.random() < 0.4:
         cv2.GaussianBlur(canvas, (0, 0), random.uniform(0.4, 1.0), dst=canvas)
-    noisy = canvas + random.normal(0, random.uniform(2, 18), canvas.shape)
+    noisy = canvas + random.normal(0, random.uniform(2, 14), canvas.shape)
     return noisy.clip(0, 255).astype(np.uint8), mask, [(c, seen) for c, seen in visible if seen.sum() >= 16]
 
 
@@ -137,38 +154,47 @@ def _outline(random: np.random.Generator, category: int, radius: float) -> Point
     return points @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
 
 
-def _texture(random: np.random.Generator, height: int, width: int, fine: bool) -> NDArray[np.float32]:
-    """Two random colours mixed by stripes, checks, cloud or a gradient."""
-    first, second = random.uniform(0, 255, (2, 3))
+def _texture(random: np.random.Generator, height: int, width: int, kind: str, hue: float, vivid: float) -> Canvas:
+    """Two tones of one hue mixed in a pattern; `vivid` is the greatest saturation."""
+    tones = []
+    for value in random.permutation([random.uniform(0.3, 0.6), random.uniform(0.7, 1.0)]):
+        tone = colorsys.hsv_to_rgb((hue + random.normal(0, 0.02)) % 1, random.uniform(0.5, 1.0) * vivid, value)
+        tones.append(255 * np.array(tone))
+    first, second = tones
     rows, columns = np.mgrid[0:height, 0:width]
-    turn, period = random.uniform(0, np.pi), random.uniform(4, 12) if fine else random.uniform(12, 50)
+    turn, period = random.uniform(0, np.pi), random.uniform(5, 11)
     along = rows * np.sin(turn) + columns * np.cos(turn)
     across = rows * np.cos(turn) - columns * np.sin(turn)
-    match random.integers(4):
-        case 0:
-            mix = (np.sin(along * 2 * np.pi / period) > 0).astype(float)
-        case 1:
-            mix = (np.sin(along * 2 * np.pi / period) * np.sin(across * 2 * np.pi / period) > 0).astype(float)
-        case 2:
-            cells = (max(2, int(height / period)), max(2, int(width / period)))
+    waves = np.sin(along * 2 * np.pi / period), np.sin(across * 2 * np.pi / period)
+    match kind:
+        case "stripes":
+            mix = (waves[0] > 0).astype(float)
+        case "checks":
+            mix = (waves[0] * waves[1] > 0).astype(float)
+        case "dots":
+            mix = (waves[0] + waves[1] > 0.9).astype(float)
+        case "cloud":
+            cells = (max(2, round(height / 14)), max(2, round(width / 14)))
             mix = cv2.resize(random.random(cells), (width, height), interpolation=cv2.INTER_CUBIC)
         case _:
             mix = (along - along.min()) / max(float(np.ptp(along)), 1.0)
     return (first + mix[..., None] * (second - first)).astype(np.float32)
 
 
-def _paint(random: np.random.Generator, canvas: NDArray[np.float32], points: NDArray[np.int32]) -> None:
-    """Fill a polygon with a fine texture of its own."""
+def _paint(
+    random: np.random.Generator, canvas: Canvas, points: NDArray[np.int32], texture: Callable[..., Canvas]
+) -> None:
+    """Fill a polygon with a texture."""
     low = points.min(0).clip(0, (canvas.shape[1], canvas.shape[0]))
     high = (points.max(0) + 1).clip(0, (canvas.shape[1], canvas.shape[0]))
     region = canvas[low[1] : high[1], low[0] : high[0]]
     if region.size:
         inside = np.zeros(region.shape[:2], dtype=np.uint8)
         cv2.fillPoly(inside, [points - low.astype(np.int32)], 1)
-        region[inside > 0] = _texture(random, region.shape[0], region.shape[1], fine=True)[inside > 0]
+        region[inside > 0] = texture(random, *region.shape[:2])[inside > 0]
 
 
-def _distract(random: np.random.Generator, canvas: NDArray[np.float32]) -> None:
+def _distract(random: np.random.Generator, canvas: Canvas) -> None:
     """A line or an irregular blob: something to see that is background."""
     height, width = canvas.shape[:2]
     if random.random() < 0.5:
@@ -179,4 +205,5 @@ def _distract(random: np.random.Generator, canvas: NDArray[np.float32]) -> None:
     angles = np.sort(random.uniform(0, 2 * np.pi, 9))
     reach = random.uniform(0.4, 1.0, 9) * random.uniform(10, 30)
     points = np.stack([np.cos(angles) * reach, np.sin(angles) * reach], 1) + random.uniform((0, 0), (width, height))
-    _paint(random, canvas, points.astype(np.int32))
+    texture = partial(_texture, kind=str(random.choice(TEXTURES)), hue=random.random(), vivid=0.6)
+    _paint(random, canvas, points.astype(np.int32), texture)

@@ -1,0 +1,144 @@
+"""Fetching VOC2012, from a server on this machine."""
+
+import hashlib
+import http.server
+import io
+import socket
+import tarfile
+import threading
+
+import pytest
+
+from datasets.download import download_voc2012
+from datasets.files import DataError
+from datasets.segmentation import find_segmentation
+
+FILES = {
+    "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt": b"a\n",
+    "VOCdevkit/VOC2012/JPEGImages/a.jpg": b"picture",
+    "VOCdevkit/VOC2012/SegmentationClass/a.png": b"mask",
+}
+
+
+def archive(files):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+ARCHIVE = archive(FILES)
+MD5 = hashlib.md5(ARCHIVE).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves the archive; /short.tar breaks off in the middle."""
+
+    def do_GET(self):
+        self.server.requests.append(self.path)
+        if self.path not in ("/voc.tar", "/short.tar"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(ARCHIVE)))
+        self.end_headers()
+        self.wfile.write(ARCHIVE if self.path == "/voc.tar" else ARCHIVE[: len(ARCHIVE) // 2])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.requests = []
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def failure(root, url, md5=MD5) -> str:
+    """The one-line message of a failed download."""
+    with pytest.raises(DataError) as caught:
+        download_voc2012(root, url, md5)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["no folder", "empty folder"])
+def test_the_tree_is_put_in_place(tmp_path, server, exists):
+    root = tmp_path / "data" / "VOCdevkit" / "VOC2012"
+    if exists:
+        root.mkdir(parents=True)
+    download_voc2012(root, f"{server.url}/voc.tar", MD5)
+    found = {f"VOCdevkit/VOC2012/{path.relative_to(root)}": path.read_bytes() for path in root.rglob("*.*")}
+    assert found == FILES
+    assert list(root.parent.iterdir()) == [root]  # neither the archive nor a folder beside it stays
+    assert find_segmentation("voc", "train", root).pairs == [
+        (root / "JPEGImages" / "a.jpg", root / "SegmentationClass" / "a.png")
+    ]
+
+
+def test_an_existing_tree_is_left_alone(tmp_path, server):
+    root = tmp_path / "VOC2012"
+    (root / "ImageSets").mkdir(parents=True)
+    (root / "mine.txt").write_text("mine")
+    download_voc2012(root, f"{server.url}/voc.tar", MD5)
+    assert server.requests == []
+    assert sorted(path.name for path in root.iterdir()) == ["ImageSets", "mine.txt"]
+
+
+def test_foreign_content_is_found_before_anything_is_fetched(tmp_path, server):
+    root = tmp_path / "VOC2012"
+    root.mkdir()
+    (root / "mine.txt").write_text("mine")
+    message = failure(root, f"{server.url}/voc.tar")
+    assert str(root) in message and "--data-root" in message
+    assert server.requests == [] and [path.name for path in root.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("path", "md5", "said"),
+    [("voc.tar", "0" * 32, "corrupted"), ("gone.tar", MD5, "404"), ("short.tar", MD5, "corrupted")],
+    ids=["wrong md5", "not found", "broken off"],
+)
+def test_a_failed_download_says_so_and_leaves_nothing(tmp_path, server, path, md5, said):
+    root = tmp_path / "VOC2012"
+    message = failure(root, f"{server.url}/{path}", md5)
+    assert f"{server.url}/{path}" in message and said in message and str(root / "ImageSets") in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    message = failure(tmp_path / "VOC2012", f"http://127.0.0.1:{port}/voc.tar")
+    assert "refused" in message and "fetch the archive elsewhere" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_of_something_else(tmp_path, server, monkeypatch):
+    other = archive({"readme.txt": b"hello"})
+    monkeypatch.setitem(globals(), "ARCHIVE", other)
+    message = failure(tmp_path / "VOC2012", f"{server.url}/voc.tar", hashlib.md5(other).hexdigest())
+    assert "could not fetch VOC2012" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk(tmp_path, server, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("datasets.download.download_and_extract_archive", full)
+    assert "No space left" in failure(tmp_path / "VOC2012", f"{server.url}/voc.tar")
+    assert list(tmp_path.iterdir()) == []

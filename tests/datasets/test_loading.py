@@ -1,0 +1,132 @@
+"""Batches: shares of processes, order, and what a batch looks like."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datasets.files import DataError
+from datasets.loading import EpochSampler, collate, eval_loader, train_loader
+from datasets.segmentation import SegmentationDataset, SegmentationFiles
+
+
+def make_dataset(root, count, transform=None, vary=False):
+    pairs = []
+    for index in range(count):
+        size = (8 + index, 6 + 2 * index) if vary else (8, 6)
+        picture, drawn = root / f"{index}.png", root / f"{index}_mask.png"
+        Image.new("RGB", size, (index, index, index)).save(picture)
+        Image.new("L", size, index % 2).save(drawn)
+        pairs.append((picture, drawn))
+    return SegmentationDataset(SegmentationFiles(root, "train", ["a", "b"], [(0, 0, 0), (9, 9, 9)], pairs), transform)
+
+
+# the sampler
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+@pytest.mark.parametrize("length", [24, 31])
+def test_ranks_partition_each_global_batch(world, length):
+    batch = 8
+    whole = list(EpochSampler(length, True, 5, 0, 1, batch))
+    ranks = [list(EpochSampler(length, True, 5, rank, world, batch)) for rank in range(world)]
+    share = batch // world
+    for step in range(length // batch):
+        together = [entry for rank in ranks for entry in rank[step * share : (step + 1) * share]]
+        assert sorted(together) == sorted(whole[step * batch : (step + 1) * batch])
+
+
+@pytest.mark.parametrize("length", range(16, 25))
+def test_all_ranks_have_as_many_training_steps(tmp_path_factory, length):
+    dataset = make_dataset(tmp_path_factory.mktemp("d"), 0)
+    dataset.files.pairs.extend([(dataset.files.root, dataset.files.root)] * length)
+    loaders = [train_loader(dataset, 8, 0, rank=rank, world=2) for rank in range(2)]
+    assert [len(loader) for loader in loaders] == [length // 8] * 2
+    assert [len(list(loader.batch_sampler)) for loader in loaders] == [length // 8] * 2
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_sampler_knows_its_length(batch):
+    for rank in range(3):
+        sampler = EpochSampler(22, True, rank=rank, world=3, batch_size=batch)
+        assert len(sampler) == len(list(sampler))
+
+
+def test_epochs_have_other_orders_of_all_entries():
+    sampler = EpochSampler(20, True, seed=1)
+    orders = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        entries = list(sampler)
+        assert {e for e, _ in entries} == {epoch}
+        orders.append([index for _, index in entries])
+    assert all(sorted(order) == list(range(20)) for order in orders)
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_order_depends_on_the_seed_alone():
+    assert list(EpochSampler(20, True, 1)) == list(EpochSampler(20, True, 1))
+    assert list(EpochSampler(20, True, 1)) != list(EpochSampler(20, True, 2))
+
+
+def test_without_shuffling_the_order_is_the_lists():
+    assert list(EpochSampler(4, False)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
+
+
+# batches
+
+
+def test_collate_is_uint8_in_channels_last(tmp_path):
+    dataset = make_dataset(tmp_path, 3)
+    batch = collate([dataset[index] for index in range(3)])
+    image, mask = batch["image"], batch["mask"]
+    assert image.shape == (3, 3, 6, 8) and image.dtype == torch.uint8
+    assert image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
+    assert mask.shape == (3, 6, 8) and mask.dtype == torch.uint8
+    assert image[2].unique().tolist() == [2] and mask[1].unique().tolist() == [1]
+    assert batch["file"] == [str(picture) for picture, _ in dataset.files.pairs]
+    assert batch["size"] == [(6, 8)] * 3
+
+
+def test_collate_keeps_the_channels_order():
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[..., 2] = 7
+    batch = collate([{"image": image, "mask": image[..., 0]}])
+    assert batch["image"][0].amax((1, 2)).tolist() == [0, 0, 7]
+
+
+def test_train_loader_drops_what_does_not_fill_a_batch(tmp_path):
+    loader = train_loader(make_dataset(tmp_path, 7), 3, 0)
+    batches = list(loader)
+    files = [file for batch in batches for file in batch["file"]]
+    assert len(loader) == len(batches) == 2 and len(set(files)) == 6
+
+
+def test_train_loader_refuses_a_batch_that_does_not_divide(tmp_path):
+    with pytest.raises(DataError, match=r"--batch-size 6 .* 4"):
+        train_loader(make_dataset(tmp_path, 8), 6, 0, world=4)
+
+
+def test_train_loader_refuses_a_batch_larger_than_the_data(tmp_path):
+    with pytest.raises(DataError, match=r"5 pictures in train .* --batch-size from 8"):
+        train_loader(make_dataset(tmp_path, 5), 8, 0)
+    assert len(train_loader(make_dataset(tmp_path, 5), 5, 0)) == 1
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_eval_loader_gives_every_picture_once_at_its_own_size(tmp_path, world):
+    dataset = make_dataset(tmp_path, 5, vary=True)
+    seen = {}
+    for rank in range(world):
+        for batch in eval_loader(dataset, 0, rank, world):
+            assert len(batch["file"]) == 1 and batch["file"][0] not in seen
+            height, width = batch["size"][0]
+            assert batch["image"].shape == (1, 3, height, width) and batch["mask"].shape == (1, height, width)
+            seen[batch["file"][0]] = (height, width)
+    assert seen == {str(dataset.files.pairs[i][0]): (6 + 2 * i, 8 + i) for i in range(5)}
+
+
+def test_eval_loader_keeps_the_order(tmp_path):
+    dataset = make_dataset(tmp_path, 4)
+    files = [batch["file"][0] for batch in eval_loader(dataset, 0)]
+    assert files == [str(picture) for picture, _ in dataset.files.pairs]
