@@ -116,7 +116,8 @@ def main(
         rounds: the sides run in turn this many times; medians are printed.
     """
     print(
-        f"median of {rounds}, pictures/s\n{'threads':>7} {'freed memory':>12} {'torchvision':>12} {'ours':>8} {'ratio':>6}"
+        f"pictures/s, median of {rounds}\n"
+        f"{'threads':>7} {'freed memory':>12} {'torchvision':>12} {'ours':>8} {'ratio':>6}"
     )
     for cores in (1, 2):
         for keep in (False, True):

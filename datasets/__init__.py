@@ -1,7 +1,7 @@
 """Data: files on disk to samples, augmentation, batches, and checks. Imports no other folder of ours."""
 
 from datasets.augment import Augmentation
-from datasets.checks import SegmentationSummary, check_segmentation
+from datasets.checks import SegmentationSummary, check_segmentation, check_splits
 from datasets.files import PICTURES, DataError, default_colours, read_image, read_labels, read_mask, write_mask
 from datasets.loading import eval_loader, train_loader
 from datasets.segmentation import DATASETS, SegmentationDataset, SegmentationFiles, find_segmentation, limit
@@ -16,6 +16,7 @@ __all__ = [
     "SegmentationFiles",
     "SegmentationSummary",
     "check_segmentation",
+    "check_splits",
     "default_colours",
     "eval_loader",
     "find_segmentation",

@@ -23,10 +23,14 @@ class SegmentationSummary:
     pictures: NDArray[np.int64]
 
     def balanced_weights(self) -> list[float]:
-        """One weight a class, 1 / log(1.02 + share of pixels) with mean 1 (ENet, arXiv 1606.02147, Section 5.2)."""
+        """One weight a class, 1 / log(1.02 + share of pixels) (ENet, arXiv 1606.02147, Section 5.2).
+
+        Their mean over the classes that occur is 1; a class that does not occur has weight 1.
+        """
         share = self.pixels / max(1, self.pixels.sum())
         weights = 1 / np.log(1.02 + share)
-        return (weights / weights.mean()).tolist()
+        occurs = self.pixels > 0
+        return np.where(occurs, weights / weights[occurs].mean(), 1.0).tolist() if occurs.any() else [1.0] * len(share)
 
 
 def check_segmentation(files: SegmentationFiles, threads: int = 4) -> SegmentationSummary:
@@ -62,6 +66,23 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
         raise DataError(list_faults(faults, f"{files.root}, split {files.split}"))
     counts = counts[:, : len(files.names)]
     return SegmentationSummary(counts.sum(0), (counts > 0).sum(0))
+
+
+def check_splits(*splits: SegmentationFiles) -> list[SegmentationSummary]:
+    """`check_segmentation` of several splits, with the faults of all of them in one error.
+
+    Raises:
+        DataError: see `check_segmentation`.
+    """
+    summaries, faults = [], []
+    for files in splits:
+        try:
+            summaries.append(check_segmentation(files))
+        except DataError as error:
+            faults.append(str(error))
+    if faults:
+        raise DataError("\n".join(faults))
+    return summaries
 
 
 def _check_pair(files: SegmentationFiles, picture: Path, drawn: Path) -> tuple[str | None, NDArray[np.int64]]:

@@ -1,7 +1,9 @@
 """Fetching VOC2012 from its home, checked against the published MD5, and moved into place only when it is whole."""
 
 import os
+import tarfile
 import tempfile
+from http.client import HTTPException
 from pathlib import Path
 
 from torchvision.datasets.utils import download_and_extract_archive
@@ -33,7 +35,7 @@ def download_voc2012(root: Path, url: str = VOC2012_URL, md5: str = VOC2012_MD5)
         try:
             download_and_extract_archive(url, folder, md5=md5)
             os.replace(Path(folder) / "VOCdevkit" / "VOC2012", root)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, HTTPException, tarfile.TarError) as error:
             raise DataError(
                 f"could not fetch VOC2012 from {url} ({error}); "
                 f"fetch the archive elsewhere and unpack it so that {root / 'ImageSets'} exists"

@@ -148,6 +148,8 @@ def read_labels(path: Path) -> tuple[list[str], list[Colour] | None]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path}: {', '.join(twice)} listed twice")
+    if len(names) > IGNORE:
+        raise DataError(f"{path}: {len(names)} classes; masks of eight bits hold 255 at most, as value 255 is void")
     if any(colour is not None and max(colour) > 255 for colour in colours):
         raise DataError(f"{path}: colours are numbers from 0 to 255")
     given = [colour for colour in colours if colour is not None]
@@ -155,6 +157,9 @@ def read_labels(path: Path) -> tuple[list[str], list[Colour] | None]:
         raise DataError(
             f'{path}: {len(given)} of {len(names)} classes have a colour; give "name R G B" for all or for none'
         )
+    shared = sorted({colour for colour in given if given.count(colour) > 1})
+    if shared:
+        raise DataError(f"{path}: colour {shared[0]} stands for several classes")
     return names, given or None
 
 

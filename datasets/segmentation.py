@@ -95,7 +95,7 @@ def voc_files(root: Path, split: str) -> SegmentationFiles:
     listing = lists / f"{split}.txt"
     if not listing.is_file():
         raise DataError(f"{listing}: no such split; there are {', '.join(sorted(p.stem for p in lists.glob('*.txt')))}")
-    stems = [line.split()[0] for line in read_lines(listing) if line.strip()]
+    stems = [line.strip() for line in read_lines(listing) if line.strip()]
     if not stems:
         raise DataError(f"{listing}: the split is empty; list one picture name a line")
     pictures = _by_stem(root / "JPEGImages")
@@ -120,7 +120,7 @@ def folder_files(root: Path, split: str) -> SegmentationFiles:
     for folder in (images, masks):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; --dataset folder reads images/ and masks/ side by side")
-    divided = any(path.is_dir() for path in images.iterdir())
+    divided = any(path.is_dir() and not path.name.startswith(".") for path in images.iterdir())
     if divided:
         images, masks = images / split, masks / split
         if not images.is_dir():
@@ -145,7 +145,15 @@ def folder_files(root: Path, split: str) -> SegmentationFiles:
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURES}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in PICTURES and not path.name.startswith("."):
+            if path.stem in found:
+                raise DataError(
+                    f"{path}: has the name of {found[path.stem].name}; pictures and masks are matched by name"
+                )
+            found[path.stem] = path
+    return found
 
 
 def _list_absent(source: Path, absent: Sequence[str], folder: Path) -> str:

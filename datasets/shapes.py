@@ -1,8 +1,8 @@
 """Shapes: a seeded, synthetic set in the VOC layout, so that every reader and tool runs without a download.
 
-Textured shapes lie over one another on a quieter ground, among lines and shapeless blobs that are background. A class has a
-hue and a texture of its own, which one shape in seven does not follow; small objects, blur and noise occur. A void line
-(255) runs along outlines, as in VOC.
+Textured shapes lie over one another on a quieter ground, among lines and shapeless blobs that are background. A class
+has a hue and a texture of its own, which one shape in seven does not follow; small objects, blur and noise occur. A
+void line (255) runs along outlines, as in VOC.
 """
 
 import colorsys

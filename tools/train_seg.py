@@ -22,6 +22,7 @@ from datasets import (
     SegmentationFiles,
     SegmentationSummary,
     check_segmentation,
+    check_splits,
     find_segmentation,
     limit,
 )
@@ -120,9 +121,11 @@ def train_seg(
         limit(find_segmentation(dataset, split, data_root, download), max_pictures)
         for split in (train_split, val_split)
     )
-    summary = check_segmentation(train_files) if check_data or class_weights == "balanced" else None
+    summary = None
     if check_data:
-        check_segmentation(val_files)
+        summary, _ = check_splits(train_files, val_files)
+    elif class_weights == "balanced":
+        summary = check_segmentation(train_files)
     spec = SegmentationSpec(
         table, head, train_files.names, train_files.colours, crop, head_options or {}, auxiliary > 0
     )
