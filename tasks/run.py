@@ -113,15 +113,11 @@ def build_trainer(
     keep_freed_memory()
     on_cpu = options.get("accelerator", "auto") == "cpu" or not torch.cuda.is_available()
     best = ModelCheckpoint(
-        folder,
-        "best",
-        monitor=monitor,
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-        auto_insert_metric_name=False,
+        folder, "best", monitor=monitor, mode="max", enable_version_counter=False, auto_insert_metric_name=False
     )
-    own: list[Callback] = [best, LearningRateMonitor("step"), *callbacks]
+    # ModelCheckpoint's own save_last writes only when a new best does, and a resumed run would start from there
+    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    own: list[Callback] = [best, last, LearningRateMonitor("step"), *callbacks]
     if options.get("enable_progress_bar", True):
         own.append(RichProgressBar())
     if ema:

@@ -36,9 +36,7 @@ class Parser(ArgumentParser):
         return re.sub(r" \(type: [^)]*?, default: ", " (default: ", text)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        unknown = re.search(
-            r"(?:unrecognized arguments|[Uu]nrecognized.*?|No action for key|Key).*?[\"' -]-*(\w[\w-]*)", message
-        )
+        unknown = re.search(r"(?:unrecognized arguments: |Option ')-*(\w[\w-]*)", message, flags=re.IGNORECASE)
         options = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         hint = ""
         if unknown and "--" + unknown[1] not in options:
@@ -46,7 +44,7 @@ class Parser(ArgumentParser):
             hint = f"; did you mean {near[0].replace('_', '-')}?" if near else "; --help lists the options"
         invalid = re.match(r'Parser key "([\w.]+)":', message)
         if invalid:
-            details = [line.strip(" -") for line in message.splitlines()[1:]]
+            details = [line.strip(" -") for line in message[invalid.end() :].splitlines() if line.strip()]
             expected = [line.rstrip(".") for line in details if line.startswith(("Expected", "Got", "Given value:"))]
             message = f"--{invalid[1].replace('_', '-')}: {'; '.join(expected or details)}"
         sys.stderr.write(f"{self.prog}: {message.strip()}{hint}\n")

@@ -70,6 +70,7 @@ def test_config_written_by_a_run_repeats_it(checkpoint, tmp_path):
         (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
         (["--lr", "fast"], "--lr: Expected a <class 'float'>"),
         (["--config", "none.yaml"], "none.yaml"),
+        (["--config", "tests/tools/misspelt.yaml"], "did you mean --backbone?"),
         (["--weights", "none.pth"], "none.pth: no such weights file"),
         (["--batch-size", "999"], "lower --batch-size from 999"),
     ],
