@@ -45,14 +45,15 @@ def evaluate_segmentation(
     count = len(task.spec.names)
     total: NDArray[np.int64] = np.zeros((count, count), dtype=np.int64)
     picture_miou = []
+    matrix = ConfusionMatrix(count)
     for batch in track(loader, "Evaluating", transient=True):
         image = batch["image"][0].permute(1, 2, 0).numpy()
         predicted = task.predict([image], scales, flip, window)[0]
-        matrix = ConfusionMatrix(count)
         matrix.update(torch.from_numpy(predicted)[None], batch["mask"])
         scores = matrix.scores()
         total += scores.matrix
         picture_miou.append(scores.miou)
+        matrix.reset()
     return SegmentationEvaluation(segmentation_scores(total), picture_miou)
 
 

@@ -110,8 +110,9 @@ def build_trainer(
     ):
         warnings.filterwarnings("ignore", noise)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    keep_freed_memory()
     on_cpu = options.get("accelerator", "auto") == "cpu" or not torch.cuda.is_available()
+    if on_cpu:
+        keep_freed_memory()
     best = ModelCheckpoint(
         folder, "best", monitor=monitor, mode="max", enable_version_counter=False, auto_insert_metric_name=False
     )

@@ -148,7 +148,8 @@ def train_seg(
     elif resume:
         checkpoint = folder / "last.ckpt"
     if compile:
-        task.network.compile()
+        for part in (task.network.backbone, task.network.head):
+            part.compile()
     loaders = Loaders(SegmentationDataset(train_files, augmentation), val, batch_size, workers, seed)
     print(
         f"{len(train_files.pairs)} pictures, {len(train_files.names)} classes, "
