@@ -1,7 +1,7 @@
 """Shapes: a seeded, synthetic set in the VOC layout, so that every reader and tool runs without a download.
 
 Textured shapes lie over one another on a quieter ground, among lines and shapeless blobs that are background. A class
-has a hue and a texture of its own, which one shape in seven does not follow; small objects, blur and noise occur. A
+has a hue and a texture of its own, which one shape in fourteen does not follow; small objects, blur and noise occur. A
 void line (255) runs along outlines, as in VOC.
 """
 
@@ -118,13 +118,13 @@ def draw(
     categories: list[int] = []
     for _ in range(random.integers(3, 7)):
         category = int(random.integers(1, len(NAMES)))
-        radius = float(np.exp(random.uniform(np.log(13), np.log(42))))
+        radius = float(np.exp(random.uniform(np.log(15), np.log(44))))
         centre = random.uniform((0, 0), (width, height))
         points = np.round(_outline(random, category, radius) + centre).astype(np.int32)
         categories.append(category)
-        usual = random.random() < 0.85
+        usual = random.random() < 0.93
         kind = TEXTURES[category - 1] if usual else str(random.choice(TEXTURES))
-        hue = (category - 1) / 5 + random.normal(0, 0.05) if usual else random.random()
+        hue = (category - 1) / 5 + random.normal(0, 0.03) if usual else random.random()
         _paint(random, canvas, points, partial(_texture, kind=kind, hue=hue, vivid=1.0))
         cv2.fillPoly(mask, [points], category)
         cv2.fillPoly(owner, [points], len(categories))
