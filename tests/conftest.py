@@ -31,3 +31,11 @@ def quick_run(shapes: Path, output: Path) -> list[str]:
     """Options of a run that takes seconds."""
     data = ["--dataset", "voc", "--data-root", str(shapes), "--output", str(output), "--crop", "64", "64"]
     return [*data, "--epochs", "2", "--batch-size", "8", "--workers", "0", "--trainer.enable_progress_bar", "false"]
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Networks of a test do not depend on which tests ran before."""
+    import torch
+
+    torch.manual_seed(0)

@@ -26,7 +26,7 @@ def main(root: Path, folder: Path, processes: int) -> None:
     L.seed_everything(0)
     train, val = (find_segmentation("voc", split, root) for split in ("train", "val"))
     spec = SegmentationSpec(segmentation_table("v3-small", "lraspp"), "lraspp", train.names, train.colours, (64, 64))
-    task = SegmentationTask(spec, Optimization(optimizer="sgd", lr=0.01, warmup_steps=0))
+    task = SegmentationTask(spec, Optimization(optimizer="sgd", lr=0.003, warmup_steps=0))
     curve = Curve()
     options = {"accelerator": "cpu", "enable_progress_bar": False, "limit_val_batches": 1, "devices": processes}
     trainer = build_trainer(folder, "val/miou", 3, callbacks=[curve], options=options)
