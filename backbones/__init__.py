@@ -22,6 +22,28 @@ TABLES: dict[str, Callable[..., Table]] = {
 }
 
 
+def create_table(name: str, **options: Any) -> Table:
+    """The table of a backbone by name.
+
+    Args:
+        name: a key of `TABLES`.
+        **options: see `mobilenet_v3_table`.
+
+    Raises:
+        ValueError: for an unknown name or option; names the nearest one.
+    """
+    if name not in TABLES:
+        near = difflib.get_close_matches(name, TABLES, 1, cutoff=0.3)
+        hint = f'; did you mean "{near[0]}"?' if near else ""
+        raise ValueError(f'there is no backbone "{name}"{hint} (there are {", ".join(TABLES)})')
+    known = inspect.signature(mobilenet_v3_table).parameters
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, 1)
+            raise ValueError(f'{name} has no option "{option}"' + (f'; did you mean "{near[0]}"?' if near else ""))
+    return TABLES[name](**options)
+
+
 def create_backbone(
     name: str, *, weights: str | Path | None = None, taps: Sequence[str] | None = None, **options: Any
 ) -> Backbone:
@@ -36,16 +58,7 @@ def create_backbone(
     Raises:
         ValueError: for an unknown name, option or tap.
     """
-    if name not in TABLES:
-        near = difflib.get_close_matches(name, TABLES, 1, cutoff=0.3)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise ValueError(f'there is no backbone "{name}"{hint} (there are {", ".join(TABLES)})')
-    known = inspect.signature(mobilenet_v3_table).parameters
-    for option in options:
-        if option not in known:
-            near = difflib.get_close_matches(option, known, 1)
-            raise ValueError(f'{name} has no option "{option}"' + (f'; did you mean "{near[0]}"?' if near else ""))
-    backbone = Backbone(TABLES[name](**options), taps)
+    backbone = Backbone(create_table(name, **options), taps)
     if weights is not None:
         logging.getLogger(__name__).info("%s", load_weights(backbone, weights))
     return backbone
@@ -68,6 +81,7 @@ __all__ = [
     "Row",
     "Table",
     "create_backbone",
+    "create_table",
     "load_weights",
     "mobilenet_v3_large",
     "mobilenet_v3_small",

@@ -128,7 +128,7 @@ class Backbone(nn.Module):
         """
         for tap in taps:
             if tap not in self.channels:
-                near = difflib.get_close_matches(tap, self.channels, 1, cutoff=0.5)
+                near = difflib.get_close_matches(tap, self.channels, 1)
                 hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(self.channels)}"
                 raise ValueError(f'{self.table.name} has no tap "{tap}"{hint}')
         self.taps = tuple(taps)

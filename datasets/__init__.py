@@ -3,7 +3,7 @@
 from datasets.augment import Augmentation
 from datasets.checks import SegmentationSummary, check_segmentation, check_splits
 from datasets.files import PICTURES, DataError, default_colours, read_image, read_labels, read_mask, write_mask
-from datasets.loading import eval_loader, train_loader
+from datasets.loading import check_batch, eval_loader, train_loader
 from datasets.segmentation import DATASETS, SegmentationDataset, SegmentationFiles, find_segmentation, limit
 from datasets.shapes import write_shapes
 
@@ -15,6 +15,7 @@ __all__ = [
     "SegmentationDataset",
     "SegmentationFiles",
     "SegmentationSummary",
+    "check_batch",
     "check_segmentation",
     "check_splits",
     "default_colours",

@@ -59,6 +59,21 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     return batch
 
 
+def check_batch(dataset: SegmentationDataset, batch_size: int, world: int = 1) -> None:
+    """Whether a dataset can be trained on in batches of a size.
+
+    Raises:
+        DataError: if the batch does not divide over the processes, or is larger than the dataset.
+    """
+    if batch_size % world:
+        raise DataError(f"--batch-size {batch_size} counts all processes, and does not divide over {world}")
+    if len(dataset) < batch_size:
+        raise DataError(
+            f"{dataset.files.root}: {len(dataset)} pictures in {dataset.files.split} do not fill a batch; "
+            f"lower --batch-size from {batch_size}"
+        )
+
+
 def train_loader(
     dataset: SegmentationDataset, batch_size: int, workers: int, seed: int = 0, rank: int = 0, world: int = 1
 ) -> DataLoader[dict[str, Any]]:
@@ -75,13 +90,7 @@ def train_loader(
     Raises:
         DataError: if the batch does not divide over the processes, or is larger than the dataset.
     """
-    if batch_size % world:
-        raise DataError(f"--batch-size {batch_size} counts all processes, and does not divide over {world}")
-    if len(dataset) < batch_size:
-        raise DataError(
-            f"{dataset.files.root}: {len(dataset)} pictures in {dataset.files.split} do not fill a batch; "
-            f"lower --batch-size from {batch_size}"
-        )
+    check_batch(dataset, batch_size, world)
     sampler = EpochSampler(len(dataset), True, seed, rank, world, batch_size)
     return _loader(dataset, sampler, batch_size // world, workers, drop_last=True)
 

@@ -92,7 +92,7 @@ class SegmentationLoss(nn.Module):
         self.terms = nn.ModuleList(_build(name.strip(), class_weights, label_smoothing) for name in names.split("+"))
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        # the softmax over classes is several times faster on contiguous memory than on channels_last
+        # the softmax over classes is slow on channels_last memory
         logits = resize(logits.float().contiguous(), target.shape[-2:])
         void = not (target != IGNORE).any()
         # cross-entropy runs on a batch without labels too: other processes wait for it to share its number of pixels

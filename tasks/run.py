@@ -143,7 +143,7 @@ def build_trainer(
 def keep_freed_memory() -> None:
     """Have glibc keep freed memory instead of handing it back to the system and faulting it in again every step.
 
-    On the CPU this takes about a third off a training step (`benchmarks/train_speed.py --keep-freed-memory`).
+    `benchmarks/train_speed.py` measures what it is worth.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

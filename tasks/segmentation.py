@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from backbones import TABLES, Backbone, Table
+from backbones import Backbone, Table, create_table
 from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
 from tasks.checkpoints import CheckpointError, read_checkpoint
 from tasks.optim import Optimization
@@ -66,12 +66,8 @@ def segmentation_table(backbone: str, head: str, **options: Any) -> Table:
     Raises:
         ValueError: for an unknown backbone or head.
     """
-    if backbone not in TABLES:
-        from backbones import create_backbone
-
-        create_backbone(backbone)
     given = {key: value for key, value in options.items() if value is not None}
-    return TABLES[backbone](**backbone_options(head) | given)
+    return create_table(backbone, **backbone_options(head) | given)
 
 
 class SegmentationNetwork(nn.Module):

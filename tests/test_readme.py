@@ -1,5 +1,7 @@
 """Commands and configs that the documents print are parsed by the tools they name."""
 
+import functools
+import importlib
 import re
 import shlex
 import sys
@@ -22,30 +24,18 @@ COMMANDS = sorted(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_parses(command, monkeypatch):
-    import importlib
-
     from tools import cli
 
     _, path, *arguments = shlex.split(command)
     called = {}
 
-    def record(function, **_):
-        def stand_in(**values):
-            called.update(values)
-
-        stand_in.__signature__ = __import__("inspect").signature(function)
-        stand_in.__doc__, stand_in.__module__, stand_in.__name__ = (
-            function.__doc__,
-            function.__module__,
-            function.__name__,
-        )
-        stand_in.__annotations__ = function.__annotations__
-        return stand_in
+    def recorded(function):
+        return functools.wraps(function)(lambda **values: called.update(values))
 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
     module = importlib.import_module("tools." + Path(path).stem)
-    cli.run(record(getattr(module, Path(path).stem)), arguments)
+    cli.run(recorded(getattr(module, Path(path).stem)), arguments)
     assert called
 
 

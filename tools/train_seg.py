@@ -21,6 +21,7 @@ from datasets import (
     SegmentationDataset,
     SegmentationFiles,
     SegmentationSummary,
+    check_batch,
     check_segmentation,
     check_splits,
     find_segmentation,
@@ -141,6 +142,8 @@ def train_seg(
     fitter = build_trainer(
         folder, "val/miou", epochs, ema, patience, [ValidationPictures(shown, folder / "pictures")], trainer
     )
+    train = SegmentationDataset(train_files, augmentation)
+    check_batch(train, batch_size, fitter.world_size)
     checkpoint = None
     if fitter.is_global_zero:
         checkpoint = prepare_folder(folder, resume, overwrite)
@@ -150,7 +153,7 @@ def train_seg(
     if compile:
         for part in (task.network.backbone, task.network.head):
             part.compile()
-    loaders = Loaders(SegmentationDataset(train_files, augmentation), val, batch_size, workers, seed)
+    loaders = Loaders(train, val, batch_size, workers, seed)
     print(
         f"{len(train_files.pairs)} pictures, {len(train_files.names)} classes, "
         f"{sum(p.numel() for p in task.network.parameters()) / 1e6:.2f} M parameters; writing to {folder}"

@@ -28,7 +28,7 @@ def randomised(task: SegmentationTask) -> SegmentationTask:
     return task.eval()
 
 
-def batch(value: float = 0) -> dict:
+def batch() -> dict:
     image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     mask = torch.randint(0, 3, (2, 64, 64), dtype=torch.uint8)
     return {"image": image, "mask": mask, "file": ["a.jpg", "b.jpg"], "size": [(64, 64)] * 2}
