@@ -24,7 +24,7 @@ from datasets import read_image
 from heads import arg_max_mask, resize
 from tasks import SegmentationTask
 from tasks.segmentation import ConfusionMatrix
-from tools.cli import run
+from tools.cli import command
 
 
 class LargestTensor(TorchDispatchMode):
@@ -74,7 +74,8 @@ def main(checkpoint: Path, picture: Path, size: tuple[int, int] = (1024, 2048), 
     image = cv2.resize(read_image(picture), (size[1], size[0]))
     x = task.normalise(torch.from_numpy(image).permute(2, 0, 1)[None])
     logits = task.network(x).contiguous()
-    truth = arg_max_mask(logits, size)
+    mask = arg_max_mask(logits, size)
+    truth = mask.long()
     print(f"{size[0]}x{size[1]}, {logits.shape[1]} classes, logits {tuple(logits.shape[2:])}")
     print("threads  network   ours  naive  matrix ms   share  naive's share")
     for threads in (1, 2):
@@ -83,7 +84,7 @@ def main(checkpoint: Path, picture: Path, size: tuple[int, int] = (1024, 2048), 
         network = milliseconds(lambda: task.network(x), rounds)
         ours = milliseconds(lambda: arg_max_mask(logits, size), rounds)
         naive = milliseconds(lambda: resize(logits, size).argmax(1), rounds)
-        counting = milliseconds(lambda matrix=matrix: matrix.update(truth, truth), rounds)
+        counting = milliseconds(lambda matrix=matrix: matrix.update(mask, truth), rounds)
         shares = [(way + counting) / network for way in (ours, naive)]
         print(
             f"{threads:>7} {network:8.1f} {ours:6.1f} {naive:6.1f} {counting:7.1f}    {shares[0]:6.3f} {shares[1]:8.3f}"
@@ -94,4 +95,4 @@ def main(checkpoint: Path, picture: Path, size: tuple[int, int] = (1024, 2048), 
 
 
 if __name__ == "__main__":
-    run(main)
+    command(main)

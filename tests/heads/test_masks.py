@@ -4,7 +4,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from heads import arg_max_mask, resize
-from heads.masks import _contenders
+from heads.masks import _contenders, _spans
 
 SIZES = [((17, 33), (129, 257)), ((8, 8), (64, 64)), ((5, 7), (33, 50)), ((9, 9), (9, 9)), ((20, 24), (7, 11))]
 EDGES = [((1, 1), (6, 5)), ((1, 9), (4, 40)), ((3, 1), (1, 1))]
@@ -138,8 +138,34 @@ def test_the_logits_are_left_as_they_were():
 def test_classes_that_cannot_win_are_not_resized():
     logits = random((1, 50, 8, 8))
     logits[:, [7, 30]] += 100
-    assert _contenders(logits) == [7, 30]
-    assert set(check(logits, (40, 40)).unique().tolist()) <= {7, 30}
+    assert _contenders(logits).any(3).any(2)[0].nonzero()[:, 0].tolist() == [7, 30]
+    assert set(check(logits, (80, 80)).unique().tolist()) <= {7, 30}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("small", [(32, 64), (45, 60), (47, 33), (200, 2), (129, 17)])
+@pytest.mark.parametrize("ratio", [1, 2, 4, 8, 16])
+def test_tiles_join_without_a_seam(small, ratio, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for make in (random, smooth):
+            check(make((2, 5, *small)), (small[0] * ratio, small[1] * ratio))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_tiles_cover_every_pixel_once():
+    for cells, ratio in [(64, 8), (90, 8), (300, 2), (17, 64)]:
+        spans = _spans(cells, cells * ratio, tiled=True)
+        assert len(spans) > 1
+        assert [span.pixels.start for span in spans] == [0, *(span.pixels.stop for span in spans[:-1])]
+        assert spans[-1].pixels.stop == cells * ratio
+        assert all(span.crop.stop - span.crop.start == span.pixels.stop - span.pixels.start for span in spans)
+
+
+def test_sides_that_would_round_otherwise_stay_whole():
+    assert [len(_spans(*sides, tiled=True)) for sides in [(129, 1025), (64, 320), (500, 500)]] == [1, 1, 1]
 
 
 def test_a_class_that_wins_one_pixel_is_resized():

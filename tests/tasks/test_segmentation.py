@@ -126,6 +126,22 @@ def test_confusion_matrix_ignores_void():
     assert matrix.scores().matrix.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
 
 
+@pytest.mark.parametrize("classes", [1, 2, 11, 200])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64])
+def test_confusion_matrix_counts_every_pixel(classes, kind):
+    random = np.random.default_rng(classes)
+    truth, predicted = (random.integers(0, classes, (2, 9, 7)) for _ in range(2))
+    truth[random.random(truth.shape) < 0.2] = 255
+    expected = np.zeros((classes, classes), dtype=int)
+    for true, found in zip(truth.ravel(), predicted.ravel(), strict=True):
+        if true != 255:
+            expected[true, found] += 1
+    matrix = ConfusionMatrix(classes)
+    for _ in range(2):
+        matrix.update(torch.from_numpy(predicted).to(kind), torch.from_numpy(truth).to(kind))
+    assert (matrix.scores().matrix == 2 * expected).all()
+
+
 def test_normalisation_is_imagenets():
     task = SegmentationTask(replace(spec(), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)))
     white = task.normalise(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8))
