@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -81,7 +82,7 @@ def load_weights(backbone: Backbone, source: str | Path) -> LoadReport:
         FileNotFoundError: if there is no such file.
         ConnectionError: if the download fails.
     """
-    state = _published(backbone) if source == "imagenet" else _read(Path(source))
+    state = _published(backbone) if source == "imagenet" else read_weights(Path(source))[0]
     own = backbone.state_dict()
     renamed = _rename(state, own, torchvision_keys(backbone))
     report = LoadReport(str(source))
@@ -104,7 +105,15 @@ def _published(backbone: Backbone) -> dict[str, Tensor]:
     name = backbone.table.name
     if name not in PUBLISHED:
         raise ValueError(f"torchvision publishes no ImageNet weights for {name}")
-    weights = getattr(torchvision.models, PUBLISHED[name]).DEFAULT
+    return fetch_weights(getattr(torchvision.models, PUBLISHED[name]).DEFAULT)
+
+
+def fetch_weights(weights: torchvision.models.WeightsEnum) -> dict[str, Tensor]:
+    """A state dict that torchvision publishes, through its hub's cache, hash checked.
+
+    Raises:
+        ConnectionError: if the download fails.
+    """
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:  # torch raises the latter for a wrong hash
@@ -113,16 +122,28 @@ def _published(backbone: Backbone) -> dict[str, Tensor]:
         ) from error
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a weights file, and what a checkpoint of ours says of its network (nothing for other files).
+
+    Args:
+        path: a .pth, .pt, .ckpt or .safetensors file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read or holds no tensors.
+    """
     if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such weights file (the only name is "imagenet")')
+        raise FileNotFoundError(
+            f'{path}: no such weights file (published ones are "imagenet" and, for detection, "coco")'
+        )
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return load_file(path), {}
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no weights can raise anything at all in an unpickler
         reason = (str(error).splitlines() or [""])[0].split(". ")[0]
         raise ValueError(f"{path}: not a readable weights file ({type(error).__name__}: {reason})") from error
+    description = content.get("mobiledense", {}) if isinstance(content, dict) else {}
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -130,7 +151,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     tensors = {key: value for key, value in entries if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"{path}: holds no state dict")
-    return tensors
+    return tensors, description
 
 
 def _rename(state: dict[str, Tensor], own: dict[str, Tensor], theirs: dict[str, str]) -> dict[str, tuple[str, Tensor]]:

@@ -20,7 +20,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from datasets import Augmentation, SegmentationDataset, find_segmentation
-from tools.cli import run
+from tools.cli import command
 
 
 class RandomScale(v2.Transform):
@@ -92,4 +92,4 @@ def main(data_root: Path, crop: int = 512, samples: int = 200, rounds: int = 5) 
 
 
 if __name__ == "__main__":
-    run(main)
+    command(main)

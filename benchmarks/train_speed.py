@@ -134,6 +134,6 @@ if __name__ == "__main__":
     if len(sys.argv) == 2 and sys.argv[1].startswith("["):
         print(measured(*json.loads(sys.argv[1])))
     else:
-        from tools.cli import run
+        from tools.cli import command
 
-        run(main)
+        command(main)

@@ -7,8 +7,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from datasets.detection import DetectionDataset
 from datasets.files import DataError
 from datasets.segmentation import SegmentationDataset
+
+Samples = SegmentationDataset | DetectionDataset
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -59,7 +62,27 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     return batch
 
 
-def check_batch(dataset: SegmentationDataset, batch_size: int, world: int = 1) -> None:
+def collate_detection(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Stack samples of one size, with their boxes padded to the G of the picture that has most, and to 1 at least.
+
+    "image" is uint8 [N, 3, H, W] in channels_last memory; "boxes" float32 [N, G, 4] corners as shares of width and
+    height, padded with 0; "labels" int64 [N, G], padded with -1. Other entries become lists, a picture an item.
+    """
+    batch: dict[str, Any] = {key: [sample[key] for sample in samples] for key in samples[0]}
+    batch["image"] = torch.from_numpy(np.stack(batch["image"])).permute(0, 3, 1, 2)
+    height, width = batch["image"].shape[2:]
+    most = max(1, *(len(labels) for labels in batch["labels"]))
+    boxes = np.zeros((len(samples), most, 4), dtype=np.float32)
+    labels = np.full((len(samples), most), -1, dtype=np.int64)
+    for row, sample in enumerate(samples):
+        boxes[row, : len(sample["boxes"])] = sample["boxes"]
+        labels[row, : len(sample["labels"])] = sample["labels"]
+    batch["boxes"] = torch.from_numpy(boxes / np.array([width, height, width, height], dtype=np.float32))
+    batch["labels"] = torch.from_numpy(labels)
+    return batch
+
+
+def check_batch(dataset: Samples, batch_size: int, world: int = 1) -> None:
     """Whether a dataset can be trained on in batches of a size.
 
     Raises:
@@ -75,7 +98,7 @@ def check_batch(dataset: SegmentationDataset, batch_size: int, world: int = 1) -
 
 
 def train_loader(
-    dataset: SegmentationDataset, batch_size: int, workers: int, seed: int = 0, rank: int = 0, world: int = 1
+    dataset: Samples, batch_size: int, workers: int, seed: int = 0, rank: int = 0, world: int = 1
 ) -> DataLoader[dict[str, Any]]:
     """Shuffled batches; the last one is dropped if it is not full.
 
@@ -96,21 +119,26 @@ def train_loader(
 
 
 def eval_loader(
-    dataset: SegmentationDataset, workers: int, rank: int = 0, world: int = 1
+    dataset: Samples, workers: int, rank: int = 0, world: int = 1, batch_size: int | None = None
 ) -> DataLoader[dict[str, Any]]:
-    """One picture a batch, each at its own size, in order; every picture goes to exactly one process."""
-    return _loader(dataset, EpochSampler(len(dataset), False, 0, rank, world), 1, workers, drop_last=False)
+    """Pictures in order; every picture goes to exactly one process.
+
+    A batch is one picture at its own size, or 8 for detection, whose transform gives all pictures one size.
+    """
+    if batch_size is None:
+        batch_size = 8 if isinstance(dataset, DetectionDataset) else 1
+    return _loader(dataset, EpochSampler(len(dataset), False, 0, rank, world), batch_size, workers, drop_last=False)
 
 
 def _loader(
-    dataset: SegmentationDataset, sampler: EpochSampler, batch_size: int, workers: int, drop_last: bool
+    dataset: Samples, sampler: EpochSampler, batch_size: int, workers: int, drop_last: bool
 ) -> DataLoader[dict[str, Any]]:
     return DataLoader(
         dataset,
         batch_size,
         sampler=sampler,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=collate_detection if isinstance(dataset, DetectionDataset) else collate,
         drop_last=drop_last,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),

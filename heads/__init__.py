@@ -1,18 +1,26 @@
 """Heads: named feature maps in, raw predictions out; with the losses and the decoding of those predictions."""
 
 import difflib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import nn
 
+from heads.anchors import decode_boxes, encode_boxes, make_anchors
 from heads.aspp import LRASPP, RASPP, LRASPPTorchvision, resize
+from heads.detection_losses import DETECTION_LOSSES, DetectionLoss
+from heads.detections import Decoded, decode_detections, decode_fixed
 from heads.losses import IGNORE, LOSSES, SegmentationLoss
 from heads.masks import arg_max_mask
+from heads.matching import match_anchors
 from heads.smp import DECODERS, SMPDecoder
+from heads.ssdlite import SSDLite
 
 ASPP: dict[str, Any] = {"lraspp": LRASPP, "raspp": RASPP, "lraspp-torchvision": LRASPPTorchvision}
 SEGMENTATION_HEADS = (*ASPP, *DECODERS)
+# options of `SSDLite`: as in the papers' Table 6, and as torchvision builds it
+DETECTION_HEADS: dict[str, dict[str, Any]] = {"ssdlite": {"first": 3}, "ssdlite-torchvision": {"first": 6}}
 
 
 def backbone_options(name: str) -> dict[str, Any]:
@@ -25,9 +33,7 @@ def backbone_options(name: str) -> dict[str, Any]:
         return dict(ASPP[name].backbone_options)
     if name in DECODERS:
         return {"output_stride": DECODERS[name]}
-    near = difflib.get_close_matches(name, SEGMENTATION_HEADS, 1)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
-    raise ValueError(f'there is no segmentation head "{name}"{hint} (there are {", ".join(SEGMENTATION_HEADS)})')
+    raise ValueError(_unknown("segmentation head", name, SEGMENTATION_HEADS))
 
 
 def create_segmentation_head(
@@ -51,13 +57,55 @@ def create_segmentation_head(
     return SMPDecoder(name, channels, strides, num_classes, **options)
 
 
+def create_detection_head(
+    name: str, channels: Mapping[str, int], strides: Mapping[str, int], num_classes: int, **options: Any
+) -> SSDLite:
+    """Build a detection head by name; it has the `taps` it reads.
+
+    Args:
+        name: a key of `DETECTION_HEADS`.
+        channels: the backbone's `channels`.
+        strides: the backbone's `strides`.
+        num_classes: without background.
+        **options: of `SSDLite`.
+
+    Raises:
+        ValueError: for an unknown name or option; names the nearest one.
+    """
+    if name not in DETECTION_HEADS:
+        raise ValueError(_unknown("detection head", name, DETECTION_HEADS))
+    known = list(inspect.signature(SSDLite).parameters)[3:]
+    for option in options:
+        if option not in known:
+            raise ValueError(_unknown(f"option of {name}", option, known))
+    return SSDLite(channels, strides, num_classes, **DETECTION_HEADS[name] | options)
+
+
+def _unknown(what: str, name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    return f'there is no {what} "{name}"{hint} (there are {", ".join(known)})'
+
+
 __all__ = [
+    "DETECTION_HEADS",
+    "DETECTION_LOSSES",
     "IGNORE",
     "LOSSES",
     "SEGMENTATION_HEADS",
+    "Decoded",
+    "DetectionLoss",
+    "SSDLite",
     "SegmentationLoss",
     "arg_max_mask",
     "backbone_options",
+    "create_detection_head",
     "create_segmentation_head",
+    "decode_boxes",
+    "decode_detections",
+    "decode_fixed",
+    "encode_boxes",
+    "make_anchors",
+    "match_anchors",
     "resize",
 ]

@@ -12,8 +12,12 @@ class CheckpointError(Exception):
     """A checkpoint cannot be read or written; the message says which and why."""
 
 
-def read_checkpoint(path: Path, task: str) -> dict[str, Any]:
-    """The content of a checkpoint written by this package for a task.
+def read_checkpoint(path: Path, task: str | None = None) -> dict[str, Any]:
+    """The content of a checkpoint written by this package.
+
+    Args:
+        path: the file.
+        task: "segmentation" or "detection", or None for any.
 
     Raises:
         CheckpointError: if it is missing, unreadable, or of another task.
@@ -28,7 +32,7 @@ def read_checkpoint(path: Path, task: str) -> dict[str, Any]:
     description = content.get("mobiledense") if isinstance(content, dict) else None
     if not description:
         raise CheckpointError(f"{path}: not written by this package; plain weights go to --weights")
-    if description["task"] != task:
+    if task is not None and description["task"] != task:
         raise CheckpointError(f"{path}: a checkpoint for {description['task']}, not for {task}")
     return content
 

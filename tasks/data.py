@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from datasets import SegmentationDataset, eval_loader, train_loader
+from datasets import Samples, eval_loader, train_loader
 
 
 class Loaders(L.LightningDataModule):
@@ -18,9 +18,7 @@ class Loaders(L.LightningDataModule):
         seed: of the order.
     """
 
-    def __init__(
-        self, train: SegmentationDataset, val: SegmentationDataset, batch_size: int, workers: int, seed: int
-    ) -> None:
+    def __init__(self, train: Samples, val: Samples, batch_size: int, workers: int, seed: int) -> None:
         super().__init__()
         self.train, self.val = train, val
         self.batch_size, self.workers, self.seed = batch_size, workers, seed

@@ -1,6 +1,6 @@
 """Pictures for people: overlays, grids of input, truth and prediction, and confusion matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from heads import IGNORE
 
 Image = NDArray[np.uint8]
 Colours = Sequence[tuple[int, int, int]]
+Row = Callable[[Any, dict[str, Any]], list[Image]]
 
 
 def colour_mask(mask: Image, colours: Colours) -> Image:
@@ -113,17 +114,18 @@ class ValidationPictures(Callback):
     """After each validation, draws input, truth and prediction of a few pictures into the run and TensorBoard.
 
     Args:
-        samples: pictures with their masks, as `SegmentationDataset` gives them.
+        samples: as the validation dataset gives them.
         folder: where epoch_NNN.png goes.
+        row: (task, sample) -> input, truth and prediction, such as `prediction_row`.
     """
 
-    def __init__(self, samples: Sequence[dict[str, Any]], folder: Path) -> None:
-        self.samples, self.folder = samples, folder
+    def __init__(self, samples: Sequence[dict[str, Any]], folder: Path, row: Row) -> None:
+        self.samples, self.folder, self.row = samples, folder, row
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not trainer.is_global_zero:
             return
-        rows = [prediction_row(pl_module, sample) for sample in self.samples]
+        rows = [self.row(pl_module, sample) for sample in self.samples]
         image = grid(rows, COLUMNS, pl_module.spec.names, pl_module.spec.colours)
         write_picture(self.folder / f"epoch_{trainer.current_epoch:03d}.png", image)
         for logger in trainer.loggers:

@@ -3,7 +3,7 @@
 import glob
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rich.progress import track
 
 from datasets import PICTURES, DataError, read_image, write_mask
 from datasets.checks import list_faults
-from tasks.pictures import overlay, write_picture
+from tasks.detection import DetectionTask
+from tasks.detection_pictures import draw_boxes
+from tasks.pictures import Image, overlay, write_picture
 from tasks.segmentation import SegmentationTask
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
@@ -57,10 +58,56 @@ def find_sources(source: str) -> Sources:
     return Sources(fixed, pictures)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What is written for one picture.
+
+    Attributes:
+        kind: what the drawing is called: NAME_kind.png.
+        drawing: uint8 [H, W, 3] RGB.
+        description: of the result, for NAME.json.
+        mask: uint8 [H, W] of class indices for NAME_mask.png, or None.
+    """
+
+    kind: str
+    drawing: Image
+    description: dict[str, Any]
+    mask: Image | None = None
+
+
+Show = Callable[[Image], Shown]
+
+
+def show_masks(task: SegmentationTask, opacity: float, options: dict[str, Any]) -> Show:
+    """Pictures with masks laid over them; `options` are those of `SegmentationTask.predict`."""
+
+    def show(image: Image) -> Shown:
+        mask = task.predict([image], **options)[0]
+        pixels = np.bincount(mask.ravel(), minlength=len(task.spec.names))
+        counts = {name: int(count) for name, count in zip(task.spec.names, pixels, strict=True) if count}
+        classes = {name: {"pixels": count, "share": count / mask.size} for name, count in counts.items()}
+        return Shown("overlay", overlay(image, mask, task.spec.colours, opacity), {"classes": classes}, mask)
+
+    return show
+
+
+def show_boxes(task: DetectionTask, threshold: float) -> Show:
+    """Pictures with the boxes drawn whose score is above a threshold."""
+
+    def show(image: Image) -> Shown:
+        found, names = task.predict([image], threshold)[0], task.spec.names
+        drawing = draw_boxes(image, found.boxes, found.labels, names, task.spec.colours, found.scores)
+        rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
+        objects = [{"class": names[label], "score": score, "box": box} for label, score, box in rows]
+        return Shown("boxes", drawing, {"objects": objects})
+
+    return show
+
+
 def predict_pictures(
-    task: SegmentationTask, sources: Sources, output: Path, opacity: float, with_json: bool, options: dict[str, Any]
+    sources: Sources, output: Path, show: Show, colours: list[tuple[int, int, int]], with_json: bool
 ) -> int:
-    """Write NAME_overlay.png, NAME_mask.png and, if asked, NAME.json of every picture; how many were written.
+    """Write NAME_overlay.png and NAME_mask.png, or NAME_boxes.png, and NAME.json if asked; how many were written.
 
     Pictures that cannot be read are told of together at the end, once the others are done.
 
@@ -79,53 +126,48 @@ def predict_pictures(
         name = (
             path.relative_to(sources.folder).as_posix().replace(".", "_") if stems.count(stem) > 1 else stem.as_posix()
         )
-        mask = task.predict([image], **options)[0]
-        write_picture(output / f"{name}_overlay.png", overlay(image, mask, task.spec.colours, opacity))
-        write_mask(output / f"{name}_mask.png", mask, task.spec.colours)
+        shown = show(image)
+        write_picture(output / f"{name}_{shown.kind}.png", shown.drawing)
+        if shown.mask is not None:
+            write_mask(output / f"{name}_mask.png", shown.mask, colours)
         if with_json:
-            (output / f"{name}.json").write_text(json.dumps(_describe(path, mask, task.spec.names), indent=1))
+            content = {"file": str(path), "height": image.shape[0], "width": image.shape[1], **shown.description}
+            (output / f"{name}.json").write_text(json.dumps(content, indent=1))
     if faults:
         raise DataError(list_faults(faults, f"{len(sources.pictures) - len(faults)} pictures written to {output}"))
     return len(sources.pictures)
 
 
-def _describe(path: Path, mask: NDArray[np.uint8], names: list[str]) -> dict[str, Any]:
-    pixels = np.bincount(mask.ravel(), minlength=len(names))
-    classes = {
-        name: {"pixels": int(n), "share": float(n / mask.size)} for name, n in zip(names, pixels, strict=True) if n
-    }
-    return {"file": str(path), "height": mask.shape[0], "width": mask.shape[1], "classes": classes}
+def predict_video(video: Path | int, output: Path, show: Show, most: int | None) -> Path:
+    """Write a video with every frame drawn on, as OUTPUT/NAME_overlay.mp4 or NAME_boxes.mp4.
 
-
-def predict_video(
-    task: SegmentationTask, video: Path | int, output: Path, opacity: float, most: int | None, options: dict[str, Any]
-) -> Path:
-    """Write a video with every frame overlaid, as OUTPUT/NAME_overlay.mp4; a webcam runs until Ctrl-C.
+    A webcam runs until Ctrl-C.
 
     Raises:
         DataError: if the video or webcam cannot be opened, or has no frames.
     """
     output.mkdir(parents=True, exist_ok=True)
-    written = output / (f"webcam{video}_overlay.mp4" if isinstance(video, int) else f"{video.stem}_overlay.mp4")
+    name = f"webcam{video}" if isinstance(video, int) else video.stem
+    written = None
     with _capture(video) as capture:
-        writer, count = None, 0
+        writer = None
         rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
         try:
             for frame in track(_frames(capture, most), "Predicting", total=_length(capture, most), transient=True):
                 image: Any = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-                mask = task.predict([image], **options)[0]
+                shown = show(image)
                 if writer is None:
+                    written = output / f"{name}_{shown.kind}.mp4"
                     size = (frame.shape[1], frame.shape[0])
                     writer = cv2.VideoWriter(str(written), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
-                writer.write(cv2.cvtColor(overlay(image, mask, task.spec.colours, opacity), cv2.COLOR_RGB2BGR))
-                count += 1
+                writer.write(cv2.cvtColor(shown.drawing, cv2.COLOR_RGB2BGR))
         except KeyboardInterrupt:
             if not isinstance(video, int):
                 raise
         finally:
             if writer is not None:
                 writer.release()
-    if not count:
+    if written is None:
         raise DataError(f"{video}: no frame could be read")
     return written
 

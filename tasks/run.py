@@ -8,6 +8,7 @@ import platform
 import shutil
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,107 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
+from datasets import Samples, check_batch
+from tasks.base import DenseTask
 from tasks.checkpoints import AtomicCheckpointIO
+from tasks.data import Loaders
+from tasks.pictures import Row, ValidationPictures
 from tasks.sync_batch_norm import CpuSyncBatchNorm
 
 
 class RunError(Exception):
     """A run cannot be started as asked; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a training run is carried out, and where it goes.
+
+    Args:
+        ema: decay of the averaged weights that are validated and saved, 0 for none.
+        patience: stop after so many validations without improvement.
+        compile: run the network through torch.compile.
+        workers: loader processes; any number gives the same samples.
+        seed: of weights, order and augmentation.
+        name: of the run; by default DATASET_BACKBONE_HEAD.
+        output: the folder that runs go to.
+        resume: go on from the run's last checkpoint.
+        overwrite: replace a run of the same name.
+        trainer: any option of lightning.Trainer, such as --trainer.precision bf16-mixed, --trainer.devices 2,
+            --trainer.gradient_clip_val 1, --trainer.accumulate_grad_batches 4 or --trainer.max_steps 100.
+    """
+
+    ema: float = 0.998
+    patience: int | None = None
+    compile: bool = False
+    workers: int = 2
+    seed: int = 0
+    name: str | None = None
+    output: Path = Path("runs")
+    resume: bool = False
+    overwrite: bool = False
+    trainer: dict[str, Any] | None = None
+
+    def seed_everything(self) -> None:
+        """Seed what random numbers come from; call it before a network is built."""
+        L.seed_everything(self.seed, verbose=False)
+        torch.set_float32_matmul_precision("high")
+
+    def fit(
+        self,
+        task: DenseTask,
+        train: Samples,
+        val: Samples,
+        monitor: str,
+        name: str,
+        config_text: str,
+        epochs: int,
+        batch_size: int,
+        row: Row,
+    ) -> Path:
+        """Train, and keep the best and the last checkpoint.
+
+        Args:
+            task: what to train.
+            train: samples of one size.
+            val: samples that choose the best checkpoint; the first four are drawn.
+            monitor: the metric that the best checkpoint has most of.
+            name: of the run, unless it was given one.
+            config_text: written into the run's folder.
+            epochs: passes over the training data.
+            batch_size: pictures a step, over all processes.
+            row: draws a sample, see `ValidationPictures`.
+
+        Returns:
+            The run's folder.
+
+        Raises:
+            RunError: if the folder is taken, there is nothing to resume, or Lightning has no such option.
+            DataError: if the data does not fill a batch.
+        """
+        folder = self.output / (self.name or name)
+        shown = [val[index] for index in range(min(4, len(val)))]
+        pictures = ValidationPictures(shown, folder / "pictures", row)
+        fitter = build_trainer(folder, monitor, epochs, self.ema, self.patience, [pictures], self.trainer)
+        check_batch(train, batch_size, fitter.world_size)
+        checkpoint = None
+        if fitter.is_global_zero:
+            checkpoint = prepare_folder(folder, self.resume, self.overwrite)
+            (folder / "config.yaml").write_text(config_text)
+        elif self.resume:
+            checkpoint = folder / "last.ckpt"
+        if self.compile:
+            for part in (task.network.backbone, task.network.head):
+                part.compile()
+        millions = sum(p.numel() for p in task.network.parameters()) / 1e6
+        print(
+            f"{len(train)} pictures, {len(task.spec.names)} classes, {millions:.2f} M parameters; writing to {folder}"
+        )
+        fitter.fit(task, Loaders(train, val, batch_size, self.workers, self.seed), ckpt_path=checkpoint)
+        best = fitter.checkpoint_callback
+        if fitter.is_global_zero and isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
+            print(f"best {monitor} {best.best_model_score:.4f} in {folder / 'best.ckpt'}")
+        return folder
 
 
 def prepare_folder(folder: Path, resume: bool, overwrite: bool) -> Path | None:

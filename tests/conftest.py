@@ -1,4 +1,7 @@
+import importlib
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,44 @@ def quick_run(shapes: Path, output: Path) -> list[str]:
     """Options of a run that takes seconds."""
     data = ["--dataset", "voc", "--data-root", str(shapes), "--output", str(output), "--crop", "64", "64"]
     return [*data, "--epochs", "2", "--batch-size", "8", "--workers", "0", "--trainer.enable_progress_bar", "false"]
+
+
+@pytest.fixture(scope="session")
+def detector(shapes, tmp_path_factory) -> Path:
+    """The same of a detection run."""
+    from tests.tools.command import tool
+
+    folder = tmp_path_factory.mktemp("detections")
+    tool("train_det", *quick_detection(shapes, folder), "--name", "quick")
+    return folder / "quick" / "best.ckpt"
+
+
+def quick_detection(shapes: Path, output: Path) -> list[str]:
+    """Options of a detection run that takes seconds."""
+    data = ["--dataset", "coco", "--data-root", str(shapes), "--output", str(output), "--size", "64", "64"]
+    return [*data, "--epochs", "2", "--batch-size", "8", "--workers", "0", "--trainer.enable_progress_bar", "false"]
+
+
+@pytest.fixture
+def tool_here(monkeypatch, capsys) -> Callable[..., str]:
+    """`tool` without a process of its own, which saves seconds where what is tested needs none: what it says."""
+    from tools import cli
+
+    def call(name: str, *options: str, succeeds: bool = True) -> str:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", [f"{name}.py"])
+        monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
+        function = getattr(importlib.import_module(f"tools.{name}"), name)
+        code: object = None
+        try:
+            cli.command(function, list(options))
+        except SystemExit as ended:
+            code = ended.code
+        said = "".join(capsys.readouterr()) + (code if isinstance(code, str) else "")
+        assert (not code) == succeeds, said
+        return said
+
+    return call
 
 
 @pytest.fixture(autouse=True)

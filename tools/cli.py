@@ -80,11 +80,12 @@ def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
     return result
 
 
-def run(function: Callable[..., Any], arguments: list[str] | None = None) -> Any:
+def command(function: Callable[..., Any], arguments: list[str] | None = None) -> Any:
     """Parse the command line into `function`'s parameters and call it.
 
-    A parameter whose type is a dataclass becomes a group of options of its own, without a prefix; the parameter
-    `config_text` is given all options as YAML. User errors end the command with one line and exit status 1.
+    A parameter whose type is a dataclass becomes a group of options of its own, without a prefix, and a field that
+    several of them have is one option; the parameter `config_text` is given all options as YAML. User errors end the
+    command with one line and exit status 1.
     """
     description = (inspect.getdoc(inspect.getmodule(function)) or "").strip()
     parser = Parser(prog=Path(sys.argv[0]).name, description=description, formatter_class=_formatter())
@@ -94,14 +95,18 @@ def run(function: Callable[..., Any], arguments: list[str] | None = None) -> Any
         name: p.annotation for name, p in parameters.items() if dataclasses.is_dataclass(p.annotation)
     }
     parser.add_function_arguments(function, skip={*groups, "config_text"}, as_positional=False)
+    added = set(parameters)
     for group in groups.values():
-        parser.add_class_arguments(group, skip=_fields(group) & set(parameters), as_positional=False)
+        parser.add_class_arguments(group, skip=_fields(group) & added, as_positional=False)
+        added |= _fields(group)
     chosen = parser.parse_args(
         _complete(sys.argv[1:] if arguments is None else arguments, [function, *groups.values()])
     )
     values = {key: value for key, value in vars(chosen).items() if key != "config"}
+    fields = set().union(*map(_fields, groups.values())) - set(parameters)
+    given = {field: values.pop(field) for field in fields}
     for name, group in groups.items():
-        values[name] = group(**{field: values.pop(field) for field in _fields(group) - set(parameters)})
+        values[name] = group(**{field: given[field] for field in _fields(group) - set(parameters)})
     if "config_text" in parameters:
         values["config_text"] = parser.dump(Namespace({k: v for k, v in vars(chosen).items() if k != "config"}))
     try:

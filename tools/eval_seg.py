@@ -12,7 +12,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from datasets import SegmentationDataset, check_segmentation, eval_loader, find_segmentation, limit
 from tasks import SegmentationTask
 from tasks.evaluation import evaluate_segmentation, print_scores, write_evaluation
-from tools.cli import run
+from tools.cli import command
 
 
 def eval_seg(
@@ -73,4 +73,4 @@ def eval_seg(
 
 
 if __name__ == "__main__":
-    run(eval_seg)
+    command(eval_seg)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from tasks import SegmentationTask
-from tasks.prediction import find_sources, predict_pictures, predict_video
-from tools.cli import run
+from tasks import SegmentationTask, load_task
+from tasks.prediction import find_sources, predict_pictures, predict_video, show_boxes, show_masks
+from tools.cli import command
 
 
 def predict(
@@ -24,35 +24,39 @@ def predict(
     flip: bool = False,
     window: tuple[int, int] | None = None,
     opacity: float = 0.55,
+    threshold: float = 0.3,
     json: bool = False,
     max_frames: int | None = None,
     device: str = "auto",
 ) -> Path:
-    """Write overlays (NAME_overlay.png) and palette masks (NAME_mask.png), or an overlaid video.
+    """Write what a network sees: NAME_overlay.png and NAME_mask.png, or NAME_boxes.png; or a video drawn on.
 
     Args:
-        checkpoint: written by train_seg.
+        checkpoint: written by train_seg or train_det.
         source: a picture, a folder (searched in depth), a glob in quotes, a video, or webcam (webcam:1 for the second).
         output: folder for the results; names and sub-folders of the source are kept.
-        scales: sizes at which the network sees a picture; probabilities are averaged.
-        flip: also mirrored, averaged likewise.
-        window: height and width of a sliding window with half overlap, for very large pictures.
-        opacity: of the colours over the picture, 0 to 1.
-        json: also write NAME.json with the pixels and the share of every class.
+        scales: segmentation: sizes at which the network sees a picture; probabilities are averaged.
+        flip: segmentation: also mirrored, averaged likewise.
+        window: segmentation: height and width of a sliding window with half overlap, for very large pictures.
+        opacity: segmentation: of the colours over the picture, 0 to 1.
+        threshold: detection: boxes with a score above this are drawn and written.
+        json: also write NAME.json with the pixels and the share of every class, or with every box.
         max_frames: stop a video or webcam after so many frames.
         device: cpu, cuda, or auto.
     """
     found = find_sources(source)
-    task = SegmentationTask.load(checkpoint, device)
-    options = {"scales": scales, "flip": flip, "window": window}
-    if found.video is not None:
-        written = predict_video(task, found.video, output, opacity, max_frames, options)
-        print(f"wrote {written}")
+    task = load_task(checkpoint, device).fold()
+    if isinstance(task, SegmentationTask):
+        show = show_masks(task, opacity, {"scales": scales, "flip": flip, "window": window})
     else:
-        count = predict_pictures(task, found, output, opacity, json, options)
-        print(f"wrote overlays and masks of {count} pictures to {output}")
+        show = show_boxes(task, threshold)
+    if found.video is not None:
+        print(f"wrote {predict_video(found.video, output, show, max_frames)}")
+    else:
+        count = predict_pictures(found, output, show, task.spec.colours, json)
+        print(f"wrote predictions for {count} pictures to {output}")
     return output
 
 
 if __name__ == "__main__":
-    run(predict)
+    command(predict)

@@ -12,32 +12,28 @@ from typing import Any, Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import lightning.pytorch as L
-import torch
-
 from backbones import load_weights
 from datasets import (
     Augmentation,
     SegmentationDataset,
     SegmentationFiles,
     SegmentationSummary,
-    check_batch,
     check_segmentation,
     check_splits,
     find_segmentation,
     limit,
 )
 from tasks import Optimization, SegmentationSpec, SegmentationTask, segmentation_table
-from tasks.data import Loaders
-from tasks.pictures import ValidationPictures
-from tasks.run import build_trainer, prepare_folder
-from tools.cli import run
+from tasks.pictures import prediction_row
+from tasks.run import Run
+from tools.cli import command
 
 
 def train_seg(
     config_text: str,
     optimization: Optimization,
     augmentation: Augmentation,
+    run: Run,
     backbone: str = "v3-small",
     head: str = "lraspp",
     dataset: str = "shapes",
@@ -58,18 +54,8 @@ def train_seg(
     loss: str = "cross_entropy",
     class_weights: Literal["none", "balanced"] | list[float] = "none",
     label_smoothing: float = 0.0,
-    ema: float = 0.998,
-    patience: int | None = None,
-    compile: bool = False,
-    workers: int = 2,
     check_data: bool = True,
     max_pictures: int | None = None,
-    seed: int = 0,
-    name: str | None = None,
-    output: Path = Path("runs"),
-    resume: bool = False,
-    overwrite: bool = False,
-    trainer: dict[str, Any] | None = None,
 ) -> Path:
     """Train a segmentation network and keep its best and last checkpoint.
 
@@ -77,6 +63,7 @@ def train_seg(
         config_text: the options as YAML, written into the run's folder.
         optimization: how weights move.
         augmentation: what training does to pictures.
+        run: how the run is carried out.
         backbone: v3-large or v3-small.
         head: lraspp, raspp, lraspp-torchvision, or a decoder of segmentation-models-pytorch: unet, unetplusplus, manet,
             linknet, fpn, pspnet, pan, deeplabv3, deeplabv3plus, upernet, segformer.
@@ -99,22 +86,11 @@ def train_seg(
         loss: cross_entropy, ohem, dice, focal, lovasz, or several joined by +.
         class_weights: none, balanced (by the share of labelled pixels), or one number a class.
         label_smoothing: of cross_entropy and ohem.
-        ema: decay of the averaged weights that are validated and saved, 0 for none.
-        patience: stop after so many validations without improvement.
-        compile: run the network through torch.compile.
-        workers: loader processes; any number gives the same samples.
         check_data: read all files before the first step and tell of all faults at once.
         max_pictures: use only the first so many pictures of each split.
-        seed: of weights, order and augmentation.
-        name: of the run; by default DATASET_BACKBONE_HEAD.
-        output: the folder that runs go to.
-        resume: go on from the run's last checkpoint.
-        overwrite: replace a run of the same name.
-        trainer: any option of lightning.Trainer, such as --trainer.precision bf16-mixed, --trainer.devices 2,
-            --trainer.gradient_clip_val 1, --trainer.accumulate_grad_batches 4 or --trainer.max_steps 100.
     """
     crop = crop or ((160, 160) if dataset == "shapes" else (512, 512))
-    augmentation = replace(augmentation, crop=crop, seed=seed)
+    augmentation = replace(augmentation, crop=crop)
     table = segmentation_table(
         backbone, head, width=width, output_stride=output_stride, rf2=rf2, minimalistic=minimalistic
     )
@@ -128,41 +104,16 @@ def train_seg(
     elif class_weights == "balanced":
         summary = check_segmentation(train_files)
     spec = SegmentationSpec(
-        table, head, train_files.names, train_files.colours, crop, head_options or {}, auxiliary > 0
+        table, head, train_files.names, train_files.colours, crop, head_options or {}, auxiliary=auxiliary > 0
     )
-    folder = output / (name or f"{dataset}_{backbone}_{head}")
-    L.seed_everything(seed, verbose=False)
-    torch.set_float32_matmul_precision("high")
     balance = _class_weights(class_weights, train_files, summary)
+    run.seed_everything()
     task = SegmentationTask(spec, optimization, loss, balance, label_smoothing, auxiliary)
     if weights is not None:
         print(load_weights(task.network.backbone, weights))
-    val = SegmentationDataset(val_files)
-    shown = [val[index] for index in range(min(4, len(val)))]
-    fitter = build_trainer(
-        folder, "val/miou", epochs, ema, patience, [ValidationPictures(shown, folder / "pictures")], trainer
-    )
-    train = SegmentationDataset(train_files, augmentation)
-    check_batch(train, batch_size, fitter.world_size)
-    checkpoint = None
-    if fitter.is_global_zero:
-        checkpoint = prepare_folder(folder, resume, overwrite)
-        (folder / "config.yaml").write_text(config_text)
-    elif resume:
-        checkpoint = folder / "last.ckpt"
-    if compile:
-        for part in (task.network.backbone, task.network.head):
-            part.compile()
-    loaders = Loaders(train, val, batch_size, workers, seed)
-    print(
-        f"{len(train_files.pairs)} pictures, {len(train_files.names)} classes, "
-        f"{sum(p.numel() for p in task.network.parameters()) / 1e6:.2f} M parameters; writing to {folder}"
-    )
-    fitter.fit(task, loaders, ckpt_path=checkpoint)
-    best = fitter.checkpoint_callback
-    if fitter.is_global_zero and best is not None and best.best_model_score is not None:  # type: ignore[attr-defined]
-        print(f"best {val_split} mIoU {best.best_model_score:.4f} in {folder / 'best.ckpt'}")  # type: ignore[attr-defined]
-    return folder
+    train, val = SegmentationDataset(train_files, augmentation), SegmentationDataset(val_files)
+    name = f"{dataset}_{backbone}_{head}"
+    return run.fit(task, train, val, "val/miou", name, config_text, epochs, batch_size, prediction_row)
 
 
 def _class_weights(
@@ -176,4 +127,4 @@ def _class_weights(
 
 
 if __name__ == "__main__":
-    run(train_seg)
+    command(train_seg)

@@ -1,4 +1,4 @@
-"""Fetching VOC2012, from a server on this machine."""
+"""Fetching VOC, from a server on this machine."""
 
 import hashlib
 import http.server
@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from datasets.download import download_voc2012
+from datasets.download import VOC2007, VOC2012_MD5, VOC2012_URL, download_voc2007, download_voc2012
 from datasets.files import DataError
 from datasets.segmentation import find_segmentation
 
@@ -142,3 +142,67 @@ def test_a_full_disk(tmp_path, server, monkeypatch):
     monkeypatch.setattr("datasets.download.download_and_extract_archive", full)
     assert "No space left" in failure(tmp_path / "VOC2012", f"{server.url}/voc.tar")
     assert list(tmp_path.iterdir()) == []
+
+
+# VOC2007 comes in two archives
+
+
+def two_archives(monkeypatch, server, second="test.tar"):
+    """Serve trainval.tar and test.tar, and return what `download_voc2007` is to fetch."""
+    parts = {
+        "trainval.tar": {"ImageSets/Main/trainval.txt": b"a\n", "Annotations/a.xml": b"<annotation/>"},
+        "test.tar": {"ImageSets/Main/test.txt": b"b\n", "Annotations/b.xml": b"<annotation/>"},
+    }
+    content = {
+        f"/{name}": archive({f"VOCdevkit/VOC2007/{path}": text for path, text in files.items()})
+        for name, files in parts.items()
+    }
+
+    def do_GET(self):
+        if self.path not in content:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content[self.path])))
+        self.end_headers()
+        self.wfile.write(content[self.path])
+
+    monkeypatch.setattr(Handler, "do_GET", do_GET)
+    wanted = ["trainval.tar", second]
+    return [(f"{server.url}/{name}", hashlib.md5(content.get(f"/{name}", b"")).hexdigest()) for name in wanted]
+
+
+def test_both_archives_make_one_tree(tmp_path, server, monkeypatch):
+    root = tmp_path / "VOCdevkit" / "VOC2007"
+    download_voc2007(root, two_archives(monkeypatch, server))
+    found = sorted(str(path.relative_to(root)) for path in root.rglob("*.*"))
+    assert found == ["Annotations/a.xml", "Annotations/b.xml", "ImageSets/Main/test.txt", "ImageSets/Main/trainval.txt"]
+    assert list(root.parent.iterdir()) == [root]
+
+
+def test_nothing_stays_if_the_second_archive_fails(tmp_path, server, monkeypatch):
+    root = tmp_path / "VOC2007"
+    with pytest.raises(DataError, match=r"could not fetch VOC2007 from .*/gone\.tar \(.*404") as caught:
+        download_voc2007(root, two_archives(monkeypatch, server, "gone.tar"))
+    assert str(root / "ImageSets") in str(caught.value) and "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_foreign_content_is_not_taken_for_voc2007(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(DataError, match="holds something else than VOC2007"):
+        download_voc2007(tmp_path)
+
+
+def test_published_archives():
+    urls = [VOC2012_URL, *(url for url, _ in VOC2007)]
+    assert [url.removeprefix("http://host.robots.ox.ac.uk/pascal/VOC/") for url in urls] == [
+        "voc2012/VOCtrainval_11-May-2012.tar",
+        "voc2007/VOCtrainval_06-Nov-2007.tar",
+        "voc2007/VOCtest_06-Nov-2007.tar",
+    ]
+    assert [VOC2012_MD5, *(md5 for _, md5 in VOC2007)] == [
+        "6cd6e144f989b92b3379bac3b3de84fd",
+        "c52e279531787c972589f7e41ab4ae64",
+        "b6e924de25625d8de591ea690078ad9f",
+    ]

@@ -5,8 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+from datasets.detection import DetectionDataset
+from datasets.detection_files import DetectionFiles, Objects
 from datasets.files import DataError
-from datasets.loading import EpochSampler, collate, eval_loader, train_loader
+from datasets.loading import EpochSampler, check_batch, collate, collate_detection, eval_loader, train_loader
 from datasets.segmentation import SegmentationDataset, SegmentationFiles
 
 
@@ -130,3 +132,73 @@ def test_eval_loader_keeps_the_order(tmp_path):
     dataset = make_dataset(tmp_path, 4)
     files = [batch["file"][0] for batch in eval_loader(dataset, 0)]
     assert files == [str(picture) for picture, _ in dataset.files.pairs]
+
+
+# detection
+
+
+def make_detection(root, counts):
+    """Pictures of 20x10; picture i has counts[i] boxes of class i."""
+    pictures, found = [], []
+    for index, count in enumerate(counts):
+        pictures.append(root / f"{index}.png")
+        Image.new("RGB", (20, 10), (index, index, index)).save(pictures[-1])
+        boxes = np.tile(np.array([2, 1, 10 + index, 9], np.float32), (count, 1)).reshape(-1, 4)
+        flags = np.arange(count) == 1
+        found.append(Objects(boxes, np.full(count, index), flags, flags, flags & False, boxes[:, 0]))
+    ids = [f"p{index}" for index in range(len(counts))]
+    files = DetectionFiles(root, "train", list("abcdefgh"), pictures, found, ids, list(range(8)), [None] * len(counts))
+    return DetectionDataset(files)
+
+
+def test_collate_detection_pads_boxes_as_shares(tmp_path):
+    dataset = make_detection(tmp_path, [1, 0, 3])
+    batch = collate_detection([dataset[index] for index in range(3)])
+    image, boxes, labels = batch["image"], batch["boxes"], batch["labels"]
+    assert image.shape == (3, 3, 10, 20) and image.dtype == torch.uint8
+    assert image.is_contiguous(memory_format=torch.channels_last) and image[2].unique().tolist() == [2]
+    assert boxes.shape == (3, 3, 4) and boxes.dtype == torch.float32
+    torch.testing.assert_close(boxes[0], torch.tensor([[0.1, 0.1, 0.5, 0.9], [0, 0, 0, 0], [0, 0, 0, 0]]))
+    torch.testing.assert_close(boxes[2], torch.tensor([[0.1, 0.1, 0.6, 0.9]] * 3))
+    assert not boxes[1].any()
+    assert labels.tolist() == [[0, -1, -1], [-1, -1, -1], [2, 2, 2]] and labels.dtype == torch.int64
+    assert batch["id"] == ["p0", "p1", "p2"] and batch["size"] == [(10, 20)] * 3 and batch["tiny"] == [0, 0, 0]
+    assert batch["file"] == [str(picture) for picture in dataset.files.pictures]
+    assert [flags.tolist() for flags in batch["difficult"]] == [[False], [], [False, True, False]]
+    assert [len(flags) for flags in batch["crowd"]] == [1, 0, 3]
+
+
+def test_collate_detection_has_room_for_a_box_at_least(tmp_path):
+    dataset = make_detection(tmp_path, [0, 0])
+    batch = collate_detection([dataset[0], dataset[1]])
+    assert batch["boxes"].shape == (2, 1, 4) and not batch["boxes"].any()
+    assert batch["labels"].tolist() == [[-1], [-1]] and batch["labels"].dtype == torch.int64
+
+
+def test_train_loader_of_detection(tmp_path):
+    dataset = make_detection(tmp_path, [1, 2, 0, 1, 2])
+    loader = train_loader(dataset, 2, 0)
+    files = [file for batch in loader for file in batch["file"]]
+    assert len(loader) == 2 and len(set(files)) == 4
+    assert all(batch["boxes"].ndim == 3 for batch in loader)
+
+
+def test_check_batch_of_detection(tmp_path):
+    dataset = make_detection(tmp_path, [1, 2])
+    check_batch(dataset, 2)
+    with pytest.raises(DataError, match=r"2 pictures in train .* --batch-size from 3"):
+        check_batch(dataset, 3)
+
+
+@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_eval_loader_of_detection_gives_every_picture_once(tmp_path, world, size):
+    dataset = make_detection(tmp_path, [1, 2, 0, 1, 2])
+    ids = []
+    for rank in range(world):
+        batches = list(eval_loader(dataset, 0, rank, world, batch_size=size))
+        assert all(len(batch["id"]) == size for batch in batches[:-1])
+        ids += [number for batch in batches for number in batch["id"]]
+    assert sorted(ids) == [f"p{index}" for index in range(5)]
+    if world == 1:
+        assert ids == sorted(ids)

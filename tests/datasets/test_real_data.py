@@ -1,31 +1,87 @@
-"""CamVid, where it lies beside the checkout."""
+"""Sets of real pictures, where they lie beside the checkout."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datasets.checks import check_segmentation
+from datasets.detection import DetectionDataset, find_detection
+from datasets.detection_checks import check_detection, check_detection_splits
 from datasets.segmentation import SegmentationDataset, voc_files
 
-ROOT = Path(__file__).resolve().parents[3] / "shared" / "data" / "camvid"
-pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="shared/data/camvid is not here")
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+CAMVID, BCCD, COCO = DATA / "camvid", DATA / "bccd", DATA / "coco_mini"
 
 
+def needs(root):
+    return pytest.mark.skipif(not root.is_dir(), reason=f"shared/data/{root.name} is not here")
+
+
+@needs(CAMVID)
 @pytest.mark.parametrize(("split", "count"), [("train", 367), ("val", 101), ("test", 233)])
 def test_camvid_splits(split, count):
-    files = voc_files(ROOT, split)
+    files = voc_files(CAMVID, split)
     assert len(files.pairs) == count
     assert len(files.names) == 11 and files.names[0] == "sky"
 
 
+@needs(CAMVID)
 def test_camvid_splits_share_no_picture():
-    pictures = [picture for split in ("train", "val", "test") for picture, _ in voc_files(ROOT, split).pairs]
+    pictures = [picture for split in ("train", "val", "test") for picture, _ in voc_files(CAMVID, split).pairs]
     assert len(set(pictures)) == 701
 
 
+@needs(CAMVID)
 def test_camvid_val_is_sound_and_has_every_class():
-    files = voc_files(ROOT, "val")
+    files = voc_files(CAMVID, "val")
     summary = check_segmentation(files)
     assert summary.pixels.shape == (11,) and (summary.pictures > 0).all()
     assert 0.8 * 101 * 360 * 480 < summary.pixels.sum() < 101 * 360 * 480  # the rest is void
     assert SegmentationDataset(files)[0]["image"].shape == (360, 480, 3)
+
+
+BCCD_SPLITS = {"train": (205, 2804), "val": (87, 1137), "test": (72, 945)}
+
+
+@needs(BCCD)
+def test_bccd_is_read_without_its_two_boxes_without_area():
+    splits = [find_detection("voc", split, BCCD) for split in BCCD_SPLITS]
+    summaries = check_detection_splits(*splits)
+    for files, summary, (pictures, boxes) in zip(splits, summaries, BCCD_SPLITS.values(), strict=True):
+        assert files.names == ["RBC", "WBC", "Platelets"] and files.faults == []
+        assert len(files.pictures) == pictures and summary.boxes.sum() == boxes and (summary.pictures > 0).all()
+    assert [summary.lines() for summary in summaries] == [
+        ["1 box without area dropped: BloodImage_00343.xml (RBC 181,329,181,329)"],
+        ["1 box without area dropped: BloodImage_00338.xml (RBC 504,337,504,337)"],
+        [],
+    ]
+
+
+@needs(BCCD)
+@pytest.mark.parametrize("split", BCCD_SPLITS)
+def test_bccds_xml_and_json_hold_the_same(split):
+    xml = find_detection("voc", split, BCCD)
+    path = BCCD / "annotations_coco" / f"instances_{split}.json"
+    coco = find_detection("coco", split, BCCD, annotations=path)
+    assert coco.names == xml.names and coco.pictures == xml.pictures and coco.sizes == xml.sizes
+    for first, second in zip(xml.objects, coco.objects, strict=True):
+        # the json was made with x = xmin and w = xmax - xmin, a pixel off at the left and the top
+        np.testing.assert_array_equal(first.boxes + np.array([1, 1, 0, 0]), second.boxes)
+        np.testing.assert_array_equal(first.labels, second.labels)
+
+
+@needs(COCO)
+@pytest.mark.parametrize(("split", "pictures", "boxes", "crowds"), [("train", 161, 1417, 15), ("val", 54, 599, 4)])
+def test_coco_mini(split, pictures, boxes, crowds):
+    files = find_detection("coco", split, COCO)
+    assert len(files.pictures) == pictures and len(files.names) == 80 and files.faults == files.notes == []
+    assert files.names[0] == "person" and files.names[79] == "toothbrush"
+    assert files.category_ids[:12] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13] and files.category_ids[79] == 90
+    assert sum(objects.crowd.sum() for objects in files.objects) == crowds
+    summary = check_detection(files)
+    assert summary.boxes.sum() == boxes and f"{crowds} crowd regions left out of training" in summary.lines()
+    index = next(index for index, objects in enumerate(files.objects) if objects.crowd.any())
+    ours, all_of_them = (DetectionDataset(files, keep_crowds=kept)[index] for kept in (False, True))
+    assert len(all_of_them["boxes"]) == len(ours["boxes"]) + files.objects[index].crowd.sum()
+    assert not ours["crowd"].any() and all_of_them["crowd"].any()

@@ -1,0 +1,257 @@
+"""What a detection split is once its annotations are read: pictures, objects, faults, and boxes that were put right."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from datasets.files import DataError, read_lines
+
+ORIENTATION = 0x0112  # the EXIF tag
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What one picture holds, in the order of its annotation.
+
+    Args:
+        boxes: float32 [n, 4] corners x1, y1, x2, y2 in continuous pixels: a picture spans 0 to width and 0 to height,
+            so that VOC's xmin, ymin, xmax, ymax, which count pixels from 1, are xmin - 1, ymin - 1, xmax, ymax.
+        labels: int64 [n], index into the names of the classes, which have no background.
+        difficult: bool [n], as VOC has it.
+        truncated: bool [n], as VOC has it.
+        crowd: bool [n], as COCO has it: a region with several objects.
+        area: float32 [n], COCO's area of the object where given, otherwise the box's.
+    """
+
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    difficult: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    crowd: NDArray[np.bool_]
+    area: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def at(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Objects":
+        """The objects under a mask, bool [n], or at indices, int64 [any]."""
+        return Objects(*(getattr(self, entry.name)[chosen] for entry in fields(self)))
+
+    def joined(self, others: Sequence["Objects"]) -> "Objects":
+        """These objects and then those of `others`, in order."""
+        parts = [self, *others]
+        return Objects(*(np.concatenate([getattr(part, entry.name) for part in parts]) for entry in fields(self)))
+
+
+@dataclass(frozen=True)
+class DetectionFiles:
+    """One split as files, with an entry a picture in `pictures`, `objects`, `ids` and `sizes`.
+
+    Args:
+        root: the tree.
+        split: its name.
+        names: of the classes, without background.
+        pictures: where the pictures are; that they are there is for the check to say.
+        objects: what they hold.
+        ids: the image id as in the COCO json, or the VOC stem.
+        category_ids: the id of every class in the COCO json; 1 to n for VOC.
+        sizes: height and width that the annotation declares, or None.
+        faults: of the annotations, a line each that names the file; `check_detection` raises them with its own.
+        notes: what was put right or may surprise, counted, a line each.
+    """
+
+    root: Path
+    split: str
+    names: list[str]
+    pictures: list[Path]
+    objects: list[Objects]
+    ids: list[int | str]
+    category_ids: list[int]
+    sizes: list[Size | None]
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Rows:
+    """The objects of a split as its annotations have them, a row each, in any order.
+
+    `written` holds the four numbers of a box as its file has them; `picture` is the index of its picture.
+    """
+
+    picture: list[int] = field(default_factory=list)
+    written: list[tuple[float, ...]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    difficult: list[bool] = field(default_factory=list)
+    truncated: list[bool] = field(default_factory=list)
+    crowd: list[bool] = field(default_factory=list)
+    area: list[float] = field(default_factory=list)
+
+    def add(
+        self,
+        picture: int,
+        label: int,
+        written: tuple[float, ...],
+        difficult: bool = False,
+        truncated: bool = False,
+        crowd: bool = False,
+        area: float = float("nan"),
+    ) -> None:
+        """One more object; an area of NaN stands for the box's."""
+        self.picture.append(picture)
+        self.labels.append(label)
+        self.written.append(written)
+        self.difficult.append(difficult)
+        self.truncated.append(truncated)
+        self.crowd.append(crowd)
+        self.area.append(area)
+
+    def numbers(self) -> NDArray[np.float64]:
+        """`written` as float64 [n, 4], with NaN for infinities, as they are dropped alike."""
+        numbers = np.array(self.written, dtype=np.float64).reshape(-1, 4)
+        return np.where(np.isfinite(numbers), numbers, np.nan)
+
+    def objects(
+        self,
+        corners: NDArray[np.float64],
+        spans: NDArray[np.float64],
+        limits: Sequence[Size | None],
+        sources: Sequence[str],
+        names: Sequence[str],
+    ) -> tuple[list[Objects], list[str]]:
+        """The rows as objects of every picture, without boxes that bound nothing, and notes of what was done.
+
+        Boxes are clipped to their picture, silently up to a pixel, as that is what tools disagree about.
+
+        Args:
+            corners: float64 [n, 4], x1, y1, x2, y2 of every row in continuous pixels.
+            spans: float64 [n, 2], width and height as the file means them. VOC's xmin = xmax is a box without area
+                here, although it would be a pixel wide by VOC's own reading: nobody means such a box.
+            limits: height and width of every picture, or None where nobody knows.
+            sources: of every picture, the name that notes call it by.
+            names: of the classes.
+        """
+        picture = np.array(self.picture, dtype=np.int64)
+        extents = np.array([limit[::-1] if limit else (np.inf, np.inf) for limit in limits]).reshape(-1, 2)[picture]
+        clipped = corners.clip(0, np.tile(extents, 2))
+        boxes = clipped.astype(np.float32)
+        finite = np.all(np.isfinite(corners), axis=1)
+        inverted = finite & np.any(spans < 0, axis=1)
+        empty = finite & ~inverted & np.any(spans == 0, axis=1)
+        sound = finite & ~inverted & ~empty
+        outside = sound & np.any((corners[:, 2:] <= 0) | (corners[:, :2] >= extents), axis=1)
+        sound &= ~outside
+        sliver = sound & np.any(boxes[:, 2:] <= boxes[:, :2], axis=1)  # too thin for float32
+        sound &= ~sliver
+        beyond = sound & np.any(np.abs(clipped - corners) > 1, axis=1)
+
+        def note(rows: NDArray[np.bool_], what: str) -> list[str]:
+            places = [self._place(row, sources, names) for row in np.flatnonzero(rows).tolist()]
+            return counted(places, "box", "boxes", what)
+
+        notes = [
+            *note(~finite, "with NaN or infinite numbers dropped"),
+            *note(inverted, "with inverted corners dropped"),
+            *note(empty | sliver, "without area dropped"),
+            *note(outside, "wholly outside the picture dropped"),
+            *note(beyond, "reaching out of the picture clipped"),
+        ]
+        area = np.array(self.area, dtype=np.float32)
+        columns: list[NDArray[Any]] = [
+            boxes,
+            np.array(self.labels, dtype=np.int64),
+            np.array(self.difficult, dtype=bool),
+            np.array(self.truncated, dtype=bool),
+            np.array(self.crowd, dtype=bool),
+            np.where(np.isnan(area), (boxes[:, 2:] - boxes[:, :2]).prod(1), area),
+        ]
+        kept = np.flatnonzero(sound)
+        kept = kept[np.argsort(picture[kept], kind="stable")]
+        ends = np.bincount(picture[kept], minlength=len(limits)).cumsum()[:-1]
+        parts = [np.split(column[kept], ends) for column in columns]
+        return [Objects(*part) for part in zip(*parts, strict=True)][: len(limits)], notes
+
+    def _place(self, row: int, sources: Sequence[str], names: Sequence[str]) -> str:
+        numbers = ",".join(f"{number:.10g}" for number in self.written[row])
+        return f"{sources[self.picture[row]]} ({names[self.labels[row]]} {numbers})"
+
+
+def counted(places: Sequence[str], one: str, several: str, what: str) -> list[str]:
+    """A line such as "2 boxes without area dropped: a.xml, b.xml", with the first five places; none for no places."""
+    if not places:
+        return []
+    rest = f" and {len(places) - 5} more" if len(places) > 5 else ""
+    return [f"{len(places)} {one if len(places) == 1 else several} {what}: {', '.join(places[:5])}{rest}"]
+
+
+def unlisted(source: Path, counts: Counter[str]) -> list[str]:
+    """One fault for the classes that annotations have and `source` has not, with their numbers of boxes, or none."""
+    if not counts:
+        return []
+    classes = ", ".join(f"{name} ({count} {'box' if count == 1 else 'boxes'})" for name, count in counts.most_common())
+    return [f"{source}: annotations have classes that are not listed: {classes}; add them to labels.txt or rename them"]
+
+
+def read_names(path: Path) -> list[str]:
+    """Class names of a labels.txt, a line each.
+
+    A leading "background" and colours ("name R G B") are left out, so that a segmentation tree's labels.txt serves too.
+
+    Raises:
+        DataError: if the file is missing or empty, or names a class twice.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; write one class name a line, without background")
+    names = [re.sub(r"([\s,]+\d+){3}$", "", line.strip()) for line in read_lines(path) if line.strip()]
+    if names[:1] == ["background"]:
+        del names[0]
+    if not names:
+        raise DataError(f"{path}: no class names in it; write one a line, without background")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: {', '.join(twice)} listed twice")
+    return names
+
+
+def read_header(picture: Path) -> tuple[Size, int] | None:
+    """Height and width of a picture as stored, and its EXIF orientation (1 is upright); None if it cannot be read."""
+    try:
+        with Image.open(picture) as image:
+            orientation = image.getexif().get(ORIENTATION, 1)
+            return (image.height, image.width), orientation if orientation in range(1, 9) else 1
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def upright_size(picture: Path) -> Size | None:
+    """Height and width of a picture once it is turned upright by its EXIF orientation; None if it cannot be read."""
+    header = read_header(picture)
+    if header is None:
+        return None
+    (height, width), orientation = header
+    return (width, height) if orientation >= 5 else (height, width)
+
+
+def size_fault(picture: Path, declared: Size | None, actual: Size) -> str | None:
+    """What is wrong if an annotation declares another height and width than its picture has once upright."""
+    if declared is None or declared == actual:
+        return None
+    header = read_header(picture)
+    if header is not None and header[1] != 1 and declared == header[0]:
+        return (
+            f"{picture}: is {actual[1]}x{actual[0]} once turned upright by its EXIF orientation, but its boxes are for "
+            f"the unrotated {declared[1]}x{declared[0]}; save the picture without EXIF orientation, or draw the boxes "
+            "anew"
+        )
+    return (
+        f"{picture}: is {actual[1]}x{actual[0]}, but its annotation is for a picture of {declared[1]}x{declared[0]}; "
+        "put the right picture or the right annotation in place"
+    )

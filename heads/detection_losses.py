@@ -1,0 +1,85 @@
+"""Detection losses: what the anchors of a whole batch should have said, and how far off they were."""
+
+import difflib
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from heads.anchors import encode_boxes
+from heads.matching import match_anchors
+
+DETECTION_LOSSES = ("cross_entropy", "focal")
+Losses = tuple[Tensor, Tensor]
+
+
+class DetectionLoss(nn.Module):
+    """A class loss and smooth L1 on box offsets, both divided by the number of matched anchors in the global batch.
+
+    `loss(logits, offsets, anchors, boxes, labels)` returns (class loss, box loss), scalars. It takes a head's outputs,
+    float [N, A, K + 1] and [N, A, 4], its anchors [A, 4], and padded targets: boxes float32 [N, G, 4], corners in
+    shares of the picture, and labels int64 [N, G], negative where padded.
+
+    Args:
+        name: "cross_entropy" with three hard negatives a positive (SSD, arXiv 1512.02325, Section 2.2), or "focal", on
+            sigmoids of all anchors (arXiv 1708.02002; alpha and gamma as TensorFlow's MobileNetV3 recipe has them).
+        alpha: focal weight of positives.
+        gamma: focal exponent.
+        negatives: hard negatives for every positive, for cross_entropy.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+
+    def __init__(
+        self, name: str = "cross_entropy", alpha: float = 0.75, gamma: float = 2.0, negatives: int = 3
+    ) -> None:
+        super().__init__()
+        if name not in DETECTION_LOSSES:
+            near = difflib.get_close_matches(name, DETECTION_LOSSES, 1)
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+            raise ValueError(f'there is no detection loss "{name}"{hint} (there are {", ".join(DETECTION_LOSSES)})')
+        self.name, self.alpha, self.gamma, self.negatives = name, alpha, gamma, negatives
+
+    def forward(self, logits: Tensor, offsets: Tensor, anchors: Tensor, boxes: Tensor, labels: Tensor) -> Losses:
+        matched = match_anchors(anchors, boxes, labels)
+        picture, anchor = (matched >= 0).nonzero(as_tuple=True)
+        box = matched[picture, anchor]
+        targets = encode_boxes(boxes[picture, box], anchors[anchor])
+        total = _global_count(len(picture), logits)
+        box_loss = F.smooth_l1_loss(offsets[picture, anchor].float(), targets, reduction="sum") / total
+        classes = self._cross_entropy if self.name == "cross_entropy" else self._focal
+        return classes(logits, picture, anchor, labels[picture, box]) / total, box_loss
+
+    def _cross_entropy(self, logits: Tensor, picture: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
+        with torch.no_grad():
+            surprise = logits.detach().float().logsumexp(2) - logits.detach()[..., 0].float()
+            surprise[picture, anchor] = -torch.inf
+            wanted = self.negatives * torch.bincount(picture, minlength=len(logits))
+            most = min(int(wanted.max()), surprise.shape[1])
+            values, hardest = surprise.topk(most, dim=1)
+            taken = (torch.arange(most, device=logits.device) < wanted[:, None]) & (values > -torch.inf)
+            negative_picture, rank = taken.nonzero(as_tuple=True)
+            pictures = torch.cat([picture, negative_picture])
+            anchors = torch.cat([anchor, hardest[negative_picture, rank]])
+            target = torch.cat([label + 1, label.new_zeros(len(rank))])
+        return F.cross_entropy(logits[pictures, anchors].float(), target, reduction="sum")
+
+    def _focal(self, logits: Tensor, picture: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
+        logits = logits[..., 1:].float()
+        # all as negatives first; positives are few and are put right one by one
+        loss = (1 - self.alpha) * (logits.sigmoid() ** self.gamma * F.softplus(logits)).sum()
+        positive = logits[picture, anchor, label]
+        wrong = (1 - self.alpha) * positive.sigmoid() ** self.gamma * F.softplus(positive)
+        right = self.alpha * (-positive).sigmoid() ** self.gamma * F.softplus(-positive)
+        return loss + (right - wrong).sum()
+
+
+def _global_count(positives: int, like: Tensor) -> Tensor:
+    """Matched anchors per process, at least one in all, so that averaged gradients are those of one process."""
+    total = torch.tensor(float(positives), device=like.device)
+    if not (dist.is_available() and dist.is_initialized()):
+        return total.clamp(min=1)
+    dist.all_reduce(total)
+    return total.clamp(min=1) / dist.get_world_size()

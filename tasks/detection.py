@@ -1,0 +1,140 @@
+"""Detection: a network, what it is trained on, how it is judged, and boxes in a picture's own pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from backbones import Backbone, Table, create_table
+from datasets import limit_detection, resize_picture
+from heads import DetectionLoss, create_detection_head, decode_detections
+from tasks.base import DenseTask, Spec
+from tasks.detection_metrics import coco_scores
+from tasks.detections import Detections
+from tasks.optim import Optimization
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DetectionSpec(Spec):
+    """A detection network; label i is names[i], background has no name.
+
+    Attributes:
+        sigmoid: whether scores are sigmoids (trained by focal loss) or a softmax.
+    """
+
+    sigmoid: bool = False
+
+
+def detection_table(backbone: str, **options: Any) -> Table:
+    """The backbone's table as SSDLite uses it: with the reduced tail, unless options say otherwise.
+
+    Batch norm's momentum is 0.03, as in torchvision's and TensorFlow's SSDLite.
+
+    Raises:
+        ValueError: for an unknown backbone.
+    """
+    return replace(create_table(backbone, **{"reduced_tail": True} | options), norm_momentum=0.03)
+
+
+class DetectionNetwork(nn.Module):
+    """Backbone and head. `network(images)` takes normalised float32 [N, 3, H, W]; `heads.SSDLite` has the outputs."""
+
+    def __init__(self, spec: DetectionSpec) -> None:
+        super().__init__()
+        self.backbone = Backbone(spec.table)
+        channels, strides = self.backbone.channels, self.backbone.strides
+        self.head = create_detection_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
+        self.backbone.set_taps(self.head.taps)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.head(self.backbone(images))
+
+
+class DetectionTask(DenseTask):
+    """Trains and judges a detection network, and predicts with it.
+
+    Args:
+        spec: what to build.
+        optimization: how to train.
+        box_weight: of the box loss beside the class loss.
+    """
+
+    kind = "detection"
+    spec_type = DetectionSpec
+    anchors: Tensor
+
+    def __init__(self, spec: DetectionSpec, optimization: Optimization | None = None, box_weight: float = 1.0) -> None:
+        network = DetectionNetwork(spec)
+        super().__init__(spec, network, optimization)
+        self.box_weight = box_weight
+        self.criterion = DetectionLoss("focal" if spec.sigmoid else "cross_entropy")
+        if spec.sigmoid:
+            network.head.set_prior(0.01)
+        self.register_buffer("anchors", network.head.anchors(spec.input_size), persistent=False)
+        self.found: dict[str, Detections] = {}
+
+    def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
+        logits, offsets = self.network(self.normalise(batch["image"]))
+        classes, boxes = self.criterion(logits, offsets, self.anchors, batch["boxes"], batch["labels"])
+        loss = classes + self.box_weight * boxes
+        self.require_finite(loss, batch["file"])
+        shown = {"train/loss": loss, "train/class_loss": classes, "train/box_loss": boxes}
+        self.log_dict(shown, prog_bar=True, sync_dist=True, batch_size=len(logits))
+        # boxes that augmentation left too small to see, over the epoch
+        self.log("train/tiny_boxes", float(sum(batch["tiny"])), on_step=False, on_epoch=True, reduce_fx="sum")
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], _: int) -> None:
+        self.found |= zip(batch["file"], self.detect(batch["image"], batch["size"]), strict=True)
+
+    def on_validation_epoch_end(self) -> None:
+        files = self.trainer.datamodule.val.files  # type: ignore[attr-defined]
+        found = self.found
+        if dist.is_available() and dist.is_initialized():
+            gathered: list[Any] = [None] * dist.get_world_size()
+            dist.all_gather_object(gathered, found)
+            found = {file: detections for part in gathered for file, detections in part.items()}
+        # limit_val_batches leaves out the last ones
+        files = limit_detection(files, sum(str(path) in found for path in files.pictures))
+        scores = coco_scores(files, [found[str(path)] for path in files.pictures], "faster")
+        self.log_dict({"val/ap": scores.stats[0], "val/ap50": scores.stats[1]}, prog_bar=True)
+        self.found = {}
+
+    @torch.inference_mode()
+    def detect(
+        self, images: Tensor, sizes: Sequence[tuple[int, int]], threshold: float = 0.001, overlap: float = 0.55
+    ) -> list[Detections]:
+        """Detections in pictures that were resized to the input size.
+
+        Args:
+            images: uint8 [N, 3, H, W].
+            sizes: height and width that each picture had, in whose pixels the boxes are.
+            threshold: scores must be above it.
+            overlap: a box is dropped if it overlaps a better one of its class more than this.
+        """
+        logits, offsets = self.network(self.normalise(images))
+        decoded = decode_detections(logits, offsets, self.anchors, self.spec.sigmoid, threshold, overlap)
+        result = []
+        for (height, width), *fields, count in zip(sizes, *(field.cpu().numpy() for field in decoded), strict=True):
+            boxes, scores, labels = (values[:count] for values in fields)
+            result.append(Detections(boxes * np.array([width, height] * 2, dtype=np.float32), scores, labels))
+        return result
+
+    def predict(self, images: Sequence[Image], threshold: float = 0.001, overlap: float = 0.55) -> list[Detections]:
+        """Detections in pictures, each in its own pixels.
+
+        Args:
+            images: uint8 [H, W, 3] RGB, of any size.
+            threshold: see `detect`.
+            overlap: likewise.
+        """
+        resized = np.stack([resize_picture(image, self.spec.input_size) for image in images])
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        return self.detect(torch.from_numpy(resized).permute(0, 3, 1, 2), sizes, threshold, overlap)

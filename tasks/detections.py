@@ -1,0 +1,137 @@
+"""What a detector found in a picture, and COCO results json: written, and read from anybody."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets import DataError, DetectionFiles
+
+KEYS = ("image_id", "category_id", "bbox", "score")
+SHAPE = "results are a list of {image_id, category_id, bbox: [x, y, width, height], score}"
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The detections of one picture, best first.
+
+    Attributes:
+        boxes: float32 [n, 4], corners x1, y1, x2, y2 in the picture's own pixels, continuous and 0-based.
+        scores: float32 [n], descending.
+        labels: int64 [n], indices into the class names.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+def write_results(path: Path, files: DetectionFiles, detections: Sequence[Detections]) -> None:
+    """Write detections as COCO results json, complete or not at all, making the folder.
+
+    Args:
+        path: the file.
+        files: the split; its `ids` and `category_ids` are written.
+        detections: one a picture, in the order of the split.
+
+    Raises:
+        DataError: if the file cannot be written; one that was there before is kept.
+    """
+    results: list[dict[str, Any]] = []
+    for picture, found in zip(files.ids, detections, strict=True):
+        # sums and differences of float32 are exact enough in float64 to come back as the same float32
+        boxes = found.boxes.astype(np.float64)
+        boxes[:, 2:] -= boxes[:, :2]
+        results += [
+            {"image_id": picture, "category_id": files.category_ids[label], "bbox": box, "score": score}
+            for label, box, score in zip(found.labels.tolist(), boxes.tolist(), found.scores.tolist(), strict=True)
+        ]
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(results))
+        os.replace(unfinished, path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise DataError(f"{path}: could not be written ({error})") from None
+
+
+def read_results(path: Path, files: DetectionFiles) -> list[Detections]:
+    """Read COCO results json, whoever wrote it.
+
+    Args:
+        path: the file.
+        files: the split that was judged; its `ids` and `category_ids` are looked up.
+
+    Returns:
+        One a picture, in the order of the split; pictures that the file does not name have none. Sorted by score,
+        equal scores in the order of the file.
+
+    Raises:
+        DataError: if the file is missing, no json, an annotation file, or no list; if entries lack a key, name a
+            picture or category that the split does not have, or hold numbers that are not finite or sizes below 0.
+            One line, with how many entries are concerned and which is the first.
+    """
+    entries = _entries(path)
+    pictures = _look_up(path, entries, "image_id", files.ids)
+    labels = _look_up(path, entries, "category_id", files.category_ids)
+    boxes, scores = _numbers(path, entries, "bbox", 4), _numbers(path, entries, "score", 1)[:, 0]
+    _refuse(path, (boxes[:, 2:] < 0).any(1), entries, "bbox", "a width or height below 0")
+    boxes[:, 2:] += boxes[:, :2]
+    order = np.lexsort((-scores, pictures))
+    ends = np.bincount(pictures, minlength=len(files.ids)).cumsum()[:-1]
+    columns = (boxes.astype(np.float32), scores.astype(np.float32), labels)
+    parts = [np.split(column[order], ends) for column in columns]
+    return [Detections(*part) for part in zip(*parts, strict=True)]
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as json ({error})") from None
+    if isinstance(content, dict) and "annotations" in content:
+        raise DataError(f"{path}: this is an annotation file, not results; {SHAPE}")
+    if not isinstance(content, list):
+        raise DataError(f"{path}: holds no list; {SHAPE}")
+    for number, entry in enumerate(content):
+        missing = [key for key in KEYS if not isinstance(entry, dict) or key not in entry]
+        if missing:
+            raise DataError(f"{path}: entry {number} has no {', '.join(missing)}; {SHAPE}")
+    return content
+
+
+def _look_up(path: Path, entries: list[dict[str, Any]], key: str, ids: Iterable[int | str]) -> NDArray[np.int64]:
+    """Indices of ids in the split, int64 [entries]."""
+    known = {value: index for index, value in enumerate(ids)}
+    values = (entry[key] for entry in entries)
+    found = [known.get(value, -1) if isinstance(value, int | float | str) else -1 for value in values]
+    indices = np.array(found, dtype=np.int64)
+    _refuse(path, indices < 0, entries, key, "no such id in the annotations")
+    return indices
+
+
+def _numbers(path: Path, entries: list[dict[str, Any]], key: str, count: int) -> NDArray[np.float64]:
+    """Finite numbers, float64 [entries, count]; an entry holds a list of them, or just the one."""
+    rows = [entry[key] if count > 1 else [entry[key]] for entry in entries]
+    sound = [isinstance(row, list) and len(row) == count and all(type(x) in (int, float) for x in row) for row in rows]
+    rows = [row if right else [np.nan] * count for row, right in zip(rows, sound, strict=True)]
+    numbers = np.array(rows, dtype=np.float64).reshape(-1, count)
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(numbers.astype(np.float32)).all(1)
+    _refuse(path, ~finite, entries, key, "must be a finite number" if count == 1 else f"must be {count} finite numbers")
+    return numbers
+
+
+def _refuse(path: Path, wrong: NDArray[np.bool_], entries: list[dict[str, Any]], key: str, why: str) -> None:
+    if wrong.any():
+        first = int(wrong.argmax())
+        count = f"{wrong.sum():,} of {len(entries):,} entries"
+        raise DataError(f"{path}: {key} of {count}: {why}; the first is {entries[first][key]!r} in entry {first}")

@@ -1,0 +1,129 @@
+"""Train a detection network (SSDLite), and judge it.
+
+python tools/train_det.py                                                    # on the embedded Shapes set
+python tools/train_det.py --backbone v3-large --dataset coco --data-root DIR --weights coco --head ssdlite-torchvision
+python tools/train_det.py --dataset voc --data-root DIR --epochs 200
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from datasets import (
+    DetectionAugmentation,
+    DetectionDataset,
+    Resize,
+    check_detection_splits,
+    find_detection,
+    limit_detection,
+)
+from tasks import DetectionSpec, DetectionTask, Optimization, detection_table
+from tasks.detection_evaluation import detection_colours, detection_row, judge
+from tasks.detection_weights import load_detection_weights, start_normalisation
+from tasks.run import Run
+from tools.cli import command
+
+FEW = 2000  # pictures, below which training from scratch is worth a word
+
+
+def train_det(
+    config_text: str,
+    optimization: Optimization,
+    augmentation: DetectionAugmentation,
+    run: Run,
+    backbone: str = "v3-small",
+    head: str = "ssdlite",
+    dataset: str = "shapes",
+    data_root: Path | None = None,
+    download: bool = False,
+    train_split: str = "train",
+    val_split: str = "val",
+    weights: str | None = None,
+    width: float = 1.0,
+    reduced_tail: bool = True,
+    minimalistic: bool = False,
+    head_options: dict[str, Any] | None = None,
+    epochs: int = 60,
+    batch_size: int = 16,
+    size: tuple[int, int] | None = None,
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy",
+    box_weight: float = 1.0,
+    check_data: bool = True,
+    max_pictures: int | None = None,
+) -> Path:
+    """Train a detection network, keep its best and last checkpoint, and print what the best one reaches.
+
+    Args:
+        config_text: the options as YAML, written into the run's folder.
+        optimization: how weights move.
+        augmentation: what training does to pictures.
+        run: how the run is carried out.
+        backbone: v3-large or v3-small.
+        head: ssdlite (the papers': 3 anchors in the first map), or ssdlite-torchvision (6).
+        dataset: shapes (made on first use), voc (VOC2007 and 2012, or any tree in their layout with a labels.txt) or
+            coco (annotations/instances_SPLIT.json).
+        data_root: where the data is; by default data/shapes or data/VOCdevkit.
+        download: fetch VOC2007 and VOC2012 (2.8 GB) if they are not there.
+        train_split: the split to train on.
+        val_split: the split that chooses the best checkpoint.
+        weights: imagenet (the backbone), coco (torchvision's SSDLite320 on v3-large), or a file: a detection
+            checkpoint, whose classes of the same name are kept, or weights of the backbone.
+        width: multiplier of the widths of backbone and extra maps.
+        reduced_tail: halve the backbone's last stage, as the paper does for SSDLite.
+        minimalistic: the backbone without squeeze-and-excitation, hard-swish and 5x5 kernels.
+        head_options: options of the head: --head-options.small_objects true adds a map at stride 8,
+            --head-options.least_scale 0.1 sets the smallest anchors.
+        epochs: passes over the training split.
+        batch_size: pictures a step, over all processes.
+        size: height and width that pictures are resized to; by default 320 320, and 160 160 for shapes.
+        loss: cross_entropy with three hard negatives a positive, or focal.
+        box_weight: of the box loss beside the class loss.
+        check_data: read all files before the first step and tell of all faults at once.
+        max_pictures: use only the first so many pictures of each split.
+    """
+    size = size or ((160, 160) if dataset == "shapes" else (320, 320))
+    augmentation = replace(augmentation, size=size)
+    train_files, val_files = (
+        limit_detection(find_detection(dataset, split, data_root, download), max_pictures)
+        for split in (train_split, val_split)
+    )
+    if train_files.names != val_files.names:
+        raise ValueError(f"classes of {train_split} and {val_split} differ: {train_files.names}, {val_files.names}")
+    if check_data:
+        for summary in check_detection_splits(train_files, val_files):
+            print("\n".join(summary.lines()))
+    spec = DetectionSpec(
+        detection_table(backbone, width=width, reduced_tail=reduced_tail, minimalistic=minimalistic),
+        head,
+        train_files.names,
+        detection_colours(len(train_files.names)),
+        size,
+        {"width": width} | (head_options or {}),
+        sigmoid=loss == "focal",
+        **start_normalisation(weights),
+    )
+    run.seed_everything()
+    task = DetectionTask(spec, optimization, box_weight)
+    if weights is not None:
+        print(load_detection_weights(task.network, spec, weights))
+    elif dataset != "shapes" and len(train_files.pictures) < FEW:
+        print(
+            f"{len(train_files.pictures)} pictures are few to learn from scratch: expect rough boxes, and hundreds of "
+            f"epochs. --weights imagenet starts the backbone from pictures of all kinds, --weights coco (v3-large with "
+            f"ssdlite-torchvision) the whole network; either is worth more than any other option"
+        )
+    train, val = DetectionDataset(train_files, augmentation), DetectionDataset(val_files, Resize(size))
+    name = f"{dataset}_{backbone}_{head}"
+    folder = run.fit(task, train, val, "val/ap", name, config_text, epochs, batch_size, detection_row)
+    if (folder / "best.ckpt").is_file():
+        rank_zero_only(judge)(folder / "best.ckpt", val_files, folder / f"eval_{val_split}")
+    return folder
+
+
+if __name__ == "__main__":
+    command(train_det)
