@@ -88,7 +88,8 @@ class DetectionTask(DenseTask):
         shown = {"train/loss": loss, "train/class_loss": classes, "train/box_loss": boxes}
         self.log_dict(shown, prog_bar=True, sync_dist=True, batch_size=len(logits))
         # boxes that augmentation left too small to see, over the epoch
-        self.log("train/tiny_boxes", float(sum(batch["tiny"])), on_step=False, on_epoch=True, reduce_fx="sum")
+        tiny = float(sum(batch["tiny"]))
+        self.log("train/tiny_boxes", tiny, on_step=False, on_epoch=True, reduce_fx="sum", sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
@@ -104,7 +105,7 @@ class DetectionTask(DenseTask):
         # limit_val_batches leaves out the last ones
         files = limit_detection(files, sum(str(path) in found for path in files.pictures))
         scores = coco_scores(files, [found[str(path)] for path in files.pictures], "faster")
-        self.log_dict({"val/ap": scores.stats[0], "val/ap50": scores.stats[1]}, prog_bar=True)
+        self.log_dict({"val/ap": scores.stats[0], "val/ap50": scores.stats[1]}, prog_bar=True, sync_dist=True)
         self.found = {}
 
     @torch.inference_mode()

@@ -49,12 +49,12 @@ def draw_boxes(
 
 
 def _write(drawn: Image, text: str, left: int, top: int, colour: tuple[int, int, int]) -> None:
-    """Text on a plate of a colour, standing on (left, top), moved and shrunk until it is inside the picture."""
+    """Text on a plate of a colour, standing on (left, top), moved into the picture, cut if that is too narrow."""
     height, width = drawn.shape[:2]
     scale = max(0.35, max(height, width) / 1400)
     ink = max(1, round(1.5 * scale))
-    needed = cv2.getTextSize(text, FONT, scale, ink)[0][0] + 4
-    scale *= min(1, width / needed)
+    while len(text) > 1 and cv2.getTextSize(text, FONT, scale, ink)[0][0] + 4 > width:
+        text = text[:-1]
     (across, above), below = cv2.getTextSize(text, FONT, scale, ink)
     plate = above + below + 2
     left, top = max(0, min(left, width - across - 4)), max(0, top - plate)
@@ -85,7 +85,7 @@ def plot_precision_recall(
     valid = np.flatnonzero(~np.isnan(average_precision))
     if len(valid) > LINES:
         recall = np.linspace(0, 1, 101)
-        mean = np.mean([_envelope(curves[index], recall) for index in valid], axis=0)
+        mean = np.mean([_envelope(curves[index], recall) for index in valid.tolist()], axis=0)
         label = f"mean of {len(valid)} classes {100 * average_precision[valid].mean():.1f}"
         axes.plot(recall, mean, color="black", linewidth=2.5, label=label)
     lowest = valid[np.argsort(average_precision[valid], kind="stable")[:LINES]]

@@ -81,7 +81,7 @@ def read_results(path: Path, files: DetectionFiles) -> list[Detections]:
     pictures = _look_up(path, entries, "image_id", files.ids)
     labels = _look_up(path, entries, "category_id", files.category_ids)
     boxes, scores = _numbers(path, entries, "bbox", 4), _numbers(path, entries, "score", 1)[:, 0]
-    _refuse(path, (boxes[:, 2:] < 0).any(1), entries, "bbox", "a width or height below 0")
+    _refuse(path, boxes[:, 2:].min(1) < 0, entries, "bbox", "a width or height below 0")
     boxes[:, 2:] += boxes[:, :2]
     order = np.lexsort((-scores, pictures))
     ends = np.bincount(pictures, minlength=len(files.ids)).cumsum()[:-1]
@@ -110,7 +110,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 def _look_up(path: Path, entries: list[dict[str, Any]], key: str, ids: Iterable[int | str]) -> NDArray[np.int64]:
     """Indices of ids in the split, int64 [entries]."""
-    known = {value: index for index, value in enumerate(ids)}
+    known: dict[Any, int] = {value: index for index, value in enumerate(ids)}
     values = (entry[key] for entry in entries)
     found = [known.get(value, -1) if isinstance(value, int | float | str) else -1 for value in values]
     indices = np.array(found, dtype=np.int64)
@@ -124,8 +124,7 @@ def _numbers(path: Path, entries: list[dict[str, Any]], key: str, count: int) ->
     sound = [isinstance(row, list) and len(row) == count and all(type(x) in (int, float) for x in row) for row in rows]
     rows = [row if right else [np.nan] * count for row, right in zip(rows, sound, strict=True)]
     numbers = np.array(rows, dtype=np.float64).reshape(-1, count)
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(numbers.astype(np.float32)).all(1)
+    finite = np.abs(numbers).max(1) <= np.finfo(np.float32).max
     _refuse(path, ~finite, entries, key, "must be a finite number" if count == 1 else f"must be {count} finite numbers")
     return numbers
 

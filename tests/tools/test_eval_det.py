@@ -37,9 +37,9 @@ def scores(folder) -> dict:
     return json.loads((folder / "scores.json").read_text())
 
 
-def test_anybodys_results_are_judged(guesses, annotations, shapes, tmp_path):
+def test_anybodys_results_are_judged(tool_here, guesses, annotations, shapes, tmp_path):
     options = ["--predictions", str(guesses), "--annotations", str(annotations), "--data-root", str(shapes)]
-    said = tool("eval_det", *options, "--output", str(tmp_path / "eval"))
+    said = tool_here("eval_det", *options, "--output", str(tmp_path / "eval"))
     files = find_detection("coco", "val", shapes)
     expected = coco_scores(files, read_results(guesses, files))
     found = scores(tmp_path / "eval")

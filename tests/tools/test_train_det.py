@@ -45,8 +45,8 @@ def test_the_best_checkpoint_is_judged_at_the_end(detector):
 def test_config_written_by_a_run_repeats_it(detector, tmp_path):
     said = tool("train_det", "--config", str(detector.parent / "config.yaml"), "--output", str(tmp_path))
     folder = tmp_path / "quick"
-    assert "16 pictures, 5 classes" in said and "best val/ap" in said
-    table = said[said.index("4 pictures") :]
+    assert "16 pictures, 5 classes" in said
+    table = said[said.index("best val/ap") :]
     assert all(word in table for word in ("VOC07 AP", "disc", "cross", "mean", "COCO: AP "))
     assert f"picture grid (input, truth, prediction): {folder / 'eval_val' / 'samples.png'}" in said.splitlines()[-1]
     first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (detector, folder / "best.ckpt"))
@@ -89,13 +89,14 @@ def test_another_network_in_place_of_a_run_from_its_weights(detector, shapes, tm
 
 
 def test_two_processes_judge_what_one_does(detector, shapes, tmp_path):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
     options = [*quick_detection(shapes, tmp_path), "--name", "quick", "--trainer.devices", "2"]
     command = [*launcher, str(ROOT / "tools" / "train_det.py"), *options, "--trainer.accelerator", "cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("picture grid") == 1
+    assert "sync_dist" not in done.stderr
     validated = [float(row["val/ap"]) for row in metrics(tmp_path / "quick") if row["val/ap"]]
     judged = scores(tmp_path / "quick")
     assert len(validated) == 2 and judged["pictures"] == 4
@@ -113,7 +114,7 @@ def test_two_processes_judge_what_one_does(detector, shapes, tmp_path):
         (["--head-options.first", "4"], "4 anchors in the first map: choose 3 or 6"),
         (["--dataset", "coc"], 'did you mean "coco"?'),
         (["--train-split", "trian"], "instances_trian.json: no such split; there are test, train, val"),
-        (["--loss", "focl"], "focal"),
+        (["--loss", "focl"], "--loss: Expected a typing.Literal['cross_entropy', 'focal']. Got value: focl"),
         (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
         (["--weights", "none.pth"], "none.pth: no such weights file"),
         (["--weights", "coco"], "COCO weights for v3-large, not for mobilenet_v3_small"),
