@@ -5,7 +5,7 @@ from setuptools import setup
 setup(
     name="mobiledense",
     version="0.1.0",
-    description="Dense prediction on small devices: MobileNetV3 backbones with LR-ASPP segmentation, and their tools",
+    description="Dense prediction on small devices: MobileNetV3 backbones, LR-ASPP segmentation, SSDLite detection",
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

@@ -53,6 +53,8 @@ def eval_det(
     """
     if (checkpoint is None) == (predictions is None):
         raise ValueError("give either --checkpoint or --predictions")
+    if predictions is not None and max_pictures is not None:
+        raise ValueError("--max-pictures is for checkpoints; predictions are judged on the whole split")
     if annotations is not None:
         dataset, split, data_root = "coco", annotations.stem, data_root or annotations.parent
     files = limit_detection(find_detection(dataset, split, data_root, annotations=annotations), max_pictures)

@@ -8,7 +8,7 @@ python tools/train_det.py --dataset voc --data-root DIR --epochs 200
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -22,6 +22,7 @@ from datasets import (
     find_detection,
     limit_detection,
 )
+from heads import DetectionLoss
 from tasks import DetectionSpec, DetectionTask, Optimization, detection_table
 from tasks.detection_evaluation import detection_colours, detection_row, judge
 from tasks.detection_weights import load_detection_weights, start_normalisation
@@ -51,7 +52,7 @@ def train_det(
     epochs: int = 60,
     batch_size: int = 16,
     size: tuple[int, int] | None = None,
-    loss: Literal["cross_entropy", "focal"] = "cross_entropy",
+    loss: str = "cross_entropy",
     box_weight: float = 1.0,
     check_data: bool = True,
     max_pictures: int | None = None,
@@ -86,6 +87,7 @@ def train_det(
         check_data: read all files before the first step and tell of all faults at once.
         max_pictures: use only the first so many pictures of each split.
     """
+    DetectionLoss(loss)  # an unknown name ends the command here
     size = size or ((160, 160) if dataset == "shapes" else (320, 320))
     augmentation = replace(augmentation, size=size)
     train_files, val_files = (

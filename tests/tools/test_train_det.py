@@ -114,7 +114,7 @@ def test_two_processes_judge_what_one_does(detector, shapes, tmp_path):
         (["--head-options.first", "4"], "4 anchors in the first map: choose 3 or 6"),
         (["--dataset", "coc"], 'did you mean "coco"?'),
         (["--train-split", "trian"], "instances_trian.json: no such split; there are test, train, val"),
-        (["--loss", "focl"], "--loss: Expected a typing.Literal['cross_entropy', 'focal']. Got value: focl"),
+        (["--loss", "focl"], 'there is no detection loss "focl"; did you mean "focal"'),
         (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
         (["--weights", "none.pth"], "none.pth: no such weights file"),
         (["--weights", "coco"], "COCO weights for v3-large, not for mobilenet_v3_small"),
