@@ -51,11 +51,11 @@ def twin(task: DetectionTask) -> torch.nn.Module:
     theirs = ssdlite320_mobilenet_v3_large(
         weights=None, weights_backbone=None, num_classes=len(task.spec.names) + 1
     ).eval()
-    names = {key: key for key in theirs.state_dict()}
-    marked = {key: torch.tensor(float(number)) for number, key in enumerate(names)}
+    keys = list(theirs.state_dict())
+    marked = {key: torch.tensor(float(number)) for number, key in enumerate(keys)}
     back = {int(value): ours for ours, value in from_torchvision(task.network, marked).items()}
     own = task.network.state_dict()
-    theirs.load_state_dict({key: own[back[number]] for number, key in enumerate(names)})
+    theirs.load_state_dict({key: own[back[number]] for number, key in enumerate(keys)})
     return theirs
 
 

@@ -33,22 +33,12 @@ def match_anchors(anchors: Tensor, boxes: Tensor, labels: Tensor, threshold: flo
     Returns:
         int64 [N, A]: index of the box in its picture, or -1 for background.
     """
-    fields, (batch, slots) = corners(anchors), labels.shape
     boxes = boxes * (labels >= 0)[..., None]  # padding overlaps nothing
-    best = fields.new_zeros(batch, len(fields))
-    matched = labels.new_full(best.shape, -1)
-    claims = labels.new_full((batch, len(fields) + 1), -1)  # the last column is for padding
-    # a few boxes of every picture at a time, so that intermediate results stay in the processor's cache
-    step = max(1, (2**17 if boxes.device.type == "cpu" else 2**26) // best.numel())
-    for start in range(0, slots, step):
-        overlap = box_iou(fields, boxes[:, start : start + step])
-        most, place = overlap.max(dim=1)
-        improved = most > best
-        best = torch.where(improved, most, best)
-        matched = torch.where(improved, place + start, matched)
-        most, anchor = overlap.max(dim=2)
-        anchor = torch.where(most > 0, anchor, len(fields))
-        order = torch.arange(start, start + anchor.shape[1], device=labels.device).expand_as(anchor)
-        claims.scatter_reduce_(1, anchor, order, "amax")
-    claims = claims[:, :-1]
-    return torch.where(claims >= 0, claims, torch.where(best >= threshold, matched, -1))
+    overlap = box_iou(corners(anchors), boxes)
+    most, matched = overlap.max(dim=1)
+    best, anchor = overlap.max(dim=2)
+    claims = matched.new_full((len(boxes), len(anchors) + 1), -1)  # the last column is for padding
+    anchor = torch.where(best > 0, anchor, len(anchors))
+    order = torch.arange(boxes.shape[1], device=boxes.device).expand_as(anchor)
+    claims = claims.scatter_reduce_(1, anchor, order, "amax")[:, :-1]
+    return torch.where(claims >= 0, claims, torch.where(most >= threshold, matched, -1))

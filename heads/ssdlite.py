@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +43,6 @@ class SSDLite(nn.Module):
     Raises:
         ValueError: if `first` is neither 3 nor 6.
     """
-
-    backbone_options: ClassVar[dict[str, Any]] = {}
 
     def __init__(
         self,

@@ -106,7 +106,7 @@ class DenseTask(L.LightningModule):
     def fold(self: Self) -> Self:
         """Work batch norms into the convolutions before them, for prediction alone.
 
-        Predictions stay the same up to rounding, and take a third less time on a CPU.
+        Predictions stay the same up to rounding, and take about a third less time on a CPU.
         """
         for module in self.network.modules():
             if isinstance(module, ConvNormAct):

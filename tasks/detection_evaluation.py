@@ -17,7 +17,7 @@ from tasks.detection import DetectionTask
 from tasks.detection_metrics import STATS, CocoScores, VocScores, coco_scores, voc_average_precision
 from tasks.detection_pictures import draw_boxes, plot_precision_recall
 from tasks.detections import Detections, read_results, write_results
-from tasks.pictures import COLUMNS, Image, grid, write_picture
+from tasks.pictures import COLUMNS, Colours, Image, grid, write_picture
 
 SHOWN = 0.3  # detections below this score are not drawn
 
@@ -113,8 +113,7 @@ def write_detection_evaluation(
     for index in np.linspace(0, len(files.pictures) - 1, min(drawn, len(files.pictures))).round().astype(int):
         if files.pictures[index].is_file():
             image, objects = read_image(files.pictures[index]), files.objects[index]
-            truth = draw_boxes(image, objects.boxes, objects.labels, files.names, colours)
-            rows.append([image, truth, draw_detections(image, detections[index], files.names, colours)])
+            rows.append(_row(image, objects.boxes, objects.labels, detections[index], files.names, colours))
     if rows:
         write_picture(folder / "samples.png", grid(rows, COLUMNS, files.names, colours))
         written.append(folder / "samples.png")
@@ -130,23 +129,19 @@ def detection_colours(count: int) -> list[tuple[int, int, int]]:
     return default_colours(count + 1)[1:]
 
 
-def draw_detections(
-    image: Image,
-    found: Detections,
-    names: Sequence[str],
-    colours: Sequence[tuple[int, int, int]],
-    threshold: float = SHOWN,
-) -> Image:
-    """The picture with the detections from a score up, uint8 [H, W, 3]."""
-    sure = found.scores >= threshold
-    return draw_boxes(image, found.boxes[sure], found.labels[sure], names, colours, found.scores[sure])
+def _row(
+    image: Image, boxes: Any, labels: Any, found: Detections, names: Sequence[str], colours: Colours
+) -> list[Image]:
+    """Input, truth, and the detections from a score of `SHOWN` up."""
+    sure = found.scores >= SHOWN
+    drawn = draw_boxes(image, found.boxes[sure], found.labels[sure], names, colours, found.scores[sure])
+    return [image, draw_boxes(image, boxes, labels, names, colours), drawn]
 
 
 def detection_row(task: DetectionTask, sample: dict[str, Any]) -> list[Image]:
     """Input, truth and prediction of one sample, for `ValidationPictures`."""
-    image, names, colours = sample["image"], task.spec.names, task.spec.colours
-    truth = draw_boxes(image, sample["boxes"], sample["labels"], names, colours)
-    return [image, truth, draw_detections(image, task.predict([image])[0], names, colours)]
+    image, spec = sample["image"], task.spec
+    return _row(image, sample["boxes"], sample["labels"], task.predict([image])[0], spec.names, spec.colours)
 
 
 def judge(
