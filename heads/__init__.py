@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from heads.anchors import decode_boxes, encode_boxes, make_anchors
+from heads.anchors import Anchors, decode_boxes, encode_boxes
 from heads.aspp import LRASPP, RASPP, LRASPPTorchvision, resize
 from heads.detection_losses import DETECTION_LOSSES, DetectionLoss
 from heads.detections import Decoded, decode_detections, decode_fixed
@@ -93,6 +93,7 @@ __all__ = [
     "IGNORE",
     "LOSSES",
     "SEGMENTATION_HEADS",
+    "Anchors",
     "Decoded",
     "DetectionLoss",
     "SSDLite",
@@ -105,7 +106,6 @@ __all__ = [
     "decode_detections",
     "decode_fixed",
     "encode_boxes",
-    "make_anchors",
     "match_anchors",
     "resize",
 ]
