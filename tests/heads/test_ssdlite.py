@@ -148,6 +148,7 @@ def test_matching_by_looking_at_every_pair(size, first, threshold):
     low = torch.rand(4, 40, 2, generator=generator) * 1.2 - 0.1  # some centres lie outside of the picture
     boxes = torch.cat([low, low + 0.02 + torch.rand(4, 40, 2, generator=generator) ** 3 * 0.9], 2)
     labels = torch.randint(-1, 5, (4, 40), generator=generator)  # padding may be anywhere
+    reached = 0
     for found, box, label in zip(match_anchors(anchors, boxes, labels, threshold), boxes, labels, strict=True):
         overlap = box_iou(box, corners(anchors.boxes)) * (label >= 0)[:, None]
         most, owner = overlap.max(dim=0)
@@ -157,7 +158,8 @@ def test_matching_by_looking_at_every_pair(size, first, threshold):
         assert best[found[claimed], claimed].all()
         order = torch.arange(len(box))[:, None]
         assert (best & (found >= order)).any(dim=1).equal(best.any(dim=1))  # a later box may have taken it
-        assert (expected >= 0).any()
+        reached += int((expected >= 0).sum())
+    assert reached > 10
 
 
 def test_matching_and_loss_are_torchvisions(twins):
