@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from backbones import Backbone, Table, create_table
 from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
-from tasks.base import DenseTask, Spec
+from tasks.base import Spec, Task
 from tasks.optim import Optimization
 
 MIOU_EVERY = 10  # steps between updates of the running training mIoU
@@ -60,7 +60,7 @@ class SegmentationNetwork(nn.Module):
         return self.head(self.backbone(images))
 
 
-class SegmentationTask(DenseTask):
+class SegmentationTask(Task):
     """Trains and judges a segmentation network, and predicts with it.
 
     Args:
