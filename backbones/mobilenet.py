@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from backbones.tables import Row, Table
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "hard_swish": nn.Hardswish}
+GATES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "hard_sigmoid": nn.Hardsigmoid}
 
 
 class ConvNormAct(nn.Module):
@@ -35,20 +36,24 @@ class ConvNormAct(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation with a hard-sigmoid gate (V3 paper, Section 5.3)."""
+    """Squeeze-and-excitation; its gate is a sigmoid in MnasNet and a hard sigmoid in V3 (V3 paper, Section 5.3)."""
 
-    def __init__(self, channels: int, squeeze: int) -> None:
+    def __init__(self, channels: int, squeeze: int, gate: str) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(channels, squeeze, 1)
         self.expand = nn.Conv2d(squeeze, channels, 1)
+        self.gate = GATES[gate]()
 
     def forward(self, x: Tensor) -> Tensor:
         squeezed = self.reduce(x.mean((2, 3), keepdim=True)).relu()
-        return x * nn.functional.hardsigmoid(self.expand(squeezed))
+        return x * self.gate(self.expand(squeezed))
 
 
 class Bottleneck(nn.Module):
-    """One row of a table. `forward` returns the expansion, the depthwise output before SE, and the block's output."""
+    """One row of a table. `forward` returns the expansion, the depthwise output before SE, and the block's output.
+
+    Where there is no expansion (V1), the block's input stands in its place.
+    """
 
     def __init__(self, channels_in: int, row: Row, stride: int, dilation: int, table: Table) -> None:
         super().__init__()
@@ -61,7 +66,7 @@ class Bottleneck(nn.Module):
         self.depthwise = ConvNormAct(
             row.expanded, row.expanded, row.kernel, table, row.activation, stride, dilation, groups=row.expanded
         )
-        self.squeeze_excite = SqueezeExcite(row.expanded, row.squeeze) if row.squeeze else nn.Identity()
+        self.squeeze_excite = SqueezeExcite(row.expanded, row.squeeze, table.gate) if row.squeeze else nn.Identity()
         self.project = ConvNormAct(row.expanded, row.out, 1, table, None if row.linear else row.activation)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,8 +85,8 @@ class Backbone(nn.Module):
     - `stem`, `block1` ... `blockN` (blocks counted from 1, as in the papers), `last` (the last 1x1 convolution);
     - `blockN.expansion` and `blockN.depthwise`: inside a block, the latter before squeeze-and-excitation;
     - `c1` ... `c5`: the last output whose stride in the paper is 2, 4, 8, 16, 32; `cN.expansion`, `cN.depthwise` of
-      that level's last block; `cN.first`, `cN.first.expansion`, `cN.first.depthwise` of its first. Dilation changes
-      their strides, not their names.
+      that level's last block; `cN.first`, `cN.first.expansion`, `cN.first.depthwise` of its first. Dilation and
+      `small_pictures` change their strides, not their names.
 
     Args:
         table: the rows to build.
@@ -95,11 +100,11 @@ class Backbone(nn.Module):
         super().__init__()
         self.table = table
         self.channels: dict[str, int] = {"stem": table.stem}
-        self.strides: dict[str, int] = {"stem": 2}
+        self.strides: dict[str, int] = {"stem": table.stem_stride}
         self._source: dict[str, str] = {"c1": "stem"}
-        self.stem = ConvNormAct(3, table.stem, 3, table, table.activation, stride=2)
+        self.stem = ConvNormAct(3, table.stem, 3, table, table.activation, table.stem_stride)
         self.blocks = nn.ModuleList()
-        channels, total = table.stem, 2
+        channels, total = table.stem, table.stem_stride
         rows = zip(table.rows, table.geometry(), table.levels(), strict=True)
         for number, (row, (stride, dilation), level) in enumerate(rows, start=1):
             self.blocks.append(Bottleneck(channels, row, stride, dilation, table))

@@ -9,6 +9,7 @@ from torch import nn
 
 from heads.anchors import decode_boxes, encode_boxes, make_anchors
 from heads.aspp import LRASPP, RASPP, LRASPPTorchvision, resize
+from heads.classifier import Classifier, create_classifier
 from heads.detection_losses import DETECTION_LOSSES, DetectionLoss
 from heads.detections import Decoded, decode_detections, decode_fixed
 from heads.losses import IGNORE, LOSSES, SegmentationLoss
@@ -93,12 +94,14 @@ __all__ = [
     "IGNORE",
     "LOSSES",
     "SEGMENTATION_HEADS",
+    "Classifier",
     "Decoded",
     "DetectionLoss",
     "SSDLite",
     "SegmentationLoss",
     "arg_max_mask",
     "backbone_options",
+    "create_classifier",
     "create_detection_head",
     "create_segmentation_head",
     "decode_boxes",

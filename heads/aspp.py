@@ -1,7 +1,8 @@
 """The segmentation heads of the papers: R-ASPP (V2), LR-ASPP (V3), and LR-ASPP as torchvision builds it.
 
 A head takes the backbone's `channels` and `strides` and returns raw logits, float32 [N, classes, h, w], at a stride of
-its own; whoever compares them with a mask resizes them. `backbone_options` are the backbone options its paper uses.
+its own; whoever compares them with a mask resizes them. `backbone_options` are the backbone options its paper uses, as
+far as the backbone has them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ class RASPP(nn.Module):
         filters: width F of the branches.
     """
 
-    backbone_options: ClassVar[dict[str, Any]] = {"output_stride": 16}
+    backbone_options: ClassVar[dict[str, Any]] = {"output_stride": 16, "last_conv": False}
     taps = ("c5",)
 
     def __init__(
@@ -68,7 +69,7 @@ class LRASPP(nn.Module):
         filters: width F of the branch; the paper prints 128 and 256.
     """
 
-    backbone_options: ClassVar[dict[str, Any]] = {"output_stride": 16, "rf2": True}
+    backbone_options: ClassVar[dict[str, Any]] = {"output_stride": 16, "rf2": True, "last_conv": False}
     taps = ("c3.depthwise", "c5")
 
     def __init__(

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from backbones import Backbone, Table, create_table
+from backbones import Backbone, Table, create_table, table_options
 from datasets import limit_detection, resize_picture
 from heads import DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
@@ -33,14 +33,17 @@ class DetectionSpec(Spec):
 
 
 def detection_table(backbone: str, **options: Any) -> Table:
-    """The backbone's table as SSDLite uses it: with the reduced tail, unless options say otherwise.
+    """The backbone's table as SSDLite uses it, unless options that are not None say otherwise.
 
-    Batch norm's momentum is 0.03, as in torchvision's and TensorFlow's SSDLite.
+    That is the reduced tail for V3, a last convolution that follows the width for V2 and MnasNet, and a batch norm
+    momentum of 0.03, as in torchvision's and TensorFlow's SSDLite.
 
     Raises:
-        ValueError: for an unknown backbone.
+        ValueError: for an unknown backbone or option.
     """
-    return replace(create_table(backbone, **{"reduced_tail": True} | options), norm_momentum=0.03)
+    papers = {key: True for key in ("reduced_tail", "scale_last") if key in table_options(backbone)}
+    given = {key: value for key, value in options.items() if value is not None}
+    return replace(create_table(backbone, **papers | given), norm_momentum=0.03)
 
 
 class DetectionNetwork(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from backbones import Backbone, Table, create_table
+from backbones import Backbone, Table, create_table, table_options
 from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
 from tasks.base import Spec, Task
 from tasks.optim import Optimization
@@ -32,13 +32,14 @@ class SegmentationSpec(Spec):
 
 
 def segmentation_table(backbone: str, head: str, **options: Any) -> Table:
-    """The backbone's table as the head's paper has it; options that are not None override that.
+    """The backbone's table with those options of the head's paper that it has; options that are not None override them.
 
     Raises:
-        ValueError: for an unknown backbone or head.
+        ValueError: for an unknown backbone, head or option.
     """
-    given = {key: value for key, value in options.items() if value is not None}
-    return create_table(backbone, **backbone_options(head) | given)
+    known = table_options(backbone)
+    papers = {key: value for key, value in backbone_options(head).items() if key in known}
+    return create_table(backbone, **papers | {key: value for key, value in options.items() if value is not None})
 
 
 class SegmentationNetwork(nn.Module):

@@ -45,9 +45,9 @@ def train_det(
     train_split: str = "train",
     val_split: str = "val",
     weights: str | None = None,
-    width: float = 1.0,
-    reduced_tail: bool = True,
-    minimalistic: bool = False,
+    width: float | None = None,
+    reduced_tail: bool | None = None,
+    minimalistic: bool | None = None,
     head_options: dict[str, Any] | None = None,
     epochs: int = 60,
     batch_size: int = 16,
@@ -64,7 +64,7 @@ def train_det(
         optimization: how weights move.
         augmentation: what training does to pictures.
         run: how the run is carried out.
-        backbone: v3-large or v3-small.
+        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large or v3-small.
         head: ssdlite (the papers': 3 anchors in the first map), or ssdlite-torchvision (6).
         dataset: shapes (made on first use), voc (VOC2007 and 2012, or any tree in their layout with a labels.txt) or
             coco (annotations/instances_SPLIT.json).
@@ -74,9 +74,9 @@ def train_det(
         val_split: the split that chooses the best checkpoint.
         weights: imagenet (the backbone), coco (torchvision's SSDLite320 on v3-large), or a file: a detection
             checkpoint, whose classes of the same name are kept, or weights of the backbone.
-        width: multiplier of the widths of backbone and extra maps.
-        reduced_tail: halve the backbone's last stage, as the paper does for SSDLite.
-        minimalistic: the backbone without squeeze-and-excitation, hard-swish and 5x5 kernels.
+        width: multiplier of the widths of backbone and extra maps, by default 1.
+        reduced_tail: halve the last stage of V3, as the paper does for SSDLite and as the default is.
+        minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.
         head_options: options of the head: --head-options.small_objects true adds a map at stride 8,
             --head-options.least_scale 0.1 sets the smallest anchors.
         epochs: passes over the training split.
@@ -105,7 +105,7 @@ def train_det(
         train_files.names,
         detection_colours(len(train_files.names)),
         size,
-        {"width": width} | (head_options or {}),
+        ({"width": width} if width else {}) | (head_options or {}),
         sigmoid=loss == "focal",
         **start_normalisation(weights),
     )
