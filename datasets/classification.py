@@ -168,6 +168,6 @@ def evaluation_samples(files: ClassificationFiles, size: tuple[int, int], share:
         size: height and width of the samples.
         share: see `CentreCrop`.
     """
-    if files.images is not None and files.images.shape[1:3] == size and share == 1:
+    if files.size == size and share == 1:
         return ClassificationDataset(files)
     return ClassificationDataset(files, CentreCrop(size, share))

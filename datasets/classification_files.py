@@ -35,6 +35,11 @@ class ClassificationFiles:
     images: NDArray[np.uint8] | None = None
     faults: list[str] = field(default_factory=list)
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of pictures that are held in memory."""
+        return None if self.images is None else (self.images.shape[1], self.images.shape[2])
+
     def at(self, chosen: NDArray[np.int64]) -> "ClassificationFiles":
         """The pictures at indices, int64 [any]."""
         pictures = [self.pictures[index] for index in chosen]

@@ -81,22 +81,27 @@ def _legend(names: Sequence[str], colours: Colours, width: int) -> list[Image]:
 
 
 def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
-    """Write a confusion matrix as a picture: each row is a true class, in shares of that class's pixels."""
+    """Write a confusion matrix as a picture: each row is a true class, in shares of what is of that class.
+
+    Beyond 60 classes neither names nor numbers could be read, and they are left out.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = max(5.0, 0.5 * len(names) + 2)
+    legible = len(names) <= 60
+    side = max(5.0, 0.5 * len(names) + 2) if legible else 16.0
     figure, axes = plt.subplots(figsize=(side + 1, side))
     shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(names)), names, rotation=90)
-    axes.set_yticks(range(len(names)), names)
+    if legible:
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     for row, column in np.ndindex(shares.shape):
-        if shares[row, column] >= 0.005:
+        if legible and shares[row, column] >= 0.005:
             ink = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=ink, fontsize=8)
     figure.colorbar(shown, ax=axes, fraction=0.046, label="share of the true class")

@@ -48,7 +48,7 @@ class Run:
         compile: run the network through torch.compile.
         workers: loader processes; any number gives the same samples.
         seed: of weights, order and augmentation.
-        name: of the run; by default DATASET_BACKBONE_HEAD.
+        name: of the run; by default DATASET_BACKBONE_HEAD, or DATASET_BACKBONE of a classifier.
         output: the folder that runs go to.
         resume: go on from the run's last checkpoint.
         overwrite: replace a run of the same name.
