@@ -125,12 +125,13 @@ class _Gathered:
 
 
 def decode(content: bytes, path: Path) -> NDArray[np.uint8]:
-    """A small picture out of its file's bytes, uint8 [H, W, 3] RGB; several times faster than `read_image`.
+    """A small picture out of its file's bytes, uint8 [H, W, 3] RGB; for JPEG several times faster than `read_image`.
 
     Raises:
         DataError: naming the path, if the bytes are no whole picture.
     """
-    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    whole = content.startswith(b"\xff\xd8") and content.endswith(b"\xff\xd9")  # OpenCV fills up what is cut off
+    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if whole else None
     if found is None:
         return read_image(path, content)
     rgb: Any = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
