@@ -12,6 +12,7 @@ from heads.aspp import LRASPP, RASPP, LRASPPTorchvision, resize
 from heads.classifier import Classifier, create_classifier
 from heads.detection_losses import DETECTION_LOSSES, DetectionLoss
 from heads.detections import Decoded, decode_detections, decode_fixed
+from heads.distillation import distillation_loss
 from heads.losses import IGNORE, LOSSES, SegmentationLoss
 from heads.masks import arg_max_mask
 from heads.matching import match_anchors
@@ -107,6 +108,7 @@ __all__ = [
     "decode_boxes",
     "decode_detections",
     "decode_fixed",
+    "distillation_loss",
     "encode_boxes",
     "make_anchors",
     "match_anchors",

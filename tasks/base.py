@@ -1,4 +1,4 @@
-"""What segmentation and detection tasks share: a network built from its spec, optimisation, and checkpoints of both."""
+"""What all tasks share: a network built from its spec, optimisation, and checkpoints of both."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,7 +17,7 @@ from tasks.checkpoints import CheckpointError, read_checkpoint
 from tasks.optim import Optimization
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-Self = TypeVar("Self", bound="DenseTask")
+Self = TypeVar("Self", bound="Task")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class NonFiniteLoss(Exception):
     """The loss became infinite or not a number; the message names the files of the batch."""
 
 
-class DenseTask(L.LightningModule):
+class Task(L.LightningModule):
     """A network with its spec, how it is trained, and what its checkpoints hold.
 
     Args:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from backbones import Table, TimmTable, build_backbone, create_table, table_options
 from datasets import limit_detection, resize_picture
 from heads import DetectionLoss, create_detection_head, decode_detections
-from tasks.base import DenseTask, Spec
+from tasks.base import Spec, Task
 from tasks.detection_metrics import coco_scores
 from tasks.detections import Detections
 from tasks.optim import Optimization
@@ -60,7 +60,7 @@ class DetectionNetwork(nn.Module):
         return self.head(self.backbone(images))
 
 
-class DetectionTask(DenseTask):
+class DetectionTask(Task):
     """Trains and judges a detection network, and predicts with it.
 
     Args:

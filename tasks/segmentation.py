@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from backbones import Table, TimmTable, build_backbone, create_table, table_options
 from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
 from heads.taps import tap_channels
-from tasks.base import DenseTask, Spec
+from tasks.base import Spec, Task
 from tasks.optim import Optimization
 
 MIOU_EVERY = 10  # steps between updates of the running training mIoU
@@ -62,7 +62,7 @@ class SegmentationNetwork(nn.Module):
         return self.head(self.backbone(images))
 
 
-class SegmentationTask(DenseTask):
+class SegmentationTask(Task):
     """Trains and judges a segmentation network, and predicts with it.
 
     Args:

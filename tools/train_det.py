@@ -24,7 +24,7 @@ from datasets import (
 )
 from heads import DetectionLoss
 from tasks import DetectionSpec, DetectionTask, Optimization, detection_table
-from tasks.detection_evaluation import detection_colours, detection_row, judge
+from tasks.detection_evaluation import detection_colours, draw_detections, judge
 from tasks.detection_weights import load_detection_weights, start_normalisation
 from tasks.run import Run
 from tools.cli import command
@@ -122,7 +122,7 @@ def train_det(
         )
     train, val = DetectionDataset(train_files, augmentation), DetectionDataset(val_files, Resize(size))
     name = f"{dataset}_{backbone}_{head}"
-    folder = run.fit(task, train, val, "val/ap", name, config_text, epochs, batch_size, detection_row)
+    folder = run.fit(task, train, val, "val/ap", name, config_text, epochs, batch_size, draw_detections)
     if (folder / "best.ckpt").is_file():
         rank_zero_only(judge)(folder / "best.ckpt", val_files, folder / f"eval_{val_split}")
     return folder

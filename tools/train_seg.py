@@ -24,7 +24,7 @@ from datasets import (
     limit,
 )
 from tasks import Optimization, SegmentationSpec, SegmentationTask, segmentation_table
-from tasks.pictures import prediction_row
+from tasks.pictures import draw_masks
 from tasks.run import Run
 from tools.cli import command
 
@@ -114,7 +114,7 @@ def train_seg(
         print(load_weights(task.network.backbone, weights))
     train, val = SegmentationDataset(train_files, augmentation), SegmentationDataset(val_files)
     name = f"{dataset}_{backbone}_{head}"
-    return run.fit(task, train, val, "val/miou", name, config_text, epochs, batch_size, prediction_row)
+    return run.fit(task, train, val, "val/miou", name, config_text, epochs, batch_size, draw_masks)
 
 
 def _class_weights(
