@@ -129,7 +129,7 @@ def decoding(
     outputs = [{"cls_logits": logits, "bbox_regression": offsets} for logits, offsets in raw]
     sides = [
         lambda: [theirs.postprocess_detections(dict(one), anchors, [SIZE]) for one in outputs],
-        lambda: [decode_detections(*one, ours.anchors, threshold=threshold) for one in raw],
+        lambda: [decode_detections(*one, ours.anchors.boxes, threshold=threshold) for one in raw],
     ]
     report(f"decoding, {above:,.0f} candidates", threads, turns(sides, rounds))
     theirs.score_thresh = threshold

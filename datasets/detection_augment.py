@@ -169,7 +169,7 @@ class DetectionAugmentation:
 
     size: tuple[int, int] = (320, 320)
     crop: float = 0.85
-    expand: float = 0.5
+    expand: float = 0.0
     expand_ratio: float = 3.0
     flip: float = 0.5
     colour: float = 0.4

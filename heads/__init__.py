@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from heads.anchors import decode_boxes, encode_boxes, make_anchors
+from heads.anchors import Anchors, decode_boxes, encode_boxes
 from heads.aspp import LRASPP, RASPP, LRASPPTorchvision, resize
 from heads.classifier import Classifier, create_classifier
 from heads.detection_losses import DETECTION_LOSSES, DetectionLoss
@@ -95,6 +95,7 @@ __all__ = [
     "IGNORE",
     "LOSSES",
     "SEGMENTATION_HEADS",
+    "Anchors",
     "Classifier",
     "Decoded",
     "DetectionLoss",
@@ -110,7 +111,6 @@ __all__ = [
     "decode_fixed",
     "distillation_loss",
     "encode_boxes",
-    "make_anchors",
     "match_anchors",
     "resize",
 ]

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heads.anchors import encode_boxes
+from heads.anchors import Anchors, encode_boxes
 from heads.matching import match_anchors
 
 DETECTION_LOSSES = ("cross_entropy", "focal")
@@ -18,7 +18,7 @@ class DetectionLoss(nn.Module):
     """A class loss and smooth L1 on box offsets, both divided by the number of matched anchors in the global batch.
 
     `loss(logits, offsets, anchors, boxes, labels)` returns (class loss, box loss), scalars. It takes a head's outputs,
-    float [N, A, K + 1] and [N, A, 4], its anchors [A, 4], and padded targets: boxes float32 [N, G, 4], corners in
+    float [N, A, K + 1] and [N, A, 4], its anchors, and padded targets: boxes float32 [N, G, 4], corners in
     shares of the picture, and labels int64 [N, G], negative where padded.
 
     Args:
@@ -42,29 +42,26 @@ class DetectionLoss(nn.Module):
             raise ValueError(f'there is no detection loss "{name}"{hint} (there are {", ".join(DETECTION_LOSSES)})')
         self.name, self.alpha, self.gamma, self.negatives = name, alpha, gamma, negatives
 
-    def forward(self, logits: Tensor, offsets: Tensor, anchors: Tensor, boxes: Tensor, labels: Tensor) -> Losses:
+    def forward(self, logits: Tensor, offsets: Tensor, anchors: Anchors, boxes: Tensor, labels: Tensor) -> Losses:
         matched = match_anchors(anchors, boxes, labels)
         picture, anchor = (matched >= 0).nonzero(as_tuple=True)
         box = matched[picture, anchor]
-        targets = encode_boxes(boxes[picture, box], anchors[anchor])
+        targets = encode_boxes(boxes[picture, box], anchors.boxes[anchor])
         total = _global_count(len(picture), logits)
         box_loss = F.smooth_l1_loss(offsets[picture, anchor].float(), targets, reduction="sum") / total
         classes = self._cross_entropy if self.name == "cross_entropy" else self._focal
         return classes(logits, picture, anchor, labels[picture, box]) / total, box_loss
 
     def _cross_entropy(self, logits: Tensor, picture: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
-        with torch.no_grad():
-            surprise = logits.detach().float().logsumexp(2) - logits.detach()[..., 0].float()
-            surprise[picture, anchor] = -torch.inf
-            wanted = self.negatives * torch.bincount(picture, minlength=len(logits))
-            most = min(int(wanted.max()), surprise.shape[1])
-            values, hardest = surprise.topk(most, dim=1)
-            taken = (torch.arange(most, device=logits.device) < wanted[:, None]) & (values > -torch.inf)
-            negative_picture, rank = taken.nonzero(as_tuple=True)
-            pictures = torch.cat([picture, negative_picture])
-            anchors = torch.cat([anchor, hardest[negative_picture, rank]])
-            target = torch.cat([label + 1, label.new_zeros(len(rank))])
-        return F.cross_entropy(logits[pictures, anchors].float(), target, reduction="sum")
+        target = label.new_zeros(logits.shape[:2])
+        target[picture, anchor] = label + 1
+        losses = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none").view(target.shape)
+        background = losses.detach().masked_fill(target > 0, -torch.inf)
+        wanted = self.negatives * torch.bincount(picture, minlength=len(logits))
+        most = min(int(wanted.max()), losses.shape[1])
+        hardest = background.topk(most, dim=1)[1]
+        taken = torch.arange(most, device=logits.device) < wanted.minimum((target == 0).sum(1))[:, None]
+        return losses[picture, anchor].sum() + losses.gather(1, hardest)[taken].sum()
 
     def _focal(self, logits: Tensor, picture: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
         logits = logits[..., 1:].float()

@@ -3,29 +3,32 @@
 import torch
 from torch import Tensor
 
-from heads.anchors import corners
+from heads.anchors import Anchors, corners
+
+ROUNDING = 1e-4  # how far shares of a picture may be off before an anchor is overlooked
 
 
-def box_iou(anchors: Tensor, boxes: Tensor) -> Tensor:
-    """Intersection over union of corners [A, 4] with corners [..., G, 4]: [..., G, A]."""
-    ax1, ay1, ax2, ay2 = anchors.unbind(-1)
-    x1, y1, x2, y2 = boxes[..., None].unbind(-2)
-    wide = torch.minimum(x2, ax2).sub_(torch.maximum(x1, ax1)).clamp_(min=0)
-    high = torch.minimum(y2, ay2).sub_(torch.maximum(y1, ay1)).clamp_(min=0)
-    shared = wide.mul_(high)
-    union = torch.sub((ax2 - ax1) * (ay2 - ay1) + (x2 - x1) * (y2 - y1), shared, out=high)
-    return shared.div_(union)
+def paired_iou(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of corners [..., 4] with corners [..., 4], broadcast against each other: [...]."""
+    shared = (torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])).clamp(min=0)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (one, other)]
+    overlap = shared.prod(-1)
+    return overlap / (areas[0] + areas[1] - overlap)
 
 
 @torch.no_grad()
-def match_anchors(anchors: Tensor, boxes: Tensor, labels: Tensor, threshold: float = 0.5) -> Tensor:
+def match_anchors(anchors: Anchors, boxes: Tensor, labels: Tensor, threshold: float = 0.5) -> Tensor:
     """SSD's matching (arXiv 1512.02325, Section 2.2), for all pictures of a batch together.
 
-    An anchor takes the box it overlaps most, if their intersection over union reaches the threshold. Every box has at
-    least the anchor that overlaps it most; where several boxes have the same one, the last of them.
+    An anchor takes the box it overlaps most, if their intersection over union reaches the threshold; the first of
+    equal ones. Every box has at least the anchor that overlaps it most; of those that overlap it alike, as around a
+    small box, one centred nearest. Where several boxes have the same one, the last of them.
+
+    Few of all pairs are looked at: of the anchors of one shape, the one centred nearest to a box overlaps it most, and
+    so tells whether any of that shape reaches the threshold, and those that do are not far away.
 
     Args:
-        anchors: float32 [A, 4], (cx, cy, w, h).
+        anchors: A of them.
         boxes: float32 [N, G, 4], corners, padded.
         labels: int64 [N, G], negative where padded.
         threshold: least intersection over union.
@@ -33,12 +36,56 @@ def match_anchors(anchors: Tensor, boxes: Tensor, labels: Tensor, threshold: flo
     Returns:
         int64 [N, A]: index of the box in its picture, or -1 for background.
     """
-    boxes = boxes * (labels >= 0)[..., None]  # padding overlaps nothing
-    overlap = box_iou(corners(anchors), boxes)
-    most, matched = overlap.max(dim=1)
-    best, anchor = overlap.max(dim=2)
-    claims = matched.new_full((len(boxes), len(anchors) + 1), -1)  # the last column is for padding
-    anchor = torch.where(best > 0, anchor, len(anchors))
-    order = torch.arange(boxes.shape[1], device=boxes.device).expand_as(anchor)
-    claims = claims.scatter_reduce_(1, anchor, order, "amax")[:, :-1]
-    return torch.where(claims >= 0, claims, torch.where(most >= threshold, matched, -1))
+    picture, slot = (labels >= 0).nonzero(as_tuple=True)
+    boxes, edges = boxes[picture, slot], corners(anchors.boxes)
+    nearest = _nearest(anchors, boxes)
+    overlap = paired_iou(edges[nearest], boxes[:, None])
+    best, shape = overlap.max(dim=1)
+    own = nearest.gather(1, shape[:, None])[:, 0]
+
+    box, shape = (overlap >= threshold - ROUNDING).nonzero(as_tuple=True)
+    box, anchor = _close(anchors, boxes, box, shape, threshold)
+    overlap = paired_iou(edges[anchor], boxes[box])
+    reached = overlap >= threshold
+    box, overlap, place = box[reached], overlap[reached], (picture[box] * len(anchors) + anchor)[reached]
+
+    size, none = len(labels) * len(anchors), labels.shape[1]
+    most = overlap.new_zeros(size).scatter_reduce_(0, place, overlap, "amax")
+    first = overlap == most[place]
+    matched = slot.new_full((size,), none).scatter_reduce_(0, place[first], slot[box[first]], "amin")
+    place = (picture * len(anchors) + own)[best > 0]
+    claimed = slot.new_full((size,), -1).scatter_reduce_(0, place, slot[best > 0], "amax")
+    matched = torch.where(claimed >= 0, claimed, matched)
+    return matched.masked_fill_(matched == none, -1).view(len(labels), -1)
+
+
+def _nearest(anchors: Anchors, boxes: Tensor) -> Tensor:
+    """The anchor of every shape that is centred nearest to boxes [B, 4]: int64 [B, S]."""
+    rows, columns, first, step = anchors.grids.unbind(1)
+    x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).split(1, dim=1)
+    column = (x * columns).long().clamp(min=0).minimum(columns - 1)
+    row = (y * rows).long().clamp(min=0).minimum(rows - 1)
+    return first + (row * columns + column) * step
+
+
+def _close(anchors: Anchors, boxes: Tensor, box: Tensor, shape: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    """For pairs (box, shape), int64 [P] each: pairs (box, anchor) with all anchors that can reach the threshold.
+
+    Two boxes of areas a and b with an intersection over union of t share (a + b) t / (1 + t). That is no wider than the
+    narrower of them, which tells its least height, and likewise its least width; and both are at most half the sum of
+    the sides less the distance of the centres.
+    """
+    rows, columns, first, step = anchors.grids[shape].unbind(1)
+    sides, own = anchors.boxes[first, 2:], boxes[box, 2:] - boxes[box, :2]
+    shared = (sides.prod(1) + own.prod(1)) * (threshold / (1 + threshold))
+    reach = (sides + own) / 2 - (shared[:, None] / torch.minimum(sides, own)).flip(1) + ROUNDING
+    centre, cells = (boxes[box, :2] + boxes[box, 2:]) / 2, torch.stack([columns, rows], dim=1)
+    low = ((centre - reach) * cells - 0.5).ceil().long().clamp(min=0)
+    high = ((centre + reach) * cells - 0.5).floor().long().minimum(cells - 1)
+    wide, tall = (high - low + 1).clamp(min=0).unbind(1)
+    pair = torch.repeat_interleave(wide * tall)
+    number = torch.arange(len(pair), device=pair.device) - ((wide * tall).cumsum(0) - wide * tall)[pair]
+    row = number // wide[pair]
+    column = number - row * wide[pair]
+    place = (low[pair, 1] + row) * columns[pair] + low[pair, 0] + column
+    return box[pair], first[pair] + place * step[pair]

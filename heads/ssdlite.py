@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from heads.anchors import make_anchors
+from heads.anchors import Anchors
 from heads.taps import tap_channels
 
 EXTRA = (512, 256, 256, 128)
@@ -90,8 +90,8 @@ class SSDLite(nn.Module):
                 -math.log((1 - probability) / probability),
             )
 
-    def anchors(self, size: tuple[int, int]) -> Tensor:
-        """The anchors of a picture, float32 [A, 4], in the order of the outputs; see `make_anchors`.
+    def anchors(self, size: tuple[int, int]) -> Anchors:
+        """The anchors of a picture, in the order of the outputs.
 
         Args:
             size: height and width of the picture in pixels.
@@ -99,7 +99,7 @@ class SSDLite(nn.Module):
         grids = [(-(-size[0] // stride), -(-size[1] // stride)) for stride in self.strides]
         for _ in self.extra:
             grids.append((-(-grids[-1][0] // 2), -(-grids[-1][1] // 2)))
-        return make_anchors(grids, size, self.least_scale, first=self.first)
+        return Anchors(grids, size, self.least_scale, first=self.first)
 
     def forward(self, features: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         maps = [features[tap] for tap in self.taps]

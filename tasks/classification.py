@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
-from backbones import Backbone, Table, create_table
+from backbones import Table, TimmTable, build_backbone, create_table
 from datasets import CentreCrop
 from heads import create_classifier, distillation_loss
 from tasks.base import Spec, Task
@@ -33,7 +33,7 @@ class ClassificationSpec(Spec):
     share: float = 1.0
 
 
-def classification_table(backbone: str, **options: Any) -> Table:
+def classification_table(backbone: str, **options: Any) -> Table | TimmTable:
     """The backbone's table under those options that are not None.
 
     Batch norm's momentum is 0.1: with V3's own 0.01, statistics take hundreds of steps to follow the weights, and a run
@@ -51,7 +51,7 @@ class ClassificationNetwork(nn.Module):
 
     def __init__(self, spec: ClassificationSpec) -> None:
         super().__init__()
-        self.backbone = Backbone(spec.table)
+        self.backbone = build_backbone(spec.table)
         self.head = create_classifier(self.backbone.channels, spec.table, len(spec.names), **spec.head_options)
         self.backbone.set_taps(self.head.taps)
 

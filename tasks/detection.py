@@ -71,7 +71,6 @@ class DetectionTask(Task):
 
     kind = "detection"
     spec_type = DetectionSpec
-    anchors: Tensor
 
     def __init__(self, spec: DetectionSpec, optimization: Optimization | None = None, box_weight: float = 1.0) -> None:
         network = DetectionNetwork(spec)
@@ -80,7 +79,7 @@ class DetectionTask(Task):
         self.criterion = DetectionLoss("focal" if spec.sigmoid else "cross_entropy")
         if spec.sigmoid:
             network.head.set_prior(0.01)
-        self.register_buffer("anchors", network.head.anchors(spec.input_size), persistent=False)
+        self.anchors = network.head.anchors(spec.input_size)
         self.found: dict[str, Detections] = {}
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
@@ -124,7 +123,7 @@ class DetectionTask(Task):
             overlap: a box is dropped if it overlaps a better one of its class more than this.
         """
         logits, offsets = self.network(self.normalise(images))
-        decoded = decode_detections(logits, offsets, self.anchors, self.spec.sigmoid, threshold, overlap)
+        decoded = decode_detections(logits, offsets, self.anchors.boxes, self.spec.sigmoid, threshold, overlap)
         result = []
         for (height, width), *fields, count in zip(sizes, *(field.cpu().numpy() for field in decoded), strict=True):
             boxes, scores, labels = (values[:count] for values in fields)

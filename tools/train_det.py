@@ -49,7 +49,7 @@ def train_det(
     reduced_tail: bool | None = None,
     minimalistic: bool | None = None,
     head_options: dict[str, Any] | None = None,
-    epochs: int = 60,
+    epochs: int | None = None,
     batch_size: int = 16,
     size: tuple[int, int] | None = None,
     loss: str = "cross_entropy",
@@ -78,9 +78,9 @@ def train_det(
         width: multiplier of the widths of backbone and extra maps, by default 1.
         reduced_tail: halve the last stage of V3, as the paper does for SSDLite and as the default is.
         minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.
-        head_options: options of the head: --head-options.small_objects true adds a map at stride 8,
-            --head-options.least_scale 0.1 sets the smallest anchors.
-        epochs: passes over the training split.
+        head_options: options of the head: --head-options.small_objects true adds a map at stride 8 (as by default for
+            shapes), --head-options.least_scale 0.1 sets the smallest anchors.
+        epochs: passes over the training split; by default 60, and 12 for shapes.
         batch_size: pictures a step, over all processes.
         size: height and width that pictures are resized to; by default 320 320, and 160 160 for shapes.
         loss: cross_entropy with three hard negatives a positive, or focal.
@@ -89,7 +89,10 @@ def train_det(
         max_pictures: use only the first so many pictures of each split.
     """
     DetectionLoss(loss)  # an unknown name ends the command here
-    size = size or ((160, 160) if dataset == "shapes" else (320, 320))
+    small = dataset == "shapes"
+    size, epochs = size or ((160, 160) if small else (320, 320)), epochs or (12 if small else 60)
+    options: dict[str, Any] = {"small_objects": True} if small and head == "ssdlite" else {}
+    options |= ({"width": width} if width else {}) | (head_options or {})
     augmentation = replace(augmentation, size=size)
     train_files, val_files = (
         limit_detection(find_detection(dataset, split, data_root, download), max_pictures)
@@ -106,7 +109,7 @@ def train_det(
         train_files.names,
         detection_colours(len(train_files.names)),
         size,
-        ({"width": width} if width else {}) | (head_options or {}),
+        options,
         sigmoid=loss == "focal",
         **start_normalisation(weights),
     )
