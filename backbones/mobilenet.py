@@ -1,11 +1,11 @@
 """The layers that a table of rows turns into, and the backbone that hands out named feature maps."""
 
-import difflib
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from backbones.tables import Row, Table
+from backbones.taps import Tapped
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "hard_swish": nn.Hardswish}
 GATES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "hard_sigmoid": nn.Hardsigmoid}
@@ -76,7 +76,7 @@ class Bottleneck(nn.Module):
         return expansion, depthwise, x + out if self.shortcut else out
 
 
-class Backbone(nn.Module):
+class Backbone(Tapped):
     """A table of rows as a network with named taps.
 
     `backbone(images)` takes float32 [N, 3, H, W] and returns {tap: [N, channels[tap], ceil(H / strides[tap]),
@@ -99,8 +99,8 @@ class Backbone(nn.Module):
     def __init__(self, table: Table, taps: Sequence[str] | None = None) -> None:
         super().__init__()
         self.table = table
-        self.channels: dict[str, int] = {"stem": table.stem}
-        self.strides: dict[str, int] = {"stem": table.stem_stride}
+        self.channels = {"stem": table.stem}
+        self.strides = {"stem": table.stem_stride}
         self._source: dict[str, str] = {"c1": "stem"}
         self.stem = ConvNormAct(3, table.stem, 3, table, table.activation, table.stem_stride)
         self.blocks = nn.ModuleList()
@@ -121,22 +121,8 @@ class Backbone(nn.Module):
             self._source[f"c{max(table.levels())}"] = "last"
         for alias, tap in self._source.items():
             self.channels[alias], self.strides[alias] = self.channels[tap], self.strides[tap]
-        self.taps: tuple[str, ...] = ()
         self.set_taps(taps or [f"c{level}" for level in range(1, max(table.levels()) + 1)])
         self.apply(_initialise)
-
-    def set_taps(self, taps: Sequence[str]) -> None:
-        """Choose which feature maps `forward` returns.
-
-        Raises:
-            ValueError: for a tap that does not exist; names the nearest one.
-        """
-        for tap in taps:
-            if tap not in self.channels:
-                near = difflib.get_close_matches(tap, self.channels, 1)
-                hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(self.channels)}"
-                raise ValueError(f'{self.table.name} has no tap "{tap}"{hint}')
-        self.taps = tuple(taps)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         wanted = {self._source.get(tap, tap) for tap in self.taps}

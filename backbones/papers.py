@@ -4,7 +4,8 @@ The options here change the rows. What changes strides alone (`output_stride`, `
 field of every `Table`, see `backbones.create_table`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from backbones.tables import Row, Table, make_divisible
 
@@ -236,3 +237,13 @@ def mobilenet_v3_table(
         hidden=hidden,
         activation=RE if minimalistic else HS,
     )
+
+
+TABLES: dict[str, Callable[..., Table]] = {
+    "v1": mobilenet_v1_table,
+    "v2": mobilenet_v2_table,
+    "mnasnet-a1": mnasnet_a1_table,
+    "mnasnet-b1": mnasnet_b1_table,
+    "v3-large": partial(mobilenet_v3_table, "large"),
+    "v3-small": partial(mobilenet_v3_table, "small"),
+}

@@ -51,8 +51,7 @@ class Table:
     small_pictures: bool = False
 
     def __post_init__(self) -> None:
-        if self.output_stride not in (8, 16, 32):
-            raise ValueError(f"output stride {self.output_stride} is not one of 8, 16, 32")
+        check_output_stride(self.output_stride)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, as stored in a checkpoint."""
@@ -92,6 +91,12 @@ class Table:
                 result.append((row.stride, rate))
                 current *= row.stride
         return result
+
+
+def check_output_stride(output_stride: int) -> None:
+    """Refuse an output stride other than 8, 16 and 32 with a ValueError."""
+    if output_stride not in (8, 16, 32):
+        raise ValueError(f"output stride {output_stride} is not one of 8, 16, 32")
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:

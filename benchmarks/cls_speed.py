@@ -2,8 +2,8 @@
 
     python benchmarks/cls_speed.py
 
-Both run in one process, in turn, on the GPU if there is one. The pictures are 50,000 of 32x32 in memory, as CIFAR-10 is;
-the step is forward, loss, backward and SGD of a classifier with the small-picture stem.
+Both run in one process, in turn, on the GPU if there is one. The pictures are 50,000 of 32x32 in memory, as CIFAR-10's
+are; the step is forward, loss, backward and SGD of a classifier with the small-picture stem.
 """
 
 import statistics
@@ -81,7 +81,7 @@ def main(backbone: str = "v3-large", batch_size: int = 64, steps: int = 10, roun
     labels = random.integers(0, len(NAMES), len(images))
     files = ClassificationFiles(Path("none"), "train", NAMES, [""] * len(images), labels, images)
     datasets = {name: training_samples(files, (32, 32), augmentation) for name, augmentation in AUGMENTATIONS.items()}
-    table = classification_table(backbone, small_pictures=True)
+    table = classification_table(backbone, (32, 32))
     task = ClassificationTask(ClassificationSpec(table, "classifier", NAMES, default_colours(10), (32, 32)))
     task = task.to(device).train()
     optimizer = Optimization(optimizer="sgd").build(task.network, 1000)["optimizer"]

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from heads.taps import tap_channels
+
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear resize of [N, C, h, w] to [N, C, *size], pixel centres aligned as in every picture library."""
@@ -44,8 +46,9 @@ class RASPP(nn.Module):
         self, channels: Mapping[str, int], strides: Mapping[str, int], num_classes: int, filters: int = 256
     ) -> None:
         super().__init__()
-        self.branch = conv_norm_relu(channels["c5"], filters)
-        self.pooled = conv_norm_relu(channels["c5"], filters)
+        (width,) = tap_channels(channels, self.taps)
+        self.branch = conv_norm_relu(width, filters)
+        self.pooled = conv_norm_relu(width, filters)
         self.fuse = conv_norm_relu(2 * filters, filters)
         self.classify = nn.Conv2d(filters, num_classes, 1)
 
@@ -76,7 +79,7 @@ class LRASPP(nn.Module):
         self, channels: Mapping[str, int], strides: Mapping[str, int], num_classes: int, filters: int = 128
     ) -> None:
         super().__init__()
-        low, high = (channels[tap] for tap in self.taps)
+        low, high = tap_channels(channels, self.taps)
         self.pool, self.pool_stride = (25, (4, 5)) if strides["c5"] == 32 else (49, (16, 20))
         self.branch = conv_norm_relu(high, filters)
         self.gate = nn.Conv2d(high, filters, 1)
@@ -111,7 +114,7 @@ class LRASPPTorchvision(nn.Module):
         self, channels: Mapping[str, int], strides: Mapping[str, int], num_classes: int, filters: int = 128
     ) -> None:
         super().__init__()
-        low, high = (channels[tap] for tap in self.taps)
+        low, high = tap_channels(channels, self.taps)
         self.branch = nn.Sequential(
             nn.Conv2d(high, filters, 1, bias=False), nn.BatchNorm2d(filters), nn.ReLU(inplace=True)
         )

@@ -5,6 +5,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from heads.taps import tap_channels
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "hard_swish": nn.Hardswish}
 
 
@@ -40,7 +42,7 @@ class Classifier(nn.Module):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        width = channels["c5"]
+        (width,) = tap_channels(channels, self.taps)
         self.hidden = nn.Sequential()
         if hidden:
             self.hidden = nn.Sequential(nn.Linear(width, hidden), ACTIVATIONS[activation](inplace=True))

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from backbones import Backbone, Table, create_table, table_options
+from backbones import Table, TimmTable, build_backbone, create_table, table_options
 from datasets import limit_detection, resize_picture
 from heads import DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
@@ -32,7 +32,7 @@ class DetectionSpec(Spec):
     sigmoid: bool = False
 
 
-def detection_table(backbone: str, **options: Any) -> Table:
+def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
     """The backbone's table as SSDLite uses it, unless options that are not None say otherwise.
 
     That is the reduced tail for V3, a last convolution that follows the width for V2 and MnasNet, and a batch norm
@@ -51,7 +51,7 @@ class DetectionNetwork(nn.Module):
 
     def __init__(self, spec: DetectionSpec) -> None:
         super().__init__()
-        self.backbone = Backbone(spec.table)
+        self.backbone = build_backbone(spec.table)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = create_detection_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
         self.backbone.set_taps(self.head.taps)

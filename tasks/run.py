@@ -5,6 +5,7 @@ import difflib
 import inspect
 import logging
 import platform
+import re
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ from tasks.base import Task
 from tasks.checkpoints import AtomicCheckpointIO
 from tasks.data import Loaders
 from tasks.pictures import Draw, ValidationPictures
-from tasks.sync_batch_norm import CpuSyncBatchNorm
+from tasks.sync_batch_norm import CpuSyncBatchNorm, GpuSyncBatchNorm
 
 
 class RunError(Exception):
@@ -106,7 +107,7 @@ class Run:
             RunError: if the folder is taken, there is nothing to resume, or Lightning has no such option.
             DataError: if the data does not fill a batch.
         """
-        folder = self.output / (self.name or name)
+        folder = self.output / (self.name or re.sub(r"[^\w.-]+", "-", name))  # timm:NAME and hf://OWNER/NAME are in it
         across = np.linspace(0, len(val) - 1, min(drawn, len(val))).round().astype(int)
         pictures = ValidationPictures([val[int(index)] for index in across], folder / "pictures", draw)
         fitter = build_trainer(folder, monitor, epochs, self.ema, self.patience, [pictures], self.trainer)
@@ -231,8 +232,7 @@ def build_trainer(
         "default_root_dir": folder,
         "use_distributed_sampler": False,
         "num_sanity_val_steps": 0,
-        "sync_batchnorm": not on_cpu,
-        "plugins": [AtomicCheckpointIO(), *([CpuSyncBatchNorm()] if on_cpu else [])],
+        "plugins": [AtomicCheckpointIO(), CpuSyncBatchNorm() if on_cpu else GpuSyncBatchNorm()],
         "log_every_n_steps": 10,
         "enable_model_summary": False,
     }

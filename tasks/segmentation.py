@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from backbones import Backbone, Table, create_table, table_options
+from backbones import Table, TimmTable, build_backbone, create_table, table_options
 from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
+from heads.taps import tap_channels
 from tasks.base import Spec, Task
 from tasks.optim import Optimization
 
@@ -31,7 +32,7 @@ class SegmentationSpec(Spec):
     auxiliary: bool = False
 
 
-def segmentation_table(backbone: str, head: str, **options: Any) -> Table:
+def segmentation_table(backbone: str, head: str, **options: Any) -> Table | TimmTable:
     """The backbone's table with those options of the head's paper that it has; options that are not None override them.
 
     Raises:
@@ -47,12 +48,12 @@ class SegmentationNetwork(nn.Module):
 
     def __init__(self, spec: SegmentationSpec) -> None:
         super().__init__()
-        self.backbone = Backbone(spec.table)
+        self.backbone = build_backbone(spec.table)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = create_segmentation_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
         self.auxiliary = None
         if spec.auxiliary:
-            width = channels["c4"]
+            (width,) = tap_channels(channels, ["c4"])
             layers = [nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
             self.auxiliary = nn.Sequential(*layers, nn.Conv2d(width, len(spec.names), 1))
         self.backbone.set_taps([*self.head.taps, *(["c4"] if spec.auxiliary else [])])  # type: ignore[misc]

@@ -64,7 +64,8 @@ def train_det(
         optimization: how weights move.
         augmentation: what training does to pictures.
         run: how the run is carried out.
-        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large or v3-small.
+        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME for a network of timm's, such as
+            timm:mobilenetv4_conv_small, or hf://OWNER/NAME for one on the Hugging Face hub.
         head: ssdlite (the papers': 3 anchors in the first map), or ssdlite-torchvision (6).
         dataset: shapes (made on first use), voc (VOC2007 and 2012, or any tree in their layout with a labels.txt) or
             coco (annotations/instances_SPLIT.json).
@@ -72,8 +73,8 @@ def train_det(
         download: fetch VOC2007 and VOC2012 (2.8 GB) if they are not there.
         train_split: the split to train on.
         val_split: the split that chooses the best checkpoint.
-        weights: imagenet (the backbone), coco (torchvision's SSDLite320 on v3-large), or a file: a detection
-            checkpoint, whose classes of the same name are kept, or weights of the backbone.
+        weights: imagenet or hf://OWNER/NAME (the backbone), coco (torchvision's SSDLite320 on v3-large), or a file: a
+            detection checkpoint, whose classes of the same name are kept, or weights of the backbone.
         width: multiplier of the widths of backbone and extra maps, by default 1.
         reduced_tail: halve the last stage of V3, as the paper does for SSDLite and as the default is.
         minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.

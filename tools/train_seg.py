@@ -64,7 +64,8 @@ def train_seg(
         optimization: how weights move.
         augmentation: what training does to pictures.
         run: how the run is carried out.
-        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large or v3-small.
+        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME for a network of timm's, such as
+            timm:mobilenetv4_conv_small, or hf://OWNER/NAME for one on the Hugging Face hub.
         head: lraspp, raspp, lraspp-torchvision, or a decoder of segmentation-models-pytorch: unet, unetplusplus, manet,
             linknet, fpn, pspnet, pan, deeplabv3, deeplabv3plus, upernet, segformer.
         dataset: shapes (made on first use), voc (VOC2012, or any tree in its layout with a labels.txt) or folder
@@ -73,7 +74,7 @@ def train_seg(
         download: fetch VOC2012 (1.9 GB) if it is not there.
         train_split: the split to train on.
         val_split: the split that chooses the best checkpoint.
-        weights: imagenet, or a weights file to start the backbone from.
+        weights: imagenet, hf://OWNER/NAME, or a weights file to start the backbone from.
         width: multiplier of the backbone's widths, by default 1.
         output_stride: of the backbone; by default the head's paper's.
         rf2: halve the last stage of V2 or V3; by default as in the head's paper.
