@@ -20,6 +20,8 @@ from torchvision.transforms import v2
 from datasets.detection_augment import MEAN, resize_picture
 
 GROUP = 8  # pictures that share RandAugment's draws
+MOST = {"shift": math.inf, "flip": 1, "randaugment": math.inf, "magnitude": 30, "erasing": 1}
+MOST |= {"mixup": math.inf, "cutmix": math.inf}
 DRAWS = 8  # random numbers a picture: two for the shift, one for the flip, five for the erased window
 
 
@@ -83,6 +85,9 @@ class ClassificationAugmentation:
         mixup: alpha of mixup (arXiv 1710.09412), say 0.2.
         cutmix: alpha of cutmix (arXiv 1905.04899), say 1; beside mixup, each batch has one of the two.
         seed: of all random choices.
+
+    Raises:
+        ValueError: for a value outside its range.
     """
 
     shift: int = 4
@@ -94,6 +99,13 @@ class ClassificationAugmentation:
     mixup: float = 0.0
     cutmix: float = 0.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, most in MOST.items():
+            if not 0 <= (getattr(self, name) or 0) <= most:
+                raise ValueError(f"--{name} {getattr(self, name)} is not in 0 to {most}")
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"--scale {list(self.scale)}: two shares in 0 to 1 are wanted, the smaller one first")
 
     def __call__(
         self, images: Tensor, labels: Tensor, classes: int, epoch: int, index: NDArray[np.int64]
@@ -115,7 +127,8 @@ class ClassificationAugmentation:
         if self.shift or flip:
             images = shift_and_flip(images, draws[:, :3], self.shift, flip)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence((self.seed, epoch, *index.tolist())).generate_state(1)[0]))
+            state = np.random.SeedSequence((self.seed, epoch, *index.tolist())).generate_state(1)
+            torch.default_generator.manual_seed(int(state[0]))  # torch.manual_seed would seed the GPU's dropout too
             if self.randaugment:
                 transform = v2.RandAugment(self.randaugment, self.magnitude, fill=list(MEAN))
                 images = torch.cat([transform(group) for group in images.split(GROUP)])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
-from backbones import Table, TimmTable, build_backbone, create_table
+from backbones import Table, TimmTable, build_backbone, create_table, table_options
 from datasets import CentreCrop
 from heads import create_classifier, distillation_loss
 from tasks.base import Spec, Task
@@ -19,6 +19,7 @@ from tasks.optim import Optimization
 from tasks.teacher import Teacher
 
 TOP = 5
+SMALL = 64  # pictures up to this side are small ones
 Image = NDArray[np.uint8]
 
 
@@ -33,17 +34,23 @@ class ClassificationSpec(Spec):
     share: float = 1.0
 
 
-def classification_table(backbone: str, **options: Any) -> Table | TimmTable:
-    """The backbone's table under those options that are not None.
+def classification_table(backbone: str, size: tuple[int, int], **options: Any) -> Table | TimmTable:
+    """The backbone's table for pictures of a size, under those options that are not None.
 
-    Batch norm's momentum is 0.1: with V3's own 0.01, statistics take hundreds of steps to follow the weights, and a run
-    on small data has not many more.
+    Up to 64 pixels, the first strides are 1 where the backbone has that option. Batch norm's momentum is 0.1: with V3's
+    own 0.01, statistics take hundreds of steps to follow the weights, and a run on small data has not many more.
+
+    Args:
+        backbone: as for `backbones.create_table`.
+        size: height and width of the pictures.
+        **options: likewise.
 
     Raises:
         ValueError: for an unknown backbone or option.
     """
+    stem = {"small_pictures": True} if max(size) <= SMALL and "small_pictures" in table_options(backbone) else {}
     given = {key: value for key, value in options.items() if value is not None}
-    return replace(create_table(backbone, **given), norm_momentum=0.1)
+    return replace(create_table(backbone, **stem | given), norm_momentum=0.1)
 
 
 class ClassificationNetwork(nn.Module):
@@ -65,8 +72,11 @@ class ClassificationTask(Task):
     Args:
         spec: what to build.
         optimization: how to train.
-        label_smoothing: of the targets, in [0, 1).
+        label_smoothing: of the targets, in 0 to 1.
         teacher: a network to learn from beside the labels, or None.
+
+    Raises:
+        ValueError: if the label smoothing is outside.
     """
 
     kind = "classification"
@@ -80,6 +90,8 @@ class ClassificationTask(Task):
         teacher: Teacher | None = None,
     ) -> None:
         super().__init__(spec, ClassificationNetwork(spec), optimization)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"--label-smoothing {label_smoothing} is not in 0 to 1")
         self.label_smoothing, self.teacher = label_smoothing, teacher
         classes = len(spec.names)
         self.top1 = MulticlassAccuracy(classes, average="micro", validate_args=False)

@@ -91,7 +91,8 @@ def print_classification_scores(scores: ClassificationScores, names: list[str], 
         table.add_row(f"and {len(judged) - ROWS} better ones", "", "", "")
     table.add_section()
     table.add_row("top-1", f"{len(scores.losses):,}", f"{100 * scores.top1:.2f}", "")
-    table.add_row("top-5", "", f"{100 * scores.top5:.2f}", "")
+    if len(names) > TOP:
+        table.add_row("top-5", "", f"{100 * scores.top5:.2f}", "")
     Console().print(table)
 
 

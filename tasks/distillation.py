@@ -10,8 +10,7 @@ import torchvision
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
-from backbones.sources import fetch_weights
-from backbones.weights import read_weights
+from backbones.sources import fetch_weights, read_weights
 from datasets import tell_difference
 from tasks.base import IMAGENET_MEAN, IMAGENET_STD
 from tasks.classification import ClassificationTask

@@ -31,8 +31,6 @@ from tasks.classification_pictures import draw_labels
 from tasks.run import Run
 from tools.cli import command
 
-SMALL = 64  # pictures up to this side are small ones
-
 
 def train_cls(
     config_text: str,
@@ -66,7 +64,8 @@ def train_cls(
         augmentation: what training does to pictures.
         distillation: what is learned from a teacher.
         run: how the run is carried out.
-        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large or v3-small.
+        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME for a network of timm's, such as
+            timm:mobilenetv4_conv_small, or hf://OWNER/NAME for one on the Hugging Face hub.
         dataset: shapes (the objects of the Shapes set, made on first use), cifar10 (class folders, the original
             batches, or an archive of either), mnist (IDX files) or folder (ImageNet's layout: train/<class>/ and
             val/<class>/).
@@ -75,7 +74,7 @@ def train_cls(
         train_split: the split to train on. For cifar10 and mnist, trainval is all training pictures, val every tenth of
             them, and train the others.
         val_split: the split that chooses the best checkpoint.
-        weights: imagenet, or a weights file to start the backbone from.
+        weights: imagenet, hf://OWNER/NAME, or a weights file to start the backbone from.
         width: multiplier of the backbone's widths, by default 1.
         minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.
         small_pictures: first strides of 1, so that the whole stride is 8; by default for sizes up to 64.
@@ -98,9 +97,8 @@ def train_cls(
     size = held or size or (224, 224)
     if augmentation.flip is None:
         augmentation = replace(augmentation, flip=0.0 if dataset == "mnist" else 0.5)
-    small = max(size) <= SMALL if small_pictures is None else small_pictures
     spec = ClassificationSpec(
-        classification_table(backbone, width=width, minimalistic=minimalistic, small_pictures=small),
+        classification_table(backbone, size, width=width, minimalistic=minimalistic, small_pictures=small_pictures),
         "classifier",
         train_files.names,
         default_colours(len(train_files.names)),

@@ -144,6 +144,31 @@ def test_with_both_a_batch_has_one_of_them():
 # the whole
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"magnitude": 31}, "--magnitude 31 is not in 0 to 30"),
+        ({"flip": 1.5}, "--flip 1.5 is not in 0 to 1"),
+        ({"shift": -1}, "--shift -1 is not"),
+        ({"mixup": -0.2}, "--mixup -0.2 is not"),
+        ({"scale": (0.0, 1.0)}, r"--scale \[0.0, 1.0\]: two shares"),
+        ({"scale": (0.5, 0.2)}, "the smaller one first"),
+    ],
+)
+def test_values_outside_their_range(options, said):
+    with pytest.raises(ValueError, match=said):
+        ClassificationAugmentation(**options)
+
+
+@pytest.mark.parametrize("parts", [{}, {"erasing": 0.5}, {"mixup": 0.2}, {"cutmix": 1.0}])
+def test_a_batch_stays_on_its_device(parts):
+    augmentation, device = ClassificationAugmentation(**parts), torch.device("meta")  # which has shapes alone
+    labels = torch.zeros(6, dtype=torch.int64, device=device)
+    images, targets = augmentation(pictures(6).to(device), labels, 5, 0, np.arange(6))
+    assert images.device == targets.device == device
+    assert images.shape == (6, 3, 12, 10) and targets.shape == (6, 5)
+
+
 def test_nothing_is_changed_unless_asked():
     images, targets = call(PLAIN, pictures())
     assert torch.equal(images, pictures()) and images.dtype == torch.uint8

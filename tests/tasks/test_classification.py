@@ -14,8 +14,8 @@ NAMES = ["ant", "bee", "cow"]
 COLOURS = [(0, 0, 0), (200, 0, 0), (0, 200, 0)]
 
 
-def spec(backbone: str = "v3-small", small_pictures: bool = True, **options) -> ClassificationSpec:
-    table = classification_table(backbone, small_pictures=small_pictures)
+def spec(backbone: str = "v3-small", **options) -> ClassificationSpec:
+    table = classification_table(backbone, (32, 32))
     return ClassificationSpec(table, "classifier", NAMES, COLOURS, (32, 32), **options)
 
 
@@ -60,10 +60,21 @@ def test_spec_round_trip_is_plain_data():
     assert ClassificationTask(again).network.head.dropout.p == 0.5
 
 
-def test_batch_norm_follows_short_runs():
-    assert classification_table("v3-large", width=None).norm_momentum == 0.1
+def test_the_table_of_a_size():
+    assert classification_table("v3-large", (28, 28), width=None).small_pictures
+    assert not classification_table("v3-large", (28, 65)).small_pictures
+    assert not classification_table("v3-large", (28, 28), small_pictures=False).small_pictures
+    assert classification_table("v3-large", (224, 224), small_pictures=True).small_pictures
+    assert classification_table("v3-large", (28, 28)).norm_momentum == 0.1
+    assert classification_table("timm:mobilenetv4_conv_small", (28, 28)).norm_momentum == 0.1
     with pytest.raises(ValueError, match="v3-large"):
-        classification_table("v3-lareg")
+        classification_table("v3-lareg", (32, 32))
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.1])
+def test_label_smoothing_has_its_range(smoothing):
+    with pytest.raises(ValueError, match=r"--label-smoothing .* is not in 0 to 1"):
+        ClassificationTask(spec(), label_smoothing=smoothing)
 
 
 # the loss

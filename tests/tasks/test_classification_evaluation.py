@@ -29,7 +29,7 @@ class Oracle(torch.nn.Module):
 
 
 def task() -> ClassificationTask:
-    table = classification_table("v3-small", width=0.25, small_pictures=True)
+    table = classification_table("v3-small", (8, 8), width=0.25)
     spec = ClassificationSpec(table, "classifier", NAMES, [(0, 0, 0)] * 7, (8, 8), mean=(0.0,) * 3, std=(1 / 255,) * 3)
     made = ClassificationTask(spec).eval()
     made.network = Oracle()
