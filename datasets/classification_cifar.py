@@ -85,7 +85,7 @@ class _Gathered:
         if is_picture(name.rpartition("/")[2]):
             try:
                 self.found.append((name, category, decode(read(), self.root / name)))
-            except DataError as error:
+            except (DataError, OSError) as error:
                 self.faults.append(str(error))
 
     def add_batch(self, batch: str, name: str, content: bytes) -> None:
