@@ -29,7 +29,7 @@ def table_options(name: str) -> list[str]:
     if name.startswith(PREFIX):
         return timm_options(name)
     if name.startswith(HUB):
-        table = table_from_dict(fetch_table(name))
+        table = _hub_table(name)
         return GEOMETRY if isinstance(table, Table) else timm_options(table.name)
     if name not in TABLES:
         near = difflib.get_close_matches(name, TABLES, 1, cutoff=0.3)
@@ -63,9 +63,17 @@ def create_table(name: str, **options: Any) -> Table | TimmTable:
     if name.startswith(PREFIX):
         return TimmTable(name, **options)
     if name.startswith(HUB):
-        return replace(table_from_dict(fetch_table(name)), **options)
+        return replace(_hub_table(name), **options)
     rows = {option: value for option, value in options.items() if option not in GEOMETRY}
     return replace(TABLES[name](**rows), **{option: options[option] for option in options.keys() - rows.keys()})
+
+
+def _hub_table(address: str) -> Table | TimmTable:
+    data = fetch_table(address)
+    try:
+        return table_from_dict(data)
+    except ValueError as error:
+        raise ValueError(f"{address}: {error}") from None
 
 
 def table_from_dict(data: dict[str, Any]) -> Table | TimmTable:

@@ -73,15 +73,13 @@ def _keys(backbone: Backbone, stem: Pair, names: BlockNames, last: Pair) -> dict
             layers[f"blocks.{index}.{part}"] = names(index, parts, place)
     if backbone.last is not None:
         layers["last"] = last
-    return {
-        f"{ours}.{own}.{key}": f"{their}.{key}"
-        for ours, theirs in layers.items()
-        for own, their in zip(_PARTS[ours.endswith("squeeze_excite")], theirs, strict=True)
-        for key in backbone.get_submodule(f"{ours}.{own}").state_dict()
-    }
-
-
-_PARTS = {False: ("conv", "norm"), True: ("reduce", "expand")}
+    keys = {}
+    for ours, theirs in layers.items():
+        own = ("reduce", "expand") if ours.endswith("squeeze_excite") else ("conv", "norm")
+        for part, their in zip(own, theirs, strict=True):
+            for key in backbone.get_submodule(f"{ours}.{part}").state_dict():
+                keys[f"{ours}.{part}.{key}"] = f"{their}.{key}"
+    return keys
 
 
 def _torchvision_v3(index: int, parts: list[str], place: int) -> Pair:

@@ -51,7 +51,7 @@ def create_segmentation_head(
         **options: filters for R-ASPP and LR-ASPP; the library's own for segmentation-models-pytorch's decoders.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, or a tap that the backbone lacks.
     """
     backbone_options(name)
     if name in ASPP:
@@ -72,7 +72,7 @@ def create_detection_head(
         **options: of `SSDLite`.
 
     Raises:
-        ValueError: for an unknown name or option; names the nearest one.
+        ValueError: for an unknown name or option, naming the nearest one, or a tap that the backbone lacks.
     """
     if name not in DETECTION_HEADS:
         raise ValueError(_unknown("detection head", name, DETECTION_HEADS))

@@ -41,7 +41,8 @@ def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
     Raises:
         ValueError: for an unknown backbone or option.
     """
-    papers = {key: True for key in ("reduced_tail", "scale_last") if key in table_options(backbone)}
+    wanted = {"reduced_tail": True, "scale_last": True, "small_pictures": False}
+    papers = {key: value for key, value in wanted.items() if key in table_options(backbone)}
     given = {key: value for key, value in options.items() if value is not None}
     return replace(create_table(backbone, **papers | given), norm_momentum=0.03)
 

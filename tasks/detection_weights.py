@@ -43,7 +43,8 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
     if _is_published(source):
         return str(load_weights(network.backbone, source))
     state, description = read_weights(Path(source))
-    if description.get("task") == "detection" and description["table"]["name"] == spec.table.name:
+    same = description.get("table", {}).get("name") == spec.table.name
+    if description.get("task") == "detection" and same:
         state = {key.removeprefix("network."): tensor for key, tensor in state.items() if key.startswith("network.")}
         return _load(network, spec.names, state, description["names"], str(source))
     bias = _torchvisions_bias(state)

@@ -39,7 +39,8 @@ def segmentation_table(backbone: str, head: str, **options: Any) -> Table | Timm
         ValueError: for an unknown backbone, head or option.
     """
     known = table_options(backbone)
-    papers = {key: value for key, value in backbone_options(head).items() if key in known}
+    wanted = backbone_options(head) | {"small_pictures": False}  # which a classifier's table on the hub may have
+    papers = {key: value for key, value in wanted.items() if key in known}
     return create_table(backbone, **papers | {key: value for key, value in options.items() if value is not None})
 
 

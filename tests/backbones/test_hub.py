@@ -14,7 +14,7 @@ from huggingface_hub import constants
 
 from backbones import Table, build_backbone, create_backbone, create_table, load_weights, push_to_hub
 from backbones.publish import write_model
-from tasks import SegmentationTask
+from tasks import SegmentationTask, detection_table, segmentation_table
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -88,10 +88,17 @@ def test_there_and_back(name, hub):
 
 def test_a_table_on_the_hub_takes_an_output_stride(hub):
     push_to_hub(create_backbone("v2", width=0.35, rf2=True), "me/net")
+    assert segmentation_table("hf://me/net", "lraspp").output_stride == 16
     table = create_table("hf://me/net", output_stride=16)
     assert table == create_table("v2", width=0.35, rf2=True, output_stride=16)
     with pytest.raises(ValueError, match=r'hf://me/net has no option "width" \(it has output_stride, dilate_first'):
         create_table("hf://me/net", width=0.5)
+
+
+@pytest.mark.parametrize("table", [detection_table, partial(segmentation_table, head="lraspp")])
+def test_a_classifiers_stem_for_small_pictures_is_not_for_dense_networks(hub, table):
+    push_to_hub(create_backbone("v1", width=0.25, small_pictures=True), "me/net")
+    assert create_table("hf://me/net").small_pictures and not table("hf://me/net").small_pictures
 
 
 def test_the_card_says_what_it_is_and_how_to_load_it(tmp_path):
@@ -168,7 +175,7 @@ def test_without_a_network(hub, monkeypatch):
 def test_a_broken_table(hub, content):
     push_to_hub(create_backbone("v3-small"), "me/net")
     (hub / "me/net/table.json").write_text(content)
-    with pytest.raises(ValueError, match="no backbone's table"):
+    with pytest.raises(ValueError, match=r"hf://me/net: .*no backbone's table"):
         create_table("hf://me/net")
 
 

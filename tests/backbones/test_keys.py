@@ -23,6 +23,7 @@ TIMM = [
     ("v2", {}, "mobilenetv2_100", (75, 64)),
     ("v2", {"width": 0.5}, "mobilenetv2_050", (75, 64)),
     ("v3-large", {}, "tf_mobilenetv3_large_100", (97, 65)),
+    ("v3-small", {}, "tf_mobilenetv3_small_100", (97, 65)),
     ("v3-large", {"minimalistic": True}, "tf_mobilenetv3_large_minimal_100", (97, 65)),
     ("v3-small", {"minimalistic": True}, "tf_mobilenetv3_small_minimal_100", (97, 65)),
 ]
