@@ -85,7 +85,7 @@ class _Gathered:
         if is_picture(name.rpartition("/")[2]):
             try:
                 self.found.append((name, category, decode(read(), self.root / name)))
-            except DataError as error:
+            except (DataError, OSError) as error:
                 self.faults.append(str(error))
 
     def add_batch(self, batch: str, name: str, content: bytes) -> None:
@@ -105,23 +105,26 @@ class _Gathered:
         if not self.classes:
             batches = "data_batch_1 to 5" if source == "train" else "test_batch"
             raise DataError(f"{self.root}: neither {source}/<class>/picture.jpg nor {batches} of CIFAR-10 is in it")
-        if self.batches:
-            missing = sorted(BATCHES[source] - self.batches)
-            self.faults += [f"{self.root}: {batch} is missing" for batch in missing]
-        names = sorted(self.classes)
-        self.found.sort(key=lambda entry: entry[0])
+        missing = sorted(BATCHES[source] - self.batches) if self.batches else []
+        self.faults += [f"{self.root}: {batch} is missing" for batch in missing]
+        shape = self._require_one_size()
+        names, found = sorted(self.classes), sorted(self.found, key=lambda entry: entry[0])
+        occurs = {category for _, category, _ in found}
+        self.faults += [f"{self.root}: no pictures of {name} in {source}" for name in names if name not in occurs]
+        labels = np.array([names.index(category) for _, category, _ in found], dtype=np.int64)
+        images = np.array([image for _, _, image in found], dtype=np.uint8).reshape(-1, *shape)
+        pictures = [str(self.root / name) for name, _, _ in found]
+        return ClassificationFiles(self.root, source, names, pictures, labels, images, self.faults)
+
+    def _require_one_size(self) -> tuple[int, int, int]:
+        """The shape that most pictures have; the others become faults."""
         shape = Counter(image.shape for _, _, image in self.found).most_common(1)[0][0] if self.found else (1, 1, 3)
         for name, _, image in self.found:
             if image.shape != shape:
                 size, most = (f"{width}x{height}" for height, width, _ in (image.shape, shape))
                 self.faults.append(f"{self.root / name}: is {size}, and the other pictures are {most}")
-        sound = [entry for entry in self.found if entry[2].shape == shape]
-        occurs = {category for _, category, _ in sound}
-        self.faults += [f"{self.root}: no pictures of {name} in {source}" for name in names if name not in occurs]
-        labels = np.array([names.index(category) for _, category, _ in sound], dtype=np.int64)
-        images = np.array([image for _, _, image in sound], dtype=np.uint8).reshape(-1, *shape)
-        pictures = [str(self.root / name) for name, _, _ in sound]
-        return ClassificationFiles(self.root, source, names, pictures, labels, images, self.faults)
+        self.found = [entry for entry in self.found if entry[2].shape == shape]
+        return shape
 
 
 def decode(content: bytes, path: Path) -> NDArray[np.uint8]:

@@ -27,6 +27,10 @@ class Distillation:
             their order.
         temperature: that softens the probabilities of both.
         distillation_weight: of the teacher's part in the loss; the labels have the rest.
+
+    Raises:
+        ValueError: for a temperature that is not above 0, a weight outside 0 to 1, or weights that are missing, or that
+            nothing needs.
     """
 
     teacher: str | None = None
@@ -34,34 +38,39 @@ class Distillation:
     temperature: float = 4.0
     distillation_weight: float = 0.5
 
-    def load(self, names: Sequence[str]) -> Teacher | None:
-        """The teacher of some classes, or None where none is asked for.
-
-        Raises:
-            ValueError: for a teacher that does not exist or has other classes, a weights file that does not fit, a
-                temperature that is not above 0, or a weight outside 0 to 1.
-            CheckpointError: if there is no such checkpoint.
-            FileNotFoundError: if there is no such weights file.
-            ConnectionError: if the download fails.
-        """
+    def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise ValueError(f"--temperature {self.temperature} is not above 0")
         if not 0 <= self.distillation_weight <= 1:
             raise ValueError(f"--distillation-weight {self.distillation_weight} is not in 0 to 1")
+        if self._library and self.teacher_weights is None:
+            raise ValueError(f"--teacher {self.teacher} needs --teacher-weights: imagenet, or a file")
+        if not self._library and self.teacher_weights is not None:
+            raise ValueError("--teacher-weights is for teachers out of timm and torchvision; a checkpoint has its own")
+
+    @property
+    def _library(self) -> str:
+        """Which of timm and torchvision the teacher is out of, or nothing."""
+        library = (self.teacher or "").partition(":")[0]
+        return library if library in ("timm", "torchvision") else ""
+
+    def load(self, names: Sequence[str]) -> Teacher | None:
+        """The teacher of some classes, or None where none is asked for.
+
+        Raises:
+            ValueError: for a teacher that does not exist or has other classes, or a weights file that does not fit.
+            CheckpointError: if there is no such checkpoint.
+            FileNotFoundError: if there is no such weights file.
+            ConnectionError: if the download fails.
+        """
         if self.teacher is None:
-            if self.teacher_weights is not None:
-                raise ValueError("--teacher-weights is for a --teacher, and there is none")
             return None
-        library, _, name = self.teacher.rpartition(":")
-        if library in ("timm", "torchvision"):
-            if self.teacher_weights is None:
-                raise ValueError(f"--teacher {self.teacher} needs --teacher-weights: imagenet, or a file")
-            network, known = _from_library(library, name, self.teacher_weights, names)
+        if self._library and self.teacher_weights is not None:
+            name = self.teacher.partition(":")[2]
+            network, known = _from_library(self._library, name, self.teacher_weights, names)
             config = getattr(network, "pretrained_cfg", {})
             mean, std = config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD)
         else:
-            if self.teacher_weights is not None:
-                raise ValueError(f"--teacher-weights is for timm: and torchvision:, and {self.teacher} has its own")
             task = ClassificationTask.load(Path(self.teacher), "cpu")
             network, known, mean, std = task.network, task.spec.names, task.spec.mean, task.spec.std
         if set(known) != set(names):

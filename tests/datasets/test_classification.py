@@ -191,6 +191,18 @@ def test_any_number_of_workers_gives_the_same_batches(tree, workers):
         assert torch.equal(first["image"], second["image"]) and torch.equal(first["target"], second["target"])
 
 
+def test_processes_together_have_the_batch_of_one(tmp_path):
+    def batches(rank, world):
+        loader = train_loader(
+            training_samples(held(tmp_path), (6, 4), ClassificationAugmentation()), 6, 0, 1, rank, world
+        )
+        return [dict(zip(batch["file"], batch["image"], strict=True)) for batch in loader]
+
+    for whole, first, second in zip(batches(0, 1), batches(0, 2), batches(1, 2), strict=True):
+        together = first | second
+        assert together.keys() == whole.keys() and all(torch.equal(whole[file], together[file]) for file in whole)
+
+
 def test_batches_out_of_memory_need_no_workers(tmp_path):
     loader = train_loader(training_samples(held(tmp_path), (6, 4), PLAIN), 4, workers=2)
     assert loader.num_workers == 0 and not loader.pin_memory

@@ -82,6 +82,7 @@ def test_every_option_of_training_together(classifier, tool_here, tmp_path):
             ["--teacher", "timm:resnet10", "--teacher-weights", "imagenet"],
             'timm has no network "resnet10"; did you mean',
         ),
+        (["--flip", "1.5"], "--flip 1.5 is not in 0 to 1"),
         (["--batch-size", "999"], "lower --batch-size from 999"),
         (
             ["--dataset", "mnist", "--size", "28", "28"],
