@@ -46,6 +46,8 @@ def train_cls(
     val_split: str = "val",
     weights: str | None = None,
     width: float | None = None,
+    rf2: bool | None = None,
+    reduced_tail: bool | None = None,
     minimalistic: bool | None = None,
     small_pictures: bool | None = None,
     dropout: float = 0.2,
@@ -76,6 +78,8 @@ def train_cls(
         val_split: the split that chooses the best checkpoint.
         weights: imagenet, hf://OWNER/NAME, or a weights file to start the backbone from.
         width: multiplier of the backbone's widths, by default 1.
+        rf2: halve the last stage of V2 or V3, as LR-ASPP wants it, so that all weights fit there.
+        reduced_tail: halve the last stage of V3, as SSDLite wants it.
         minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.
         small_pictures: first strides of 1, so that the whole stride is 8; by default for sizes up to 64.
         dropout: before the last layer.
@@ -97,8 +101,9 @@ def train_cls(
     size = held or size or (224, 224)
     if augmentation.flip is None:
         augmentation = replace(augmentation, flip=0.0 if dataset == "mnist" else 0.5)
+    options = {"width": width, "rf2": rf2, "reduced_tail": reduced_tail, "minimalistic": minimalistic}
     spec = ClassificationSpec(
-        classification_table(backbone, size, width=width, minimalistic=minimalistic, small_pictures=small_pictures),
+        classification_table(backbone, size, **options, small_pictures=small_pictures),
         "classifier",
         train_files.names,
         default_colours(len(train_files.names)),

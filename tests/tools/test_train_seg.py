@@ -192,7 +192,7 @@ def test_options_are_frozen(tool_here):
     import re
 
     found = []
-    for name in ("train_seg", "eval_seg", "train_det", "eval_det", "train_cls", "eval_cls", "predict"):
+    for name in ("train_seg", "eval_seg", "train_det", "eval_det", "train_cls", "eval_cls", "predict", "profile"):
         options = re.findall(r"^  (--[a-z][\w-]*)", tool_here(name, "--help"), flags=re.MULTILINE)
         found += [f"{name} {option}" for option in options]
     assert found == OPTIONS.read_text().split("\n")[:-1]
