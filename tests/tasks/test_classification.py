@@ -8,7 +8,6 @@ from torch.nn import functional as F
 from backbones import TABLES, create_backbone, load_weights
 from tasks import ClassificationSpec, ClassificationTask, NonFiniteLoss, classification_table, load_task
 from tasks.teacher import Teacher
-from tests.tasks.test_segmentation import FakeTrainer
 
 NAMES = ["ant", "bee", "cow"]
 COLOURS = [(0, 0, 0), (200, 0, 0), (0, 200, 0)]
@@ -31,7 +30,7 @@ def batch(count: int = 4) -> dict:
 
 
 def training(task: ClassificationTask) -> ClassificationTask:
-    task.trainer = FakeTrainer()
+    task.log = lambda *_, **__: None
     task.network.head.dropout.p = 0.0
     return task.train()
 
