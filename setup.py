@@ -16,6 +16,8 @@ setup(
         "torchvision>=0.24",
         "lightning>=2.6,!=2.6.2,!=2.6.3",  # 2.6.2 and 2.6.3 were malware
         "segmentation-models-pytorch>=0.5,<0.7",
+        "timm>=1.0.15",
+        "huggingface-hub>=1.0",
         "albumentations>=2.0.8,<2.1",
         "pycocotools>=2.0.8",
         "faster-coco-eval>=1.6",

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +23,26 @@ class Costs:
     madds: int
 
 
+@dataclass(frozen=True)
+class LayerCosts(Costs):
+    """What a convolution or linear layer costs, together with the batch norm behind it.
+
+    Attributes:
+        name: of the module.
+        kind: such as "3x3 depthwise, stride 2".
+        output: its shape for one picture, without the batch.
+    """
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+
+
 @torch.no_grad()
-def count_costs(network: nn.Module, height: int, width: int) -> Costs:
-    """Count one forward pass of float32 [1, 3, height, width]; nothing is computed, shapes alone are followed.
+def count_layers(network: nn.Module, height: int, width: int) -> list[LayerCosts]:
+    """The costs of every convolution and linear layer in one forward pass of float32 [1, 3, height, width].
+
+    Nothing is computed, shapes alone are followed. A layer that runs more than once has its parameters counted once.
 
     Args:
         network: any module that takes one batch of pictures; it is left as it was.
@@ -32,19 +50,57 @@ def count_costs(network: nn.Module, height: int, width: int) -> Costs:
         width: of the picture, in pixels.
     """
     network = copy.deepcopy(network).to("meta").eval()
-    madds = 0
+    names = {module: name for name, module in network.named_modules()}
+    layers: list[dict[str, Any]] = []
+    seen: set[nn.Module] = set()
 
-    def add(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal madds
-        if isinstance(module, nn.Conv2d):
-            madds += output[0].numel() * module.weight[0].numel()
-        elif isinstance(module, nn.Linear):
-            madds += output[0].numel() * module.in_features
+    def add(module: Any, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        params = 0 if module in seen else sum(p.numel() for p in module.parameters(recurse=False))
+        seen.add(module)
+        if isinstance(module, nn.BatchNorm2d):
+            if layers:
+                layers[-1]["params"] += params
+            return
+        taps = module.weight[0].numel() if isinstance(module, nn.Conv2d) else module.in_features
+        layers.append(
+            {
+                "params": params,
+                "params_without_norm": params,
+                "madds": output[0].numel() * taps,
+                "name": names[module],
+                "kind": _kind(module),
+                "output": tuple(output.shape[1:]),
+            }
+        )
 
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
             module.register_forward_hook(add)
     network(torch.empty(1, 3, height, width, device="meta"))
+    return [LayerCosts(**layer) for layer in layers]
+
+
+def count_costs(network: nn.Module, height: int, width: int) -> Costs:
+    """Count one forward pass of float32 [1, 3, height, width]; see `count_layers`.
+
+    Parameters that the pass does not use are counted too.
+    """
+    madds = sum(layer.madds for layer in count_layers(network, height, width))
     norm = sum(p.numel() for m in network.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters())
     params = sum(p.numel() for p in network.parameters())
     return Costs(params, params - norm, madds)
+
+
+def _kind(layer: nn.Module) -> str:
+    if not isinstance(layer, nn.Conv2d):
+        return "linear"
+    text = "x".join(map(str, layer.kernel_size))
+    if layer.groups == layer.in_channels > 1:
+        text += " depthwise"
+    elif layer.groups > 1:
+        text += f" in {layer.groups} groups"
+    if layer.stride != (1, 1):
+        text += f", stride {layer.stride[0]}"
+    if layer.dilation != (1, 1):
+        text += f", rate {layer.dilation[0]}"
+    return text

@@ -1,13 +1,14 @@
 """The layers that a table of rows turns into, and the backbone that hands out named feature maps."""
 
-import difflib
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from backbones.tables import Row, Table
+from backbones.taps import Tapped
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "hard_swish": nn.Hardswish}
+GATES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "hard_sigmoid": nn.Hardsigmoid}
 
 
 class ConvNormAct(nn.Module):
@@ -35,20 +36,24 @@ class ConvNormAct(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation with a hard-sigmoid gate (V3 paper, Section 5.3)."""
+    """Squeeze-and-excitation; its gate is a sigmoid in MnasNet and a hard sigmoid in V3 (V3 paper, Section 5.3)."""
 
-    def __init__(self, channels: int, squeeze: int) -> None:
+    def __init__(self, channels: int, squeeze: int, gate: str) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(channels, squeeze, 1)
         self.expand = nn.Conv2d(squeeze, channels, 1)
+        self.gate = GATES[gate]()
 
     def forward(self, x: Tensor) -> Tensor:
         squeezed = self.reduce(x.mean((2, 3), keepdim=True)).relu()
-        return x * nn.functional.hardsigmoid(self.expand(squeezed))
+        return x * self.gate(self.expand(squeezed))
 
 
 class Bottleneck(nn.Module):
-    """One row of a table. `forward` returns the expansion, the depthwise output before SE, and the block's output."""
+    """One row of a table. `forward` returns the expansion, the depthwise output before SE, and the block's output.
+
+    Where there is no expansion (V1), the block's input stands in its place.
+    """
 
     def __init__(self, channels_in: int, row: Row, stride: int, dilation: int, table: Table) -> None:
         super().__init__()
@@ -61,7 +66,7 @@ class Bottleneck(nn.Module):
         self.depthwise = ConvNormAct(
             row.expanded, row.expanded, row.kernel, table, row.activation, stride, dilation, groups=row.expanded
         )
-        self.squeeze_excite = SqueezeExcite(row.expanded, row.squeeze) if row.squeeze else nn.Identity()
+        self.squeeze_excite = SqueezeExcite(row.expanded, row.squeeze, table.gate) if row.squeeze else nn.Identity()
         self.project = ConvNormAct(row.expanded, row.out, 1, table, None if row.linear else row.activation)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -71,7 +76,7 @@ class Bottleneck(nn.Module):
         return expansion, depthwise, x + out if self.shortcut else out
 
 
-class Backbone(nn.Module):
+class Backbone(Tapped):
     """A table of rows as a network with named taps.
 
     `backbone(images)` takes float32 [N, 3, H, W] and returns {tap: [N, channels[tap], ceil(H / strides[tap]),
@@ -80,8 +85,8 @@ class Backbone(nn.Module):
     - `stem`, `block1` ... `blockN` (blocks counted from 1, as in the papers), `last` (the last 1x1 convolution);
     - `blockN.expansion` and `blockN.depthwise`: inside a block, the latter before squeeze-and-excitation;
     - `c1` ... `c5`: the last output whose stride in the paper is 2, 4, 8, 16, 32; `cN.expansion`, `cN.depthwise` of
-      that level's last block; `cN.first`, `cN.first.expansion`, `cN.first.depthwise` of its first. Dilation changes
-      their strides, not their names.
+      that level's last block; `cN.first`, `cN.first.expansion`, `cN.first.depthwise` of its first. Dilation and
+      `small_pictures` change their strides, not their names.
 
     Args:
         table: the rows to build.
@@ -94,12 +99,12 @@ class Backbone(nn.Module):
     def __init__(self, table: Table, taps: Sequence[str] | None = None) -> None:
         super().__init__()
         self.table = table
-        self.channels: dict[str, int] = {"stem": table.stem}
-        self.strides: dict[str, int] = {"stem": 2}
+        self.channels = {"stem": table.stem}
+        self.strides = {"stem": table.stem_stride}
         self._source: dict[str, str] = {"c1": "stem"}
-        self.stem = ConvNormAct(3, table.stem, 3, table, table.activation, stride=2)
+        self.stem = ConvNormAct(3, table.stem, 3, table, table.activation, table.stem_stride)
         self.blocks = nn.ModuleList()
-        channels, total = table.stem, 2
+        channels, total = table.stem, table.stem_stride
         rows = zip(table.rows, table.geometry(), table.levels(), strict=True)
         for number, (row, (stride, dilation), level) in enumerate(rows, start=1):
             self.blocks.append(Bottleneck(channels, row, stride, dilation, table))
@@ -116,22 +121,8 @@ class Backbone(nn.Module):
             self._source[f"c{max(table.levels())}"] = "last"
         for alias, tap in self._source.items():
             self.channels[alias], self.strides[alias] = self.channels[tap], self.strides[tap]
-        self.taps: tuple[str, ...] = ()
         self.set_taps(taps or [f"c{level}" for level in range(1, max(table.levels()) + 1)])
         self.apply(_initialise)
-
-    def set_taps(self, taps: Sequence[str]) -> None:
-        """Choose which feature maps `forward` returns.
-
-        Raises:
-            ValueError: for a tap that does not exist; names the nearest one.
-        """
-        for tap in taps:
-            if tap not in self.channels:
-                near = difflib.get_close_matches(tap, self.channels, 1)
-                hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(self.channels)}"
-                raise ValueError(f'{self.table.name} has no tap "{tap}"{hint}')
-        self.taps = tuple(taps)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         wanted = {self._source.get(tap, tap) for tap in self.taps}

@@ -1,17 +1,19 @@
-"""Pretrained weights: torchvision's through its own hub, or a local file, with a report of what was taken."""
+"""Pretrained weights: torchvision's and timm's, from the hub, or a local file, with a report of what was taken."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from backbones.mobilenet import Backbone, ConvNormAct
-
-PUBLISHED = {"mobilenet_v3_large": "MobileNet_V3_Large_Weights", "mobilenet_v3_small": "MobileNet_V3_Small_Weights"}
+from backbones.hub import HUB, fetch, fetch_table, split_address
+from backbones.keys import timm_keys, torchvision_keys
+from backbones.mobilenet import Backbone
+from backbones.papers import TABLES
+from backbones.sources import published_weights, read_weights
+from backbones.taps import Tapped
 
 
 @dataclass
@@ -37,54 +39,42 @@ class LoadReport:
         if self.missing:
             text += f"; not in the source: {_some(self.missing)}"
         if self.mismatched:
-            shapes = [f"{key} {list(ours)} (source {list(theirs)})" for key, (ours, theirs) in self.mismatched.items()]
-            text += f"; other shape: {_some(shapes)}"
+            text += f"; {self.shapes()}"
         if self.unused:
             text += f"; not used: {_some(self.unused)}"
         return text
+
+    def shapes(self) -> str:
+        """The tensors whose shape differs, or nothing."""
+        shapes = [f"{key} {list(ours)} (source {list(theirs)})" for key, (ours, theirs) in self.mismatched.items()]
+        return f"other shape: {_some(shapes)}" if shapes else ""
 
 
 def _some(items: list[str], most: int = 3) -> str:
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
-def torchvision_keys(backbone: Backbone) -> dict[str, str]:
-    """Our state-dict key -> torchvision's, as in `torchvision.models.mobilenet_v3_large().state_dict()`."""
+def load_weights(backbone: Tapped, source: str | Path) -> LoadReport:
+    """Fill a backbone from published ImageNet weights, from the Hugging Face hub, or from a file.
 
-    def layer(ours: str, theirs: str, module: nn.Module) -> dict[str, str]:
-        names = {"conv": "0", "norm": "1"} if isinstance(module, ConvNormAct) else {"reduce": "fc1", "expand": "fc2"}
-        return {
-            f"{ours}.{part}.{key}": f"{theirs}.{their_part}.{key}"
-            for part, their_part in names.items()
-            for key in module.get_submodule(part).state_dict()
-        }
-
-    keys = layer("stem", "features.0", backbone.stem)
-    for index, block in enumerate(backbone.blocks):
-        present = [(name, module) for name, module in block.named_children() if not isinstance(module, nn.Identity)]
-        for place, (name, module) in enumerate(present):
-            keys |= layer(f"blocks.{index}.{name}", f"features.{index + 1}.block.{place}", module)
-    if backbone.last is not None:
-        keys |= layer("last", f"features.{len(backbone.blocks) + 1}", backbone.last)
-    return keys
-
-
-def load_weights(backbone: Backbone, source: str | Path) -> LoadReport:
-    """Fill a backbone from torchvision's published ImageNet weights or from a file.
+    "imagenet" is torchvision's file for V2, V3 and MnasNet-B1, and timm's for V1, MnasNet-A1, minimalistic V3 and
+    timm's own networks. timm trained V1 and minimalistic V3 on pictures of mean and standard deviation 0.5, and the
+    latter with TensorFlow's padding: its outputs and ours are the same on sides of 32 n + 1, and shifted by up to a
+    pixel on others.
 
     Args:
         backbone: filled in place.
-        source: "imagenet" (torchvision's hub, hash checked), or a .pth, .pt, .ckpt or .safetensors file whose keys are
-            ours or torchvision's, bare or under a prefix such as "backbone.".
+        source: "imagenet"; "hf://OWNER/NAME" or "hf://OWNER/NAME/FILE"; or a .pth, .pt, .ckpt or .safetensors file.
+            Keys are ours, torchvision's or timm's, bare or under a prefix such as "backbone.".
 
     Raises:
-        ValueError: if there are no published weights, or the file holds no tensor that fits.
+        ValueError: if there are no published weights, or the source holds another architecture or nothing that fits.
         FileNotFoundError: if there is no such file.
         ConnectionError: if the download fails.
     """
-    state = _published(backbone) if source == "imagenet" else read_weights(Path(source))[0]
+    state, description = _read(backbone, str(source))
     own = backbone.state_dict()
-    renamed = _rename(state, own, torchvision_keys(backbone))
+    renamed = _rename(state, _namings(backbone))
     report = LoadReport(str(source))
     for key, tensor in own.items():
         if key not in renamed:
@@ -95,70 +85,66 @@ def load_weights(backbone: Backbone, source: str | Path) -> LoadReport:
             report.taken.append(key)
     used = {theirs for theirs, _ in renamed.values()}
     report.unused = [key for key in state if key not in used]
-    if not any(own[key].ndim for key in report.taken):  # batch norm's counters fit anything
-        raise ValueError(f"{source}: nothing in it fits {backbone.table.name}; its first keys are {_some(list(state))}")
+    _require_architecture(backbone, report, state, description)
     backbone.load_state_dict({key: renamed[key][1] for key in report.taken}, strict=False)
     return report
 
 
-def _published(backbone: Backbone) -> dict[str, Tensor]:
-    name = backbone.table.name
-    if name not in PUBLISHED:
-        raise ValueError(f"torchvision publishes no ImageNet weights for {name}")
-    return fetch_weights(getattr(torchvision.models, PUBLISHED[name]).DEFAULT)
+def _read(backbone: Tapped, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if source == "imagenet":
+        return published_weights(backbone), {}
+    if not source.startswith(HUB):
+        return read_weights(Path(source))
+    state, description = read_weights(fetch(source))
+    if not split_address(source)[1]:
+        with suppress(FileNotFoundError):  # others than push_to_hub put weights there too
+            description = {"table": fetch_table(source)}
+    return state, description
 
 
-def fetch_weights(weights: torchvision.models.WeightsEnum) -> dict[str, Tensor]:
-    """A state dict that torchvision publishes, through its hub's cache, hash checked.
-
-    Raises:
-        ConnectionError: if the download fails.
-    """
-    try:
-        return weights.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:  # torch raises the latter for a wrong hash
-        raise ConnectionError(
-            f"could not fetch {weights.url} ({error}); download it elsewhere and give the file as the weights"
-        ) from error
-
-
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a weights file, and what a checkpoint of ours says of its network (nothing for other files).
-
-    Args:
-        path: a .pth, .pt, .ckpt or .safetensors file.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read or holds no tensors.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'{path}: no such weights file (published ones are "imagenet" and, for detection, "coco")'
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path), {}
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes that are no weights can raise anything at all in an unpickler
-        reason = (str(error).splitlines() or [""])[0].split(". ")[0]
-        raise ValueError(f"{path}: not a readable weights file ({type(error).__name__}: {reason})") from error
-    description = content.get("mobiledense", {}) if isinstance(content, dict) else {}
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    entries = content.items() if isinstance(content, dict) else ()
-    tensors = {key: value for key, value in entries if isinstance(value, Tensor)}
-    if not tensors:
-        raise ValueError(f"{path}: holds no state dict")
-    return tensors, description
+def _require_architecture(
+    backbone: Tapped, report: LoadReport, state: dict[str, Tensor], description: dict[str, Any]
+) -> None:
+    """Refuse a source that was made for another network, or of which less than half of our weights can be filled."""
+    own, name = backbone.state_dict(), backbone.table.name
+    weights = [key for key in own if own[key].ndim]  # batch norm's counters fit anything
+    fitting = [key for key in report.taken if own[key].ndim]
+    held = description.get("table", {}).get("name")
+    if held in (None, name) and 2 * len(fitting) >= len(weights):
+        return
+    held = held or _architecture(state)
+    what = f"{len(fitting)} of {len(weights)} tensors fit {name}" if fitting else f"nothing in it fits {name}"
+    if held not in (None, name):
+        what = f"holds {held}, not {name}"
+    raise ValueError(f"{report.source}: {what}; {report.shapes() or f'its first keys are {_some(list(state))}'}")
 
 
-def _rename(state: dict[str, Tensor], own: dict[str, Tensor], theirs: dict[str, str]) -> dict[str, tuple[str, Tensor]]:
+def _architecture(state: dict[str, Tensor]) -> str | None:
+    """The name of the plain table whose weights all are in a state dict of any naming."""
+    for create in TABLES.values():
+        with torch.device("meta"):
+            backbone = Backbone(create())
+        own = backbone.state_dict()
+        found = _rename(state, _namings(backbone))
+        if all(key in found and found[key][1].shape == tensor.shape for key, tensor in own.items()):
+            return backbone.table.name
+    return None
+
+
+def _namings(backbone: Tapped) -> list[dict[str, str]]:
+    """Our key -> a source's, in every naming there is."""
+    own = {key: key for key in backbone.state_dict()}
+    if not isinstance(backbone, Backbone):  # timm's network is a part of ours, and may itself wrap one
+        return [own, *({key: key.removeprefix(wrapper) for key in own} for wrapper in ("network.", "network.model."))]
+    theirs = torchvision_keys(backbone)
+    # torchvision's segmentation and detection models hold `features` as numbered children of their backbone
+    bare = {key: value.removeprefix("features.") for key, value in theirs.items()}
+    return [naming for naming in (own, theirs, bare, timm_keys(backbone)) if naming]
+
+
+def _rename(state: dict[str, Tensor], namings: list[dict[str, str]]) -> dict[str, tuple[str, Tensor]]:
     """Our key -> (the source's key, tensor), under whichever naming and prefix fits the most of our keys."""
     best: dict[str, tuple[str, Tensor]] = {}
-    # torchvision's segmentation and detection models hold `features` as numbered children of their backbone
-    namings = [{key: key for key in own}, theirs, {k: v.removeprefix("features.") for k, v in theirs.items()}]
     for naming in namings:
         probe = next(iter(naming.values()))
         for prefix in {key.removesuffix(probe) for key in state if key.endswith(probe)}:

@@ -1,6 +1,6 @@
 """torchvision's own detection recipe, as in its references/detection: the peer that our detection figures are held to.
 
-    python benchmarks/torchvision_ssdlite.py --data-root DIR --train trainval --test test --output runs/torchvision-bccd
+    python benchmarks/torchvision_ssdlite.py --data_root DIR --train trainval --test test --output runs/torchvision-bccd
 
 DIR has JPEGImages and annotations_coco/instances_SPLIT.json. Nothing of our package is used here. The recipe is that of
 ssdlite320_mobilenet_v3_large: IoU crop and flip, SGD 0.15 for 192 pictures a step (scaled to the batch), weight decay

@@ -2,6 +2,16 @@
 
 from datasets.augment import Augmentation
 from datasets.checks import SegmentationSummary, check_segmentation, check_splits
+from datasets.classification import (
+    CLASSIFICATION_DATASETS,
+    ClassificationDataset,
+    evaluation_samples,
+    find_classification,
+    training_samples,
+)
+from datasets.classification_augment import CentreCrop, ClassificationAugmentation
+from datasets.classification_checks import check_classification, tell_difference
+from datasets.classification_files import ClassificationFiles, limit_classification
 from datasets.detection import (
     DETECTION_DATASETS,
     DetectionDataset,
@@ -18,11 +28,16 @@ from datasets.segmentation import DATASETS, SegmentationDataset, SegmentationFil
 from datasets.shapes import write_shapes
 
 __all__ = [
+    "CLASSIFICATION_DATASETS",
     "DATASETS",
     "DETECTION_DATASETS",
     "PICTURES",
     "Augmentation",
     "Augmented",
+    "CentreCrop",
+    "ClassificationAugmentation",
+    "ClassificationDataset",
+    "ClassificationFiles",
     "DataError",
     "DetectionAugmentation",
     "DetectionDataset",
@@ -36,6 +51,7 @@ __all__ = [
     "SegmentationFiles",
     "SegmentationSummary",
     "check_batch",
+    "check_classification",
     "check_detection",
     "check_detection_splits",
     "check_segmentation",
@@ -43,15 +59,20 @@ __all__ = [
     "collate_detection",
     "default_colours",
     "eval_loader",
+    "evaluation_samples",
+    "find_classification",
     "find_detection",
     "find_segmentation",
     "limit",
+    "limit_classification",
     "limit_detection",
     "read_image",
     "read_labels",
     "read_mask",
     "resize_picture",
+    "tell_difference",
     "train_loader",
+    "training_samples",
     "write_mask",
     "write_shapes",
 ]

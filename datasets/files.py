@@ -1,5 +1,6 @@
 """Reading pictures, masks and label lists, with errors that name the file."""
 
+import io
 import re
 from pathlib import Path
 
@@ -16,16 +17,20 @@ class DataError(Exception):
     """Something is wrong with the user's data; the message names the file and says what to do."""
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path, content: bytes | None = None) -> NDArray[np.uint8]:
     """A picture as uint8 [H, W, 3] RGB, turned upright by its EXIF orientation.
 
     Grey, palette, CMYK and 16-bit pictures are converted (16 bits by dropping the lower eight), transparency is
     dropped.
 
+    Args:
+        path: of the file.
+        content: the file's bytes, where they come out of an archive, say; the path is then for messages alone.
+
     Raises:
         DataError: if the file is missing, truncated or no picture.
     """
-    image = ImageOps.exif_transpose(_open(path))
+    image = ImageOps.exif_transpose(_open(path, content))
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
         if image.mode == "I;16" or values.max(initial=0) > 255:
@@ -63,9 +68,9 @@ def read_mask(path: Path, colours: list[Colour] | None = None) -> NDArray[np.uin
     return values
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, content: bytes | None = None) -> Image.Image:
     try:
-        image = Image.open(path)
+        image = Image.open(path if content is None else io.BytesIO(content))
         image.load()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None

@@ -1,17 +1,18 @@
 """Batches: which samples a process gets, in which order, and how they become tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from datasets.classification import ClassificationDataset
 from datasets.detection import DetectionDataset
 from datasets.files import DataError
 from datasets.segmentation import SegmentationDataset
 
-Samples = SegmentationDataset | DetectionDataset
+Samples = SegmentationDataset | DetectionDataset | ClassificationDataset
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -82,6 +83,18 @@ def collate_detection(samples: list[dict[str, Any]]) -> dict[str, Any]:
     return batch
 
 
+def as_it_is(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch that its dataset made whole."""
+    return batch
+
+
+COLLATE: dict[type, Callable[[Any], dict[str, Any]]] = {
+    SegmentationDataset: collate,
+    DetectionDataset: collate_detection,
+    ClassificationDataset: as_it_is,
+}
+
+
 def check_batch(dataset: Samples, batch_size: int, world: int = 1) -> None:
     """Whether a dataset can be trained on in batches of a size.
 
@@ -123,23 +136,26 @@ def eval_loader(
 ) -> DataLoader[dict[str, Any]]:
     """Pictures in order; every picture goes to exactly one process.
 
-    A batch is one picture at its own size, or 8 for detection, whose transform gives all pictures one size.
+    A batch is one picture at its own size, or 8 for detection and 64 for classification, whose transforms give all
+    pictures one size.
     """
     if batch_size is None:
-        batch_size = 8 if isinstance(dataset, DetectionDataset) else 1
+        batch_size = {DetectionDataset: 8, ClassificationDataset: 64}.get(type(dataset), 1)
     return _loader(dataset, EpochSampler(len(dataset), False, 0, rank, world), batch_size, workers, drop_last=False)
 
 
 def _loader(
     dataset: Samples, sampler: EpochSampler, batch_size: int, workers: int, drop_last: bool
 ) -> DataLoader[dict[str, Any]]:
+    held = isinstance(dataset, ClassificationDataset) and dataset.images is not None
+    workers = 0 if held else workers  # a batch out of memory takes less time than its way between processes
     return DataLoader(
         dataset,
         batch_size,
         sampler=sampler,
         num_workers=workers,
-        collate_fn=collate_detection if isinstance(dataset, DetectionDataset) else collate,
+        collate_fn=COLLATE[type(dataset)],
         drop_last=drop_last,
         persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_available() and not held,
     )

@@ -9,8 +9,10 @@ from torch import nn
 
 from heads.anchors import Anchors, decode_boxes, encode_boxes
 from heads.aspp import LRASPP, RASPP, LRASPPTorchvision, resize
+from heads.classifier import Classifier, create_classifier
 from heads.detection_losses import DETECTION_LOSSES, DetectionLoss
 from heads.detections import Decoded, decode_detections, decode_fixed
+from heads.distillation import distillation_loss
 from heads.losses import IGNORE, LOSSES, SegmentationLoss
 from heads.masks import arg_max_mask
 from heads.matching import match_anchors
@@ -49,7 +51,7 @@ def create_segmentation_head(
         **options: filters for R-ASPP and LR-ASPP; the library's own for segmentation-models-pytorch's decoders.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, or a tap that the backbone lacks.
     """
     backbone_options(name)
     if name in ASPP:
@@ -70,7 +72,7 @@ def create_detection_head(
         **options: of `SSDLite`.
 
     Raises:
-        ValueError: for an unknown name or option; names the nearest one.
+        ValueError: for an unknown name or option, naming the nearest one, or a tap that the backbone lacks.
     """
     if name not in DETECTION_HEADS:
         raise ValueError(_unknown("detection head", name, DETECTION_HEADS))
@@ -94,17 +96,20 @@ __all__ = [
     "LOSSES",
     "SEGMENTATION_HEADS",
     "Anchors",
+    "Classifier",
     "Decoded",
     "DetectionLoss",
     "SSDLite",
     "SegmentationLoss",
     "arg_max_mask",
     "backbone_options",
+    "create_classifier",
     "create_detection_head",
     "create_segmentation_head",
     "decode_boxes",
     "decode_detections",
     "decode_fixed",
+    "distillation_loss",
     "encode_boxes",
     "match_anchors",
     "resize",

@@ -1,7 +1,8 @@
 """The segmentation heads of the papers: R-ASPP (V2), LR-ASPP (V3), and LR-ASPP as torchvision builds it.
 
 A head takes the backbone's `channels` and `strides` and returns raw logits, float32 [N, classes, h, w], at a stride of
-its own; whoever compares them with a mask resizes them. `backbone_options` are the backbone options its paper uses.
+its own; whoever compares them with a mask resizes them. `backbone_options` are the backbone options its paper uses, as
+far as the backbone has them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from heads.taps import tap_channels
 
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -36,15 +39,16 @@ class RASPP(nn.Module):
         filters: width F of the branches.
     """
 
-    backbone_options: ClassVar[dict[str, Any]] = {"output_stride": 16}
+    backbone_options: ClassVar[dict[str, Any]] = {"output_stride": 16, "last_conv": False}
     taps = ("c5",)
 
     def __init__(
         self, channels: Mapping[str, int], strides: Mapping[str, int], num_classes: int, filters: int = 256
     ) -> None:
         super().__init__()
-        self.branch = conv_norm_relu(channels["c5"], filters)
-        self.pooled = conv_norm_relu(channels["c5"], filters)
+        (width,) = tap_channels(channels, self.taps)
+        self.branch = conv_norm_relu(width, filters)
+        self.pooled = conv_norm_relu(width, filters)
         self.fuse = conv_norm_relu(2 * filters, filters)
         self.classify = nn.Conv2d(filters, num_classes, 1)
 
@@ -68,14 +72,14 @@ class LRASPP(nn.Module):
         filters: width F of the branch; the paper prints 128 and 256.
     """
 
-    backbone_options: ClassVar[dict[str, Any]] = {"output_stride": 16, "rf2": True}
+    backbone_options: ClassVar[dict[str, Any]] = {"output_stride": 16, "rf2": True, "last_conv": False}
     taps = ("c3.depthwise", "c5")
 
     def __init__(
         self, channels: Mapping[str, int], strides: Mapping[str, int], num_classes: int, filters: int = 128
     ) -> None:
         super().__init__()
-        low, high = (channels[tap] for tap in self.taps)
+        low, high = tap_channels(channels, self.taps)
         self.pool, self.pool_stride = (25, (4, 5)) if strides["c5"] == 32 else (49, (16, 20))
         self.branch = conv_norm_relu(high, filters)
         self.gate = nn.Conv2d(high, filters, 1)
@@ -110,7 +114,7 @@ class LRASPPTorchvision(nn.Module):
         self, channels: Mapping[str, int], strides: Mapping[str, int], num_classes: int, filters: int = 128
     ) -> None:
         super().__init__()
-        low, high = (channels[tap] for tap in self.taps)
+        low, high = tap_channels(channels, self.taps)
         self.branch = nn.Sequential(
             nn.Conv2d(high, filters, 1, bias=False), nn.BatchNorm2d(filters), nn.ReLU(inplace=True)
         )

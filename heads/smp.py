@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from heads.aspp import resize
+from heads.taps import tap_channels
 
 # architecture -> the backbone's output stride that its paper, or the library's default, works with
 DECODERS = {
@@ -67,9 +68,9 @@ class SMPDecoder(nn.Module):
                 raise ValueError(f'the head "{name}" has no option "{option}"{hint}')
         depth = accepted["encoder_depth"].default
         self.taps = tuple(f"c{level}" for level in range(1, depth + 1))
+        out_channels = [3, *tap_channels(channels, self.taps)]
         if "encoder_output_stride" in accepted:
             options["encoder_output_stride"] = strides["c5"]
-        out_channels = [3, *(channels[tap] for tap in self.taps)]
         smp.encoders.encoders["mobiledense"] = {"encoder": _Taps, "params": {"out_channels": out_channels}}
         try:
             model = smp.create_model(name, "mobiledense", encoder_weights=None, classes=num_classes, **options)

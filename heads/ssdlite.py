@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from heads.anchors import Anchors
+from heads.taps import tap_channels
 
 EXTRA = (512, 256, 256, 128)
 
@@ -58,8 +59,8 @@ class SSDLite(nn.Module):
         self.taps = (*(["c4.first.expansion"] if small_objects else []), "c5.first.expansion", "c5")
         self.num_classes, self.first = num_classes, first
         self.least_scale = least_scale or (0.1 if small_objects else 0.2)
+        maps = tap_channels(channels, self.taps)
         self.strides = tuple(strides[tap] for tap in self.taps)
-        maps = [channels[tap] for tap in self.taps]
         self.extra = nn.ModuleList()
         for depth in (max(16, int(depth * width)) for depth in EXTRA):
             half = depth // 2

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from tasks.base import NonFiniteLoss
 from tasks.checkpoints import CheckpointError, read_checkpoint
+from tasks.classification import ClassificationSpec, ClassificationTask, classification_table
 from tasks.detection import DetectionSpec, DetectionTask, detection_table
+from tasks.distillation import Distillation
 from tasks.optim import Optimization
 from tasks.run import RunError
 from tasks.segmentation import (
@@ -14,26 +16,31 @@ from tasks.segmentation import (
     segmentation_table,
 )
 
+TASKS = {task.kind: task for task in (ClassificationTask, DetectionTask, SegmentationTask)}
 
-def load_task(path: str | Path, device: str = "auto") -> SegmentationTask | DetectionTask:
-    """A trained task of either kind from its checkpoint alone; see `SegmentationTask.load`.
+
+def load_task(path: str | Path, device: str = "auto") -> ClassificationTask | DetectionTask | SegmentationTask:
+    """A trained task of any kind from its checkpoint alone; see `tasks.base.Task.load`.
 
     Raises:
         CheckpointError: if the file is missing or unreadable.
     """
-    kind = read_checkpoint(Path(path))["mobiledense"]["task"]
-    return (DetectionTask if kind == "detection" else SegmentationTask).load(path, device)
+    return TASKS[read_checkpoint(Path(path))["mobiledense"]["task"]].load(path, device)
 
 
 __all__ = [
     "CheckpointError",
+    "ClassificationSpec",
+    "ClassificationTask",
     "DetectionSpec",
     "DetectionTask",
+    "Distillation",
     "NonFiniteLoss",
     "Optimization",
     "RunError",
     "SegmentationSpec",
     "SegmentationTask",
+    "classification_table",
     "detection_table",
     "load_task",
     "segmentation_scores",

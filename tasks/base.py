@@ -1,4 +1,4 @@
-"""What segmentation and detection tasks share: a network built from its spec, optimisation, and checkpoints of both."""
+"""What all tasks share: a network built from its spec, optimisation, and checkpoints of both."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from backbones import Table
+from backbones import Table, TimmTable, table_from_dict
 from backbones.mobilenet import ConvNormAct
 from tasks.checkpoints import CheckpointError, read_checkpoint
 from tasks.optim import Optimization
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-Self = TypeVar("Self", bound="DenseTask")
+Self = TypeVar("Self", bound="Task")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Spec:
     """All that is needed to build and use a network; a checkpoint holds it.
 
     Attributes:
-        table: the backbone's rows.
+        table: what the backbone is built from.
         head: the head's name.
         names: class names.
         colours: (red, green, blue) of every class, 0 to 255.
@@ -35,7 +35,7 @@ class Spec:
         std: likewise.
     """
 
-    table: Table
+    table: Table | TimmTable
     head: str
     names: list[str]
     colours: list[tuple[int, int, int]]
@@ -52,14 +52,14 @@ class Spec:
     def from_dict(cls, data: dict[str, Any]) -> Any:
         """The inverse of `to_dict`."""
         plain = {key: value for key, value in data.items() if key != "task"}
-        return cls(**{**plain, "table": Table.from_dict(data["table"])})
+        return cls(**{**plain, "table": table_from_dict(data["table"])})
 
 
 class NonFiniteLoss(Exception):
     """The loss became infinite or not a number; the message names the files of the batch."""
 
 
-class DenseTask(L.LightningModule):
+class Task(L.LightningModule):
     """A network with its spec, how it is trained, and what its checkpoints hold.
 
     Args:
@@ -94,7 +94,10 @@ class DenseTask(L.LightningModule):
             CheckpointError: if the file is missing, unreadable or of another task.
         """
         checkpoint = read_checkpoint(Path(path), cls.kind)
-        task = cls(cls.spec_type.from_dict(checkpoint["mobiledense"]))  # type: ignore[call-arg, arg-type]
+        try:
+            task = cls(cls.spec_type.from_dict(checkpoint["mobiledense"]))  # type: ignore[call-arg, arg-type]
+        except ValueError as error:
+            raise CheckpointError(f"{path}: the network that it describes cannot be built ({error})") from None
         try:
             task.load_state_dict(checkpoint["state_dict"])
         except RuntimeError as error:
@@ -106,7 +109,8 @@ class DenseTask(L.LightningModule):
     def fold(self: Self) -> Self:
         """Work batch norms into the convolutions before them, for prediction alone.
 
-        Predictions stay the same up to rounding, and take about a third less time on a CPU.
+        Predictions stay the same up to rounding, and take about a third less time on a CPU. Of timm's networks, only
+        those batch norms are folded that stand behind their convolution in a sequence.
         """
         for module in self.network.modules():
             if isinstance(module, ConvNormAct):
@@ -114,7 +118,8 @@ class DenseTask(L.LightningModule):
                 module.norm = nn.Identity()  # type: ignore[assignment]
             elif isinstance(module, nn.Sequential):
                 for index, (layer, norm) in enumerate(pairwise(list(module))):
-                    if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    # timm's own kind of batch norm activates too
+                    if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
                         module[index], module[index + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
         self.network.to(memory_format=torch.channels_last)
         return self

@@ -17,7 +17,7 @@ def read_checkpoint(path: Path, task: str | None = None) -> dict[str, Any]:
 
     Args:
         path: the file.
-        task: "segmentation" or "detection", or None for any.
+        task: "classification", "detection" or "segmentation", or None for any.
 
     Raises:
         CheckpointError: if it is missing, unreadable, or of another task.

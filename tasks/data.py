@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from datasets import Samples, eval_loader, train_loader
+from datasets import ClassificationDataset, Samples, eval_loader, train_loader
 
 
 class Loaders(L.LightningDataModule):
@@ -22,6 +22,12 @@ class Loaders(L.LightningDataModule):
         super().__init__()
         self.train, self.val = train, val
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
+
+    def setup(self, stage: str) -> None:
+        """Put pictures that are held in memory onto the device that works on them."""
+        for dataset in (self.train, self.val):
+            if isinstance(dataset, ClassificationDataset):
+                dataset.to(self.trainer.strategy.root_device)  # type: ignore[union-attr]
 
     def train_dataloader(self) -> Any:
         rank, world = self._place()

@@ -10,10 +10,10 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from backbones import Backbone, Table, create_table
+from backbones import Table, TimmTable, build_backbone, create_table, table_options
 from datasets import limit_detection, resize_picture
 from heads import DetectionLoss, create_detection_head, decode_detections
-from tasks.base import DenseTask, Spec
+from tasks.base import Spec, Task
 from tasks.detection_metrics import coco_scores
 from tasks.detections import Detections
 from tasks.optim import Optimization
@@ -32,15 +32,19 @@ class DetectionSpec(Spec):
     sigmoid: bool = False
 
 
-def detection_table(backbone: str, **options: Any) -> Table:
-    """The backbone's table as SSDLite uses it: with the reduced tail, unless options say otherwise.
+def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
+    """The backbone's table as SSDLite uses it, unless options that are not None say otherwise.
 
-    Batch norm's momentum is 0.03, as in torchvision's and TensorFlow's SSDLite.
+    That is the reduced tail for V3, a last convolution that follows the width for V2 and MnasNet, and a batch norm
+    momentum of 0.03, as in torchvision's and TensorFlow's SSDLite.
 
     Raises:
-        ValueError: for an unknown backbone.
+        ValueError: for an unknown backbone or option.
     """
-    return replace(create_table(backbone, **{"reduced_tail": True} | options), norm_momentum=0.03)
+    wanted = {"reduced_tail": True, "scale_last": True, "small_pictures": False}
+    papers = {key: value for key, value in wanted.items() if key in table_options(backbone)}
+    given = {key: value for key, value in options.items() if value is not None}
+    return replace(create_table(backbone, **papers | given), norm_momentum=0.03)
 
 
 class DetectionNetwork(nn.Module):
@@ -48,7 +52,7 @@ class DetectionNetwork(nn.Module):
 
     def __init__(self, spec: DetectionSpec) -> None:
         super().__init__()
-        self.backbone = Backbone(spec.table)
+        self.backbone = build_backbone(spec.table)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = create_detection_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
         self.backbone.set_taps(self.head.taps)
@@ -57,7 +61,7 @@ class DetectionNetwork(nn.Module):
         return self.head(self.backbone(images))
 
 
-class DetectionTask(DenseTask):
+class DetectionTask(Task):
     """Trains and judges a detection network, and predicts with it.
 
     Args:

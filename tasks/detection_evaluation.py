@@ -138,10 +138,13 @@ def _row(
     return [image, draw_boxes(image, boxes, labels, names, colours), drawn]
 
 
-def detection_row(task: DetectionTask, sample: dict[str, Any]) -> list[Image]:
-    """Input, truth and prediction of one sample, for `ValidationPictures`."""
-    image, spec = sample["image"], task.spec
-    return _row(image, sample["boxes"], sample["labels"], task.predict([image])[0], spec.names, spec.colours)
+def draw_detections(task: DetectionTask, samples: Sequence[dict[str, Any]]) -> Image:
+    """Input, truth and prediction of detection samples, a row each."""
+    rows, names, colours = [], task.spec.names, task.spec.colours
+    for sample in samples:
+        found = task.predict([sample["image"]])[0]
+        rows.append(_row(sample["image"], sample["boxes"], sample["labels"], found, names, colours))
+    return grid(rows, COLUMNS, names, colours)
 
 
 def judge(

@@ -8,8 +8,10 @@ from typing import Any
 from torch import Tensor
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights
 
-from backbones import load_weights
-from backbones.weights import fetch_weights, read_weights, torchvision_keys
+from backbones import Backbone, load_weights
+from backbones.hub import HUB
+from backbones.keys import torchvision_keys
+from backbones.sources import fetch_weights, read_weights
 from tasks.detection import DetectionNetwork, DetectionSpec
 
 COCO = SSDLite320_MobileNet_V3_Large_Weights.COCO_V1
@@ -21,8 +23,9 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
     Args:
         network: filled in place.
         spec: what the network was built from.
-        source: "coco" (torchvision's SSDLite320 on V3-Large, hash checked), "imagenet" (the backbone), or a file: a
-            detection checkpoint of ours, a state dict of torchvision's SSDLite320, or any weights of the backbone.
+        source: "coco" (torchvision's SSDLite320 on V3-Large, hash checked), "imagenet" or "hf://OWNER/NAME" (the
+            backbone), or a file: a detection checkpoint of ours, a state dict of torchvision's SSDLite320, or any
+            weights of the backbone.
 
     Returns:
         Text for the user. Classes of the same name keep their rows of the class branches; the others start anew.
@@ -37,14 +40,15 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
         if spec.table.name != "mobilenet_v3_large":
             raise ValueError(f"torchvision publishes COCO weights for v3-large, not for {spec.table.name}")
         return _load(network, spec.names, from_torchvision(network, fetch_weights(COCO)), coco_names, "coco")
-    if source == "imagenet":
+    if _is_published(source):
         return str(load_weights(network.backbone, source))
     state, description = read_weights(Path(source))
-    if description.get("task") == "detection":
+    same = description.get("table", {}).get("name") == spec.table.name
+    if description.get("task") == "detection" and same:
         state = {key.removeprefix("network."): tensor for key, tensor in state.items() if key.startswith("network.")}
         return _load(network, spec.names, state, description["names"], str(source))
     bias = _torchvisions_bias(state)
-    if bias is not None:
+    if bias is not None and spec.table.name == "mobilenet_v3_large":
         names = coco_names if len(bias) == 6 * (len(coco_names) + 1) else []
         return _load(network, spec.names, from_torchvision(network, state), names, str(source))
     return str(load_weights(network.backbone, source))
@@ -59,7 +63,7 @@ def start_normalisation(source: str | Path | None) -> dict[str, Any]:
     Raises:
         FileNotFoundError: if there is no such file.
     """
-    if source is None or source == "imagenet":
+    if source is None or _is_published(source):
         return {}
     if source != "coco":
         state, description = read_weights(Path(source))
@@ -70,6 +74,11 @@ def start_normalisation(source: str | Path | None) -> dict[str, Any]:
     return {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
+def _is_published(source: str | Path) -> bool:
+    """Whether a source names weights of a backbone that are fetched, and no file."""
+    return source == "imagenet" or str(source).startswith(HUB)
+
+
 def _torchvisions_bias(state: dict[str, Tensor]) -> Tensor | None:
     """The biases of the classes in the second map, where a state dict is one of torchvision's SSDLite."""
     found = [tensor for key, tensor in state.items() if key.endswith("classification_head.module_list.1.1.bias")]
@@ -78,6 +87,7 @@ def _torchvisions_bias(state: dict[str, Tensor]) -> Tensor | None:
 
 def from_torchvision(network: DetectionNetwork, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of torchvision's `ssdlite320_mobilenet_v3_large` under our keys."""
+    assert isinstance(network.backbone, Backbone)
     # torchvision cuts the backbone in two inside the first stride-32 block, after its expansion
     cut = network.backbone.table.levels().index(5) + 1
     plain = {}

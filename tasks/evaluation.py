@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from datasets import SegmentationDataset, SegmentationFiles
-from tasks.pictures import COLUMNS, grid, plot_confusion, prediction_row, write_picture
+from tasks.pictures import draw_masks, plot_confusion, write_picture
 from tasks.segmentation import ConfusionMatrix, SegmentationScores, SegmentationTask, segmentation_scores
 
 
@@ -98,6 +98,5 @@ def write_evaluation(
     across = np.linspace(0, len(files.pairs) - 1, min(drawn, len(files.pairs))).round()
     dataset = SegmentationDataset(files)
     for name, chosen in (("worst", order[:drawn]), ("samples", across)):
-        rows = [prediction_row(task, dataset[int(index)]) for index in chosen]
-        if rows:
-            write_picture(folder / f"{name}.png", grid(rows, COLUMNS, names, task.spec.colours))
+        if len(chosen):
+            write_picture(folder / f"{name}.png", draw_masks(task, [dataset[int(index)] for index in chosen]))

@@ -15,7 +15,7 @@ from heads import IGNORE
 
 Image = NDArray[np.uint8]
 Colours = Sequence[tuple[int, int, int]]
-Row = Callable[[Any, dict[str, Any]], list[Image]]
+Draw = Callable[[Any, Sequence[dict[str, Any]]], Image]
 
 
 def colour_mask(mask: Image, colours: Colours) -> Image:
@@ -81,22 +81,27 @@ def _legend(names: Sequence[str], colours: Colours, width: int) -> list[Image]:
 
 
 def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
-    """Write a confusion matrix as a picture: each row is a true class, in shares of that class's pixels."""
+    """Write a confusion matrix as a picture: each row is a true class, in shares of what is of that class.
+
+    Beyond 60 classes neither names nor numbers could be read, and they are left out.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = max(5.0, 0.5 * len(names) + 2)
+    legible = len(names) <= 60
+    side = max(5.0, 0.5 * len(names) + 2) if legible else 16.0
     figure, axes = plt.subplots(figsize=(side + 1, side))
     shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(names)), names, rotation=90)
-    axes.set_yticks(range(len(names)), names)
+    if legible:
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     for row, column in np.ndindex(shares.shape):
-        if shares[row, column] >= 0.005:
+        if legible and shares[row, column] >= 0.005:
             ink = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=ink, fontsize=8)
     figure.colorbar(shown, ax=axes, fraction=0.046, label="share of the true class")
@@ -116,17 +121,16 @@ class ValidationPictures(Callback):
     Args:
         samples: as the validation dataset gives them.
         folder: where epoch_NNN.png goes.
-        row: (task, sample) -> input, truth and prediction, such as `prediction_row`.
+        draw: (task, samples) -> one picture of them all, such as `draw_masks`.
     """
 
-    def __init__(self, samples: Sequence[dict[str, Any]], folder: Path, row: Row) -> None:
-        self.samples, self.folder, self.row = samples, folder, row
+    def __init__(self, samples: Sequence[dict[str, Any]], folder: Path, draw: Draw) -> None:
+        self.samples, self.folder, self.draw = samples, folder, draw
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not trainer.is_global_zero:
             return
-        rows = [self.row(pl_module, sample) for sample in self.samples]
-        image = grid(rows, COLUMNS, pl_module.spec.names, pl_module.spec.colours)
+        image = self.draw(pl_module, self.samples)
         write_picture(self.folder / f"epoch_{trainer.current_epoch:03d}.png", image)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
@@ -136,7 +140,10 @@ class ValidationPictures(Callback):
 COLUMNS = ("input", "truth", "prediction")
 
 
-def prediction_row(task: Any, sample: dict[str, Any]) -> list[Image]:
-    """Input, truth and prediction of one sample, for `grid`."""
-    image, colours = sample["image"], task.spec.colours
-    return [image, colour_mask(sample["mask"], colours), overlay(image, task.predict([image])[0], colours)]
+def draw_masks(task: Any, samples: Sequence[dict[str, Any]]) -> Image:
+    """Input, truth and prediction of segmentation samples, a row each."""
+    rows, colours = [], task.spec.colours
+    for sample in samples:
+        image = sample["image"]
+        rows.append([image, colour_mask(sample["mask"], colours), overlay(image, task.predict([image])[0], colours)])
+    return grid(rows, COLUMNS, task.spec.names, colours)

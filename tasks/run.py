@@ -5,6 +5,7 @@ import difflib
 import inspect
 import logging
 import platform
+import re
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import (
     Callback,
@@ -26,11 +28,11 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
 from datasets import Samples, check_batch
-from tasks.base import DenseTask
+from tasks.base import Task
 from tasks.checkpoints import AtomicCheckpointIO
 from tasks.data import Loaders
-from tasks.pictures import Row, ValidationPictures
-from tasks.sync_batch_norm import CpuSyncBatchNorm
+from tasks.pictures import Draw, ValidationPictures
+from tasks.sync_batch_norm import CpuSyncBatchNorm, GpuSyncBatchNorm
 
 
 class RunError(Exception):
@@ -47,7 +49,7 @@ class Run:
         compile: run the network through torch.compile.
         workers: loader processes; any number gives the same samples.
         seed: of weights, order and augmentation.
-        name: of the run; by default DATASET_BACKBONE_HEAD.
+        name: of the run; by default DATASET_BACKBONE_HEAD, or DATASET_BACKBONE of a classifier.
         output: the folder that runs go to.
         resume: go on from the run's last checkpoint.
         overwrite: replace a run of the same name.
@@ -73,7 +75,7 @@ class Run:
 
     def fit(
         self,
-        task: DenseTask,
+        task: Task,
         train: Samples,
         val: Samples,
         monitor: str,
@@ -81,20 +83,22 @@ class Run:
         config_text: str,
         epochs: int,
         batch_size: int,
-        row: Row,
+        draw: Draw,
+        drawn: int = 4,
     ) -> Path:
         """Train, and keep the best and the last checkpoint.
 
         Args:
             task: what to train.
             train: samples of one size.
-            val: samples that choose the best checkpoint; the first four are drawn.
+            val: samples that choose the best checkpoint.
             monitor: the metric that the best checkpoint has most of.
             name: of the run, unless it was given one.
             config_text: written into the run's folder.
             epochs: passes over the training data.
             batch_size: pictures a step, over all processes.
-            row: draws a sample, see `ValidationPictures`.
+            draw: draws samples, see `ValidationPictures`.
+            drawn: how many of them, from all over `val`.
 
         Returns:
             The run's folder.
@@ -103,9 +107,9 @@ class Run:
             RunError: if the folder is taken, there is nothing to resume, or Lightning has no such option.
             DataError: if the data does not fill a batch.
         """
-        folder = self.output / (self.name or name)
-        shown = [val[index] for index in range(min(4, len(val)))]
-        pictures = ValidationPictures(shown, folder / "pictures", row)
+        folder = self.output / (self.name or re.sub(r"[^\w.-]+", "-", name))  # timm:NAME and hf://OWNER/NAME are in it
+        across = np.linspace(0, len(val) - 1, min(drawn, len(val))).round().astype(int)
+        pictures = ValidationPictures([val[int(index)] for index in across], folder / "pictures", draw)
         fitter = build_trainer(folder, monitor, epochs, self.ema, self.patience, [pictures], self.trainer)
         check_batch(train, batch_size, fitter.world_size)
         checkpoint = None
@@ -228,8 +232,7 @@ def build_trainer(
         "default_root_dir": folder,
         "use_distributed_sampler": False,
         "num_sanity_val_steps": 0,
-        "sync_batchnorm": not on_cpu,
-        "plugins": [AtomicCheckpointIO(), *([CpuSyncBatchNorm()] if on_cpu else [])],
+        "plugins": [AtomicCheckpointIO(), CpuSyncBatchNorm() if on_cpu else GpuSyncBatchNorm()],
         "log_every_n_steps": 10,
         "enable_model_summary": False,
     }

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from backbones import Backbone, Table, create_table
+from backbones import Table, TimmTable, build_backbone, create_table, table_options
 from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
-from tasks.base import DenseTask, Spec
+from heads.taps import tap_channels
+from tasks.base import Spec, Task
 from tasks.optim import Optimization
 
 MIOU_EVERY = 10  # steps between updates of the running training mIoU
@@ -31,14 +32,16 @@ class SegmentationSpec(Spec):
     auxiliary: bool = False
 
 
-def segmentation_table(backbone: str, head: str, **options: Any) -> Table:
-    """The backbone's table as the head's paper has it; options that are not None override that.
+def segmentation_table(backbone: str, head: str, **options: Any) -> Table | TimmTable:
+    """The backbone's table with those options of the head's paper that it has; options that are not None override them.
 
     Raises:
-        ValueError: for an unknown backbone or head.
+        ValueError: for an unknown backbone, head or option.
     """
-    given = {key: value for key, value in options.items() if value is not None}
-    return create_table(backbone, **backbone_options(head) | given)
+    known = table_options(backbone)
+    wanted = backbone_options(head) | {"small_pictures": False}  # which a classifier's table on the hub may have
+    papers = {key: value for key, value in wanted.items() if key in known}
+    return create_table(backbone, **papers | {key: value for key, value in options.items() if value is not None})
 
 
 class SegmentationNetwork(nn.Module):
@@ -46,12 +49,12 @@ class SegmentationNetwork(nn.Module):
 
     def __init__(self, spec: SegmentationSpec) -> None:
         super().__init__()
-        self.backbone = Backbone(spec.table)
+        self.backbone = build_backbone(spec.table)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = create_segmentation_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
         self.auxiliary = None
         if spec.auxiliary:
-            width = channels["c4"]
+            (width,) = tap_channels(channels, ["c4"])
             layers = [nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
             self.auxiliary = nn.Sequential(*layers, nn.Conv2d(width, len(spec.names), 1))
         self.backbone.set_taps([*self.head.taps, *(["c4"] if spec.auxiliary else [])])  # type: ignore[misc]
@@ -60,7 +63,7 @@ class SegmentationNetwork(nn.Module):
         return self.head(self.backbone(images))
 
 
-class SegmentationTask(DenseTask):
+class SegmentationTask(Task):
     """Trains and judges a segmentation network, and predicts with it.
 
     Args:

@@ -1,10 +1,11 @@
-"""Batch norm over all processes on the CPU, where torch's own SyncBatchNorm does not run."""
+"""Batch norm over all processes: on the CPU, where torch's own SyncBatchNorm does not run, and for timm's networks."""
 
+import sys
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch.plugins.layer_sync import LayerSync
+from lightning.pytorch.plugins.layer_sync import LayerSync, TorchSyncBatchNorm
 from torch import Tensor, nn
 
 
@@ -42,17 +43,42 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
         return centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
 
 
+class CrossProcessBatchNormAct2d(CrossProcessBatchNorm2d):
+    """The same of timm's `BatchNormAct2d`, which activates too."""
+
+    act: nn.Module
+    drop: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.drop(super().forward(x)))
+
+
 class CpuSyncBatchNorm(LayerSync):
     """Lightning's hook that swaps batch norms for synchronised ones, and back."""
 
     def apply(self, model: nn.Module) -> nn.Module:
-        for module in model.modules():
-            if type(module) is nn.BatchNorm2d:
-                module.__class__ = CrossProcessBatchNorm2d
-        return model
+        return self._swap(model, self._synchronised())
 
     def revert(self, model: nn.Module) -> nn.Module:
+        return self._swap(model, {ours: plain for plain, ours in self._synchronised().items()})
+
+    def _synchronised(self) -> dict[type, type]:
+        timm_layers = sys.modules.get("timm.layers")  # a network of timm's has imported it
+        timms = {timm_layers.BatchNormAct2d: CrossProcessBatchNormAct2d} if timm_layers else {}
+        return {nn.BatchNorm2d: CrossProcessBatchNorm2d, **timms}
+
+    def _swap(self, model: nn.Module, kinds: dict[type, type]) -> nn.Module:
         for module in model.modules():
-            if type(module) is CrossProcessBatchNorm2d:
-                module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
+            module.__class__ = kinds.get(type(module), type(module))
         return model
+
+
+class GpuSyncBatchNorm(TorchSyncBatchNorm):
+    """Lightning's hook for torch's SyncBatchNorm, which alone would lose the activations in timm's batch norms."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        timm_layers = sys.modules.get("timm.layers")
+        return timm_layers.convert_sync_batchnorm(model) if timm_layers else super().apply(model)
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        return model  # training is over, and outside of it they are as good as plain ones

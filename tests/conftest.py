@@ -52,6 +52,37 @@ def quick_detection(shapes: Path, output: Path) -> list[str]:
     return [*data, "--epochs", "2", "--batch-size", "8", "--workers", "0", "--trainer.enable_progress_bar", "false"]
 
 
+@pytest.fixture(scope="session")
+def classifier(shapes, tmp_path_factory) -> Path:
+    """The same of a classification run."""
+    from tests.tools.command import tool
+
+    folder = tmp_path_factory.mktemp("classes")
+    tool("train_cls", *quick_classification(class_folders(shapes, folder / "tree"), folder), "--name", "quick")
+    return folder / "quick" / "best.ckpt"
+
+
+def class_folders(shapes: Path, root: Path) -> Path:
+    """The objects of a Shapes tree as pictures in class folders."""
+    from PIL import Image
+
+    from datasets.classification import shapes_objects
+
+    for split in ("train", "val"):
+        files = shapes_objects(shapes, split)
+        for number, (image, label) in enumerate(zip(files.images, files.labels, strict=True)):
+            path = root / split / files.names[label] / f"{number:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    return root
+
+
+def quick_classification(tree: Path, output: Path) -> list[str]:
+    """Options of a classification run that takes seconds."""
+    data = ["--dataset", "folder", "--data-root", str(tree), "--output", str(output), "--size", "32", "32"]
+    return [*data, "--epochs", "2", "--batch-size", "8", "--workers", "0", "--trainer.enable_progress_bar", "false"]
+
+
 @pytest.fixture
 def tool_here(monkeypatch, capsys) -> Callable[..., str]:
     """`tool` without a process of its own, which saves seconds where what is tested needs none: what it says."""

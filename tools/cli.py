@@ -105,11 +105,11 @@ def command(function: Callable[..., Any], arguments: list[str] | None = None) ->
     values = {key: value for key, value in vars(chosen).items() if key != "config"}
     fields = set().union(*map(_fields, groups.values())) - set(parameters)
     given = {field: values.pop(field) for field in fields}
-    for name, group in groups.items():
-        values[name] = group(**{field: given[field] for field in _fields(group) - set(parameters)})
     if "config_text" in parameters:
         values["config_text"] = parser.dump(Namespace({k: v for k, v in vars(chosen).items() if k != "config"}))
     try:
+        for name, group in groups.items():
+            values[name] = group(**{field: given[field] for field in _fields(group) - set(parameters)})
         return function(**values)
     except USER_ERRORS as error:
         sys.exit(f"{parser.prog}: {error}")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from tasks import SegmentationTask, load_task
+from tasks import ClassificationTask, SegmentationTask, load_task
+from tasks.classification_prediction import classify_pictures, show_labels
 from tasks.prediction import find_sources, predict_pictures, predict_video, show_boxes, show_masks
 from tools.cli import command
 
@@ -31,8 +32,10 @@ def predict(
 ) -> Path:
     """Write what a network sees: NAME_overlay.png and NAME_mask.png, or NAME_boxes.png; or a video drawn on.
 
+    For a classifier that is predictions.csv and contact.png, a sheet of the pictures with their classes.
+
     Args:
-        checkpoint: written by train_seg or train_det.
+        checkpoint: written by train_seg, train_det or train_cls.
         source: a picture, a folder (searched in depth), a glob in quotes, a video, or webcam (webcam:1 for the second).
         output: folder for the results; names and sub-folders of the source are kept.
         scales: segmentation: sizes at which the network sees a picture; probabilities are averaged.
@@ -40,20 +43,26 @@ def predict(
         window: segmentation: height and width of a sliding window with half overlap, for very large pictures.
         opacity: segmentation: of the colours over the picture, 0 to 1.
         threshold: detection: boxes with a score above this are drawn and written.
-        json: also write NAME.json with the pixels and the share of every class, or with every box.
+        json: also write NAME.json with the pixels and the share of every class, or with every box; or
+            predictions.json.
         max_frames: stop a video or webcam after so many frames.
         device: cpu, cuda, or auto.
     """
     found = find_sources(source)
     task = load_task(checkpoint, device).fold()
-    if isinstance(task, SegmentationTask):
+    if isinstance(task, ClassificationTask):
+        show = show_labels(task)
+    elif isinstance(task, SegmentationTask):
         show = show_masks(task, opacity, {"scales": scales, "flip": flip, "window": window})
     else:
         show = show_boxes(task, threshold)
     if found.video is not None:
         print(f"wrote {predict_video(found.video, output, show, max_frames)}")
     else:
-        count = predict_pictures(found, output, show, task.spec.colours, json)
+        if isinstance(task, ClassificationTask):
+            count = classify_pictures(task, found, output, json)
+        else:
+            count = predict_pictures(found, output, show, task.spec.colours, json)
         print(f"wrote predictions for {count} pictures to {output}")
     return output
 

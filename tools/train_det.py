@@ -24,7 +24,7 @@ from datasets import (
 )
 from heads import DetectionLoss
 from tasks import DetectionSpec, DetectionTask, Optimization, detection_table
-from tasks.detection_evaluation import detection_colours, detection_row, judge
+from tasks.detection_evaluation import detection_colours, draw_detections, judge
 from tasks.detection_weights import load_detection_weights, start_normalisation
 from tasks.run import Run
 from tools.cli import command
@@ -45,9 +45,9 @@ def train_det(
     train_split: str = "train",
     val_split: str = "val",
     weights: str | None = None,
-    width: float = 1.0,
-    reduced_tail: bool = True,
-    minimalistic: bool = False,
+    width: float | None = None,
+    reduced_tail: bool | None = None,
+    minimalistic: bool | None = None,
     head_options: dict[str, Any] | None = None,
     epochs: int | None = None,
     batch_size: int = 16,
@@ -64,7 +64,8 @@ def train_det(
         optimization: how weights move.
         augmentation: what training does to pictures.
         run: how the run is carried out.
-        backbone: v3-large or v3-small.
+        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME for a network of timm's, such as
+            timm:mobilenetv4_conv_small, or hf://OWNER/NAME for one on the Hugging Face hub.
         head: ssdlite (the papers': 3 anchors in the first map), or ssdlite-torchvision (6).
         dataset: shapes (made on first use), voc (VOC2007 and 2012, or any tree in their layout with a labels.txt) or
             coco (annotations/instances_SPLIT.json).
@@ -72,11 +73,11 @@ def train_det(
         download: fetch VOC2007 and VOC2012 (2.8 GB) if they are not there.
         train_split: the split to train on.
         val_split: the split that chooses the best checkpoint.
-        weights: imagenet (the backbone), coco (torchvision's SSDLite320 on v3-large), or a file: a detection
-            checkpoint, whose classes of the same name are kept, or weights of the backbone.
-        width: multiplier of the widths of backbone and extra maps.
-        reduced_tail: halve the backbone's last stage, as the paper does for SSDLite.
-        minimalistic: the backbone without squeeze-and-excitation, hard-swish and 5x5 kernels.
+        weights: imagenet or hf://OWNER/NAME (the backbone), coco (torchvision's SSDLite320 on v3-large), or a file: a
+            detection checkpoint, whose classes of the same name are kept, or weights of the backbone.
+        width: multiplier of the widths of backbone and extra maps, by default 1.
+        reduced_tail: halve the last stage of V3, as the paper does for SSDLite and as the default is.
+        minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.
         head_options: options of the head: --head-options.small_objects true adds a map at stride 8 (as by default for
             shapes), --head-options.least_scale 0.1 sets the smallest anchors.
         epochs: passes over the training split; by default 60, and 12 for shapes.
@@ -90,7 +91,8 @@ def train_det(
     DetectionLoss(loss)  # an unknown name ends the command here
     small = dataset == "shapes"
     size, epochs = size or ((160, 160) if small else (320, 320)), epochs or (12 if small else 60)
-    defaults = {"width": width} | ({"small_objects": True} if small and head == "ssdlite" else {})
+    options: dict[str, Any] = {"small_objects": True} if small and head == "ssdlite" else {}
+    options |= ({"width": width} if width else {}) | (head_options or {})
     augmentation = replace(augmentation, size=size)
     train_files, val_files = (
         limit_detection(find_detection(dataset, split, data_root, download), max_pictures)
@@ -107,7 +109,7 @@ def train_det(
         train_files.names,
         detection_colours(len(train_files.names)),
         size,
-        defaults | (head_options or {}),
+        options,
         sigmoid=loss == "focal",
         **start_normalisation(weights),
     )
@@ -123,7 +125,7 @@ def train_det(
         )
     train, val = DetectionDataset(train_files, augmentation), DetectionDataset(val_files, Resize(size))
     name = f"{dataset}_{backbone}_{head}"
-    folder = run.fit(task, train, val, "val/ap", name, config_text, epochs, batch_size, detection_row)
+    folder = run.fit(task, train, val, "val/ap", name, config_text, epochs, batch_size, draw_detections)
     if (folder / "best.ckpt").is_file():
         rank_zero_only(judge)(folder / "best.ckpt", val_files, folder / f"eval_{val_split}")
     return folder

@@ -24,7 +24,7 @@ from datasets import (
     limit,
 )
 from tasks import Optimization, SegmentationSpec, SegmentationTask, segmentation_table
-from tasks.pictures import prediction_row
+from tasks.pictures import draw_masks
 from tasks.run import Run
 from tools.cli import command
 
@@ -42,10 +42,10 @@ def train_seg(
     train_split: str = "train",
     val_split: str = "val",
     weights: str | None = None,
-    width: float = 1.0,
+    width: float | None = None,
     output_stride: Literal[8, 16, 32] | None = None,
     rf2: bool | None = None,
-    minimalistic: bool = False,
+    minimalistic: bool | None = None,
     head_options: dict[str, Any] | None = None,
     auxiliary: float = 0.0,
     epochs: int = 40,
@@ -64,7 +64,8 @@ def train_seg(
         optimization: how weights move.
         augmentation: what training does to pictures.
         run: how the run is carried out.
-        backbone: v3-large or v3-small.
+        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME for a network of timm's, such as
+            timm:mobilenetv4_conv_small, or hf://OWNER/NAME for one on the Hugging Face hub.
         head: lraspp, raspp, lraspp-torchvision, or a decoder of segmentation-models-pytorch: unet, unetplusplus, manet,
             linknet, fpn, pspnet, pan, deeplabv3, deeplabv3plus, upernet, segformer.
         dataset: shapes (made on first use), voc (VOC2012, or any tree in its layout with a labels.txt) or folder
@@ -73,11 +74,11 @@ def train_seg(
         download: fetch VOC2012 (1.9 GB) if it is not there.
         train_split: the split to train on.
         val_split: the split that chooses the best checkpoint.
-        weights: imagenet, or a weights file to start the backbone from.
-        width: multiplier of the backbone's widths.
+        weights: imagenet, hf://OWNER/NAME, or a weights file to start the backbone from.
+        width: multiplier of the backbone's widths, by default 1.
         output_stride: of the backbone; by default the head's paper's.
-        rf2: halve the backbone's last stage; by default as in the head's paper.
-        minimalistic: the backbone without squeeze-and-excitation, hard-swish and 5x5 kernels.
+        rf2: halve the last stage of V2 or V3; by default as in the head's paper.
+        minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.
         head_options: options of the head, such as --head-options.filters 256.
         auxiliary: weight of an auxiliary loss on the stride-16 features, 0 for none.
         epochs: passes over the training split.
@@ -113,7 +114,7 @@ def train_seg(
         print(load_weights(task.network.backbone, weights))
     train, val = SegmentationDataset(train_files, augmentation), SegmentationDataset(val_files)
     name = f"{dataset}_{backbone}_{head}"
-    return run.fit(task, train, val, "val/miou", name, config_text, epochs, batch_size, prediction_row)
+    return run.fit(task, train, val, "val/miou", name, config_text, epochs, batch_size, draw_masks)
 
 
 def _class_weights(

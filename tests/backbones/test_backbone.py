@@ -6,10 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from backbones import Backbone, create_backbone, mobilenet_v3_large, mobilenet_v3_small
+from backbones import TABLES, Backbone, create_backbone, create_table, mobilenet_v3_large, mobilenet_v3_small
 
-NAMES = ["v3-large", "v3-small"]
-OPTIONS = [{}, {"rf2": True}, {"reduced_tail": True}, {"minimalistic": True}, {"width": 0.75}]
+NAMES = list(TABLES)
+V3_OPTIONS = [{}, {"rf2": True}, {"reduced_tail": True}, {"minimalistic": True}, {"width": 0.75}]
+NETWORKS = [
+    *[(name, options) for name in ("v3-large", "v3-small") for options in V3_OPTIONS],
+    *[("v2", options) for options in ({}, {"rf2": True, "last_conv": False}, {"width": 0.5, "scale_last": True})],
+    *[("v1", {}), ("v1", {"width": 0.25})],
+    *[("mnasnet-a1", {}), ("mnasnet-a1", {"round_squeeze": True}), ("mnasnet-b1", {}), ("mnasnet-b1", {"width": 0.5})],
+]
 
 
 @cache
@@ -26,8 +32,7 @@ def pictures(height, width, batch=2):
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize(("height", "width"), [(33, 50), (64, 64)])
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "options"), NETWORKS, ids=str)
 def test_every_tap_has_its_channels_and_its_stride(name, options, output_stride, height, width, training):
     backbone = every_tap(name, **options, output_stride=output_stride).train(training)
     with torch.no_grad():
@@ -54,8 +59,7 @@ def test_strides_stop_at_the_output_stride(name, output_stride, dilate_first):
     assert shapes == {tap: (ceil(65 / stride), ceil(129 / stride)) for tap, stride in levels.items()}
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "options"), NETWORKS, ids=str)
 def test_backward_reaches_every_parameter(name, options):
     backbone = create_backbone(name, **options, output_stride=16).train()
     features = backbone(pictures(33, 50))
@@ -64,7 +68,7 @@ def test_backward_reaches_every_parameter(name, options):
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
     assert backbone.stem.conv.weight.grad.abs().sum() > 0
-    assert backbone.last.conv.weight.grad.abs().sum() > 0
+    assert backbone.blocks[-1].project.conv.weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,16 +102,25 @@ def test_taps_are_the_tensors_that_the_layers_hand_on(name):
         return lambda _module, _inputs, output: seen.__setitem__(key, output.clone())
 
     backbone.stem.register_forward_hook(keep("stem"))
-    backbone.last.register_forward_hook(keep("last"))
+    if backbone.last is not None:
+        backbone.last.register_forward_hook(keep("last"))
     for number, block in enumerate(backbone.blocks, start=1):
         block.expand.register_forward_hook(keep(f"block{number}.expansion"))
         block.depthwise.register_forward_hook(keep(f"block{number}.depthwise"))
     backbone.set_taps(list(backbone.channels))
     with torch.no_grad():
         features = backbone(pictures(33, 50))
-    assert len(seen) == 2 + 2 * len(backbone.blocks)
+    assert len(seen) == 1 + (backbone.last is not None) + 2 * len(backbone.blocks)
     for tap, value in seen.items():
         assert torch.equal(features[tap], value), tap
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_exports(name):
+    backbone, images = create_backbone(name, output_stride=16).eval(), pictures(33, 50)
+    exported = torch.export.export(backbone, (images,)).module()
+    with torch.no_grad():
+        torch.testing.assert_close(exported(images), backbone(images), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -173,13 +186,19 @@ def test_state_dict_keys_are_frozen(name):
     assert sorted(keys) == frozen
 
 
-@pytest.mark.parametrize(
-    "options", [{"rf2": True}, {"reduced_tail": True}, {"width": 0.75}, {"output_stride": 8}], ids=str
-)
+@pytest.mark.parametrize("options", [{"width": 0.75}, {"output_stride": 8}, {"small_pictures": True}], ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_options_of_width_and_stride_keep_the_keys(name, options):
     with torch.device("meta"):
         keys, plain = create_backbone(name, **options).state_dict(), create_backbone(name).state_dict()
+    assert list(keys) == list(plain)
+
+
+@pytest.mark.parametrize("option", ["rf2", "reduced_tail"])
+@pytest.mark.parametrize("name", ["v3-large", "v3-small"])
+def test_halved_tails_keep_the_keys(name, option):
+    with torch.device("meta"):
+        keys, plain = create_backbone(name, **{option: True}).state_dict(), create_backbone(name).state_dict()
     assert list(keys) == list(plain)
 
 
@@ -191,9 +210,49 @@ def test_the_output_stride_keeps_the_weights():
     assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_small_picture_stem_keeps_the_weights(name):
+    small, dense = create_backbone(name, small_pictures=True), create_backbone(name, output_stride=16)
+    dense.load_state_dict(small.state_dict())
+    assert {tap: small.strides[f"c{tap}"] for tap in range(1, 6)} == {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}
+    with torch.no_grad():
+        features = small.eval()(pictures(32, 31))
+        shapes = {tap: tuple(feature.shape) for tap, feature in features.items()}
+        # a stride of 1 computes at every pixel what a stride of 2 does at every second
+        small.set_taps(["stem"])
+        dense.set_taps(["stem"])
+        torch.testing.assert_close(
+            small(pictures(33, 50))["stem"][:, :, ::2, ::2], dense.eval()(pictures(33, 50))["stem"]
+        )
+    sizes = {"c1": (32, 31), "c2": (32, 31), "c3": (16, 16), "c4": (8, 8), "c5": (4, 4)}
+    assert shapes == {tap: (2, small.channels[tap], *size) for tap, size in sizes.items()}
+
+
+@pytest.mark.parametrize("gate", ["sigmoid", "hard_sigmoid"])
+def test_the_gate_is_the_tables(gate):
+    block = Backbone(replace(create_table("v3-small"), gate=gate)).blocks[0].squeeze_excite
+    x = torch.randn(2, 16, 4, 4)
+    squeezed = block.expand(block.reduce(x.mean((2, 3), keepdim=True)).relu())
+    expected = squeezed.sigmoid() if gate == "sigmoid" else (squeezed + 3).clamp(0, 6) / 6
+    torch.testing.assert_close(block(x), x * expected)
+
+
 @pytest.mark.parametrize(
     ("name", "alias", "tap", "channels", "stride"),
     [
+        ("v1", "c1", "block1", 64, 2),
+        ("v1", "c3.depthwise", "block5.depthwise", 256, 8),
+        ("v1", "c5.first.expansion", "block11", 512, 16),
+        ("v1", "c5", "block13", 1024, 32),
+        ("v2", "c1", "block1", 16, 2),
+        ("v2", "c3.depthwise", "block6.depthwise", 192, 8),
+        ("v2", "c4", "block13", 96, 16),
+        ("v2", "c5.first.expansion", "block14.expansion", 576, 16),
+        ("v2", "c5", "last", 1280, 32),
+        ("mnasnet-a1", "c3.depthwise", "block6.depthwise", 120, 8),
+        ("mnasnet-a1", "c5.first.expansion", "block13.expansion", 672, 16),
+        ("mnasnet-a1", "c5", "last", 1280, 32),
+        ("mnasnet-b1", "c5.first.expansion", "block13.expansion", 576, 16),
         ("v3-large", "c1", "block1", 16, 2),
         ("v3-large", "c2", "block3", 24, 4),
         ("v3-large", "c2.first", "block2", 24, 4),

@@ -2,7 +2,19 @@ import json
 
 import pytest
 
-from backbones import Row, Table, create_backbone, mobilenet_v3_table
+from backbones import (
+    TABLES,
+    Row,
+    Table,
+    create_backbone,
+    create_table,
+    mnasnet_a1_table,
+    mnasnet_b1_table,
+    mobilenet_v1_table,
+    mobilenet_v2_table,
+    mobilenet_v3_table,
+    table_options,
+)
 from backbones.tables import make_divisible
 
 OPTIONS = [
@@ -12,6 +24,7 @@ OPTIONS = [
     {"minimalistic": True},
     {"width": 0.75},
     {"output_stride": 8, "dilate_first": True},
+    {"small_pictures": True},
 ]
 
 
@@ -140,13 +153,130 @@ def test_minimalistic_has_3x3_relu_and_no_squeeze_and_keeps_the_widths(variant):
     assert [(r.expanded, r.out, r.stride) for r in table.rows] == [(r.expanded, r.out, r.stride) for r in plain.rows]
 
 
+def test_v1_rows_are_table_1():
+    table = mobilenet_v1_table()
+    assert [(r.expanded, r.out, r.stride) for r in table.rows] == [
+        (32, 64, 1),
+        (64, 128, 2),
+        (128, 128, 1),
+        (128, 256, 2),
+        (256, 256, 1),
+        (256, 512, 2),
+        *[(512, 512, 1)] * 5,
+        (512, 1024, 2),
+        (1024, 1024, 1),
+    ]
+    assert {(r.kernel, r.squeeze, r.activation, r.linear) for r in table.rows} == {(3, 0, "relu6", False)}
+    assert (table.stem, table.last, table.hidden, table.norm_eps) == (32, 0, 0, 1e-5)
+
+
+def test_v1_rounds_widths_down_and_keeps_eight():
+    narrow = mobilenet_v1_table(width=0.25)
+    assert (narrow.stem, [row.out for row in narrow.rows[:4]]) == (8, [16, 32, 32, 64])
+    assert mobilenet_v1_table(width=0.3).rows[0].out == 19
+    assert mobilenet_v1_table(width=0.1).stem == 8
+
+
+def test_v2_rows_are_table_2():
+    table = mobilenet_v2_table()
+    assert [(r.expanded, r.out, r.stride) for r in table.rows] == [
+        (32, 16, 1),
+        *[(96, 24, 2), (144, 24, 1)],
+        *[(144, 32, 2), (192, 32, 1), (192, 32, 1)],
+        *[(192, 64, 2), (384, 64, 1), (384, 64, 1), (384, 64, 1)],
+        *[(384, 96, 1), (576, 96, 1), (576, 96, 1)],
+        *[(576, 160, 2), (960, 160, 1), (960, 160, 1)],
+        (960, 320, 1),
+    ]
+    assert {(r.kernel, r.squeeze, r.activation, r.linear) for r in table.rows} == {(3, 0, "relu6", True)}
+    assert (table.stem, table.last, table.hidden, table.norm_eps) == (32, 1280, 0, 1e-5)
+
+
+def test_v2s_last_convolution():
+    assert [mobilenet_v2_table(width=width).last for width in (0.5, 1.0, 1.4)] == [1280, 1280, 1792]
+    assert [mobilenet_v2_table(width=width, scale_last=True).last for width in (0.5, 1.4)] == [640, 1792]
+    assert mobilenet_v2_table(last_conv=False).last == 0
+
+
+def test_v2_rf2_halves_the_outputs_of_the_last_stage():
+    halved = mobilenet_v2_table(rf2=True)
+    assert halved.rows[:13] == mobilenet_v2_table().rows[:13]
+    assert [(r.expanded, r.out) for r in halved.rows[13:]] == [(576, 80), (480, 80), (480, 80), (480, 160)]
+
+
+def test_mnasnet_a1_rows_are_figure_7():
+    table = mnasnet_a1_table()
+    assert [(r.kernel, r.expanded, r.out, r.squeeze, r.stride) for r in table.rows] == [
+        (3, 32, 16, 0, 1),
+        *[(3, 96, 24, 0, 2), (3, 144, 24, 0, 1)],
+        *[(5, 72, 40, 6, 2), (5, 120, 40, 10, 1), (5, 120, 40, 10, 1)],
+        *[(3, 240, 80, 0, 2), (3, 480, 80, 0, 1), (3, 480, 80, 0, 1), (3, 480, 80, 0, 1)],
+        *[(3, 480, 112, 20, 1), (3, 672, 112, 28, 1)],
+        *[(5, 672, 160, 28, 2), (5, 960, 160, 40, 1), (5, 960, 160, 40, 1)],
+        (3, 960, 320, 0, 1),
+    ]
+    assert (table.stem, table.last, table.activation, table.gate) == (32, 1280, "relu", "sigmoid")
+
+
+def test_mnasnet_a1s_squeeze_in_multiples_of_eight():
+    squeezes = [row.squeeze for row in mnasnet_a1_table(round_squeeze=True).rows if row.squeeze]
+    assert squeezes == [8, 16, 16, 24, 32, 32, 40, 40]
+
+
+def test_mnasnet_b1_is_torchvisions():
+    table = mnasnet_b1_table()
+    assert [(r.kernel, r.expanded, r.out, r.stride) for r in table.rows] == [
+        (3, 32, 16, 1),
+        *[(3, 48, 24, 2), (3, 72, 24, 1), (3, 72, 24, 1)],
+        *[(5, 72, 40, 2), (5, 120, 40, 1), (5, 120, 40, 1)],
+        *[(5, 240, 80, 2), (5, 480, 80, 1), (5, 480, 80, 1)],
+        *[(3, 480, 96, 1), (3, 576, 96, 1)],
+        *[(5, 576, 192, 2), (5, 1152, 192, 1), (5, 1152, 192, 1), (5, 1152, 192, 1)],
+        (3, 1152, 320, 1),
+    ]
+    assert not any(row.squeeze for row in table.rows)
+
+
+@pytest.mark.parametrize("table", [mnasnet_a1_table, mnasnet_b1_table])
+def test_mnasnets_last_convolution(table):
+    assert [table(width=width).last for width in (0.5, 1.4)] == [1280, 1280]
+    assert [table(width=width, scale_last=True).last for width in (0.5, 1.4)] == [640, 1792]
+    assert table(width=0.5).stem == 16
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_small_pictures_take_the_stems_stride_and_the_next(name):
+    small, plain = create_table(name, small_pictures=True), create_table(name)
+    assert (small.stem_stride, plain.stem_stride) == (1, 2)
+    strides, papers = ([stride for stride, _ in table.geometry()] for table in (small, plain))
+    first = papers.index(2)
+    assert strides == [*papers[:first], 1, *papers[first + 1 :]]
+    assert strides.count(2) == 3
+    assert {rate for _, rate in small.geometry()} == {1}
+    assert (small.rows, small.levels()) == (plain.rows, plain.levels())
+
+
 def test_levels():
     assert mobilenet_v3_table("large").levels() == [1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 5, 5, 5]
     assert mobilenet_v3_table("small").levels() == [2, 3, 3, 4, 4, 4, 4, 4, 5, 5, 5]
 
 
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("v1", [1, 2, 2, 6, 2]),
+        ("v2", [1, 2, 3, 7, 4]),
+        ("mnasnet-a1", [1, 2, 3, 6, 4]),
+        ("mnasnet-b1", [1, 3, 3, 5, 5]),
+    ],
+)
+def test_rows_of_every_level(name, counts):
+    levels = create_table(name).levels()
+    assert [levels.count(level) for level in range(1, 6)] == counts
+
+
 def test_levels_do_not_depend_on_the_output_stride():
-    assert mobilenet_v3_table("large", output_stride=8).levels() == mobilenet_v3_table("large").levels()
+    assert create_table("v3-large", output_stride=8).levels() == create_table("v3-large").levels()
 
 
 LARGE_UP_TO_C3 = [(1, 1), (2, 1), (1, 1), (2, 1), (1, 1), (1, 1)]
@@ -164,7 +294,7 @@ LARGE_UP_TO_C3 = [(1, 1), (2, 1), (1, 1), (2, 1), (1, 1), (1, 1)]
     ],
 )
 def test_geometry_of_large(stride, dilate_first, expected):
-    table = mobilenet_v3_table("large", output_stride=stride, dilate_first=dilate_first)
+    table = create_table("v3-large", output_stride=stride, dilate_first=dilate_first)
     assert table.geometry() == LARGE_UP_TO_C3 + expected
 
 
@@ -177,13 +307,13 @@ def test_geometry_of_large(stride, dilate_first, expected):
     ],
 )
 def test_geometry_of_small(stride, expected):
-    assert mobilenet_v3_table("small", output_stride=stride).geometry() == [(2, 1), (2, 1), (1, 1), *expected]
+    assert create_table("v3-small", output_stride=stride).geometry() == [(2, 1), (2, 1), (1, 1), *expected]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("variant", ["large", "small"])
 def test_a_table_survives_json(variant, options):
-    table = mobilenet_v3_table(variant, **options)
+    table = create_table(f"v3-{variant}", **options)
     again = Table.from_dict(json.loads(json.dumps(table.to_dict())))
     assert again == table
     assert isinstance(again.rows, tuple)
@@ -191,18 +321,18 @@ def test_a_table_survives_json(variant, options):
 
 
 def test_the_options_give_different_tables():
-    assert len({mobilenet_v3_table("large", **options) for options in OPTIONS}) == len(OPTIONS)
+    assert len({create_table("v3-large", **options) for options in OPTIONS}) == len(OPTIONS)
 
 
 def test_from_dict_names_unknown_entries():
-    data = mobilenet_v3_table("small").to_dict() | {"colour": "red", "age": 3}
+    data = create_table("v3-small").to_dict() | {"colour": "red", "age": 3}
     with pytest.raises(ValueError, match="age, colour"):
         Table.from_dict(data)
 
 
 def test_from_dict_checks_the_output_stride():
     with pytest.raises(ValueError, match="output stride 4"):
-        Table.from_dict(mobilenet_v3_table("small").to_dict() | {"output_stride": 4})
+        Table.from_dict(create_table("v3-small").to_dict() | {"output_stride": 4})
 
 
 @pytest.mark.parametrize("variant", ["medium", "Large", ""])
@@ -211,21 +341,45 @@ def test_unknown_variant(variant):
         mobilenet_v3_table(variant)
 
 
+@pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("width", [0, -1.0, float("nan")])
-def test_width_must_be_positive(width):
+def test_width_must_be_positive(width, name):
     with pytest.raises(ValueError, match=f"width {width} is not above 0"):
-        mobilenet_v3_table("large", width=width)
+        create_table(name, width=width)
 
 
 @pytest.mark.parametrize("stride", [0, 4, 12, 64])
 def test_unknown_output_stride(stride):
     with pytest.raises(ValueError, match=f"output stride {stride} is not one of 8, 16, 32"):
-        mobilenet_v3_table("large", output_stride=stride)
+        create_table("v3-large", output_stride=stride)
 
 
 def test_rf2_and_reduced_tail_exclude_each_other():
     with pytest.raises(ValueError, match="rf2 and reduced_tail"):
         mobilenet_v3_table("small", rf2=True, reduced_tail=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "near"),
+    [
+        ("v1", "rf2", r"it has width, output_stride, dilate_first, small_pictures\)"),
+        ("v2", "reduced_tail", "it has width, rf2, last_conv, scale_last, output_stride"),
+        ("mnasnet-b1", "round_squeeze", "it has width, scale_last, output_stride"),
+        ("v3-large", "outputstride", 'did you mean "output_stride"'),
+        ("mnasnet-a1", "variant", "it has width, scale_last, round_squeeze, output_stride"),
+    ],
+)
+def test_an_option_that_a_family_lacks(name, option, near):
+    with pytest.raises(ValueError, match=f'{name} has no option "{option}".*{near}'):
+        create_backbone(name, **{option: True})
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_option_changes_the_table(name):
+    values = {"width": 0.75, "output_stride": 16, "last_conv": False}
+    for option in table_options(name):
+        extra = {"width": 0.75} if option == "scale_last" else {}
+        assert create_table(name, **extra, **{option: values.get(option, True)}) != create_table(name, **extra), option
 
 
 @pytest.mark.parametrize(("name", "near"), [("v3-lrage", "v3-large"), ("v3_small", "v3-small")])

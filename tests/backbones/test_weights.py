@@ -4,7 +4,9 @@ import urllib.error
 from dataclasses import replace
 from email.message import Message
 
+import huggingface_hub
 import pytest
+import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
@@ -12,6 +14,7 @@ from torch import nn
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
 from backbones import create_backbone, load_weights, mobilenet_v3_large, mobilenet_v3_small
+from backbones.keys import timm_keys, torchvision_keys
 
 NAMES = ["large", "small"]
 FILES = {"large": "mobilenet_v3_large-5c1a4163.pth", "small": "mobilenet_v3_small-047dcff4.pth"}
@@ -201,10 +204,51 @@ def test_a_file_with_nothing_that_fits_shows_its_keys(suffix, tmp_path):
 
 
 def test_batch_norms_counters_are_not_a_fit(tmp_path):
-    # MobileNetV2's stem has our stem's keys, other widths, and a scalar counter that fits anything
-    path = save(torchvision.models.mobilenet_v2().state_dict(), tmp_path / "v2.pth")
+    state = {"stem.conv.weight": torch.zeros(32, 3, 3, 3), "stem.norm.num_batches_tracked": torch.tensor(3)}
     with pytest.raises(ValueError, match="nothing in it fits mobilenet_v3_large"):
-        load_weights(ours("large"), path)
+        load_weights(ours("large"), save(state, tmp_path / "other.pth"))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "said"),
+    [
+        (
+            "v2",
+            "v3-large",
+            r"holds mobilenet_v2, not mobilenet_v3_large; other shape: stem\.conv\.weight \[16, 3,",
+        ),
+        ("v1", "v2", r"holds mobilenet_v1, not mobilenet_v2; other shape: blocks\.0\.project\.conv\.weight \[16, 32"),
+        ("v3-small", "v3-large", r"holds mobilenet_v3_small, not mobilenet_v3_large; other shape: .* and \d+ more"),
+        ("mnasnet-a1", "mnasnet-b1", "holds mnasnet_a1, not mnasnet_b1; other shape: "),
+    ],
+)
+@pytest.mark.parametrize("layout", ["bare", "torchvision or timm", "checkpoint"])
+def test_another_architecture_is_named_with_what_differs(source, target, said, layout, tmp_path):
+    backbone, into = create_backbone(source), create_backbone(target)
+    state, before = backbone.state_dict(), copy.deepcopy(into.state_dict())
+    if layout == "torchvision or timm":
+        keys = torchvision_keys(backbone) or timm_keys(backbone)
+        state = {theirs: state[key] for key, theirs in keys.items()}
+    path = tmp_path / "source.ckpt"
+    content = {"mobiledense": {"table": backbone.table.to_dict()}, "state_dict": state}
+    torch.save(content if layout == "checkpoint" else state, path)
+    if layout == "torchvision or timm":  # other names, too, so that few shapes can be compared
+        said = said.split(";")[0]
+    with pytest.raises(ValueError, match=rf"source\.ckpt: {said}") as caught:
+        load_weights(into, path)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(value, before[key]) for key, value in into.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "state dict"])
+def test_another_width_is_refused_with_what_differs(kind, tmp_path):
+    backbone = create_backbone("v2", width=0.5)
+    content = backbone.state_dict()
+    if kind == "checkpoint":
+        content = {"mobiledense": {"table": backbone.table.to_dict()}, "state_dict": content}
+    torch.save(content, tmp_path / "half.ckpt")
+    with pytest.raises(ValueError, match=r"\d of 260 tensors fit mobilenet_v2; other shape: stem\.conv\.weight \[32"):
+        load_weights(create_backbone("v2"), tmp_path / "half.ckpt")
 
 
 def test_a_refused_source_leaves_the_backbone_alone(tmp_path):
@@ -262,10 +306,55 @@ def test_imagenet_is_torchvisions_published_file(name, published, hub, caplog):
     assert torch.equal(backbone.last.conv.weight, published[name].features[-1][0].weight)
 
 
+@pytest.mark.parametrize(
+    ("name", "theirs", "file"),
+    [
+        ("v2", "mobilenet_v2", "mobilenet_v2-7ebf99e0.pth"),
+        ("mnasnet-b1", "mnasnet1_0", "mnasnet1.0_top1_73.512-f206786ef8.pth"),
+    ],
+)
+def test_other_families_that_torchvision_publishes(name, theirs, file, hub):
+    state = getattr(torchvision.models, theirs)().state_dict()
+    torch.save(state, hub / file)
+    backbone = create_backbone(name, weights="imagenet")
+    first = next(iter(state))
+    assert torch.equal(backbone.stem.conv.weight, state[first])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "theirs"),
+    [
+        ("v1", {}, "mobilenetv1_100"),
+        ("mnasnet-a1", {}, "semnasnet_100"),
+        ("v3-large", {"minimalistic": True}, "tf_mobilenetv3_large_minimal_100"),
+        ("v3-small", {"minimalistic": True}, "tf_mobilenetv3_small_minimal_100"),
+    ],
+)
+def test_what_timm_publishes(name, options, theirs, monkeypatch):
+    build, asked = timm.create_model, []
+
+    def create_model(name, pretrained, **options):
+        asked.append((build(name, **options), name, pretrained))
+        return asked[0][0]
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    backbone = create_backbone(name, weights="imagenet", **options)
+    network, *request = asked[0]
+    assert request == [theirs, True]
+    assert torch.equal(backbone.stem.conv.weight, network.conv_stem.weight)
+
+
+def test_a_failing_download_of_timms_is_one_line(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ConnectionError, match=r"could not fetch timm's mobilenetv1_100 \(.*give the file") as caught:
+        create_backbone("v1", weights="imagenet")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_table_of_another_family_has_no_published_weights():
     backbone = ours("small")
     backbone.table = replace(backbone.table, name="searched")
-    with pytest.raises(ValueError, match="no ImageNet weights for searched"):
+    with pytest.raises(ValueError, match="publishes ImageNet weights for searched"):
         load_weights(backbone, "imagenet")
 
 

@@ -1,4 +1,4 @@
-"""Fetching VOC, from a server on this machine."""
+"""Fetching data sets, from a server on this machine."""
 
 import hashlib
 import http.server
@@ -8,10 +8,26 @@ import tarfile
 import threading
 
 import pytest
+from torchvision.datasets import CIFAR10
+from torchvision.datasets import MNIST as TorchvisionMNIST
 
-from datasets.download import VOC2007, VOC2012_MD5, VOC2012_URL, download_voc2007, download_voc2012
+from datasets.classification import find_classification
+from datasets.download import (
+    CIFAR10_MD5,
+    CIFAR10_URL,
+    MNIST,
+    VOC2007,
+    VOC2012_MD5,
+    VOC2012_URL,
+    download_cifar10,
+    download_mnist,
+    download_voc2007,
+    download_voc2012,
+)
 from datasets.files import DataError
 from datasets.segmentation import find_segmentation
+from tests.datasets.test_classification_cifar import batches
+from tests.datasets.test_classification_mnist import write
 
 FILES = {
     "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt": b"a\n",
@@ -194,7 +210,46 @@ def test_foreign_content_is_not_taken_for_voc2007(tmp_path):
         download_voc2007(tmp_path)
 
 
+# CIFAR-10 in one archive, MNIST in four files that stay as they are
+
+
+def test_cifar10_is_put_in_place(tmp_path, server, monkeypatch):
+    files = batches()
+    monkeypatch.setitem(globals(), "ARCHIVE", archive(files))
+    root = tmp_path / "data" / "cifar10"
+    for _ in range(2):
+        download_cifar10(root, f"{server.url}/voc.tar", hashlib.md5(ARCHIVE).hexdigest())
+    assert server.requests == ["/voc.tar"] * 2  # asked for its size, then fetched, and not again
+    assert {f"cifar-10-batches-py/{path.name}": path.read_bytes() for path in root.iterdir()} == files
+    assert list(root.parent.iterdir()) == [root]
+    assert len(find_classification("cifar10", ["test"], root)[0].pictures) == 10
+
+
+def test_mnist_is_put_in_place(tmp_path, server, monkeypatch):
+    made = {path.name: path.read_bytes() for path in write(tmp_path / "made").iterdir()}
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(made[self.path[1:]])))
+        self.end_headers()
+        self.wfile.write(made[self.path[1:]])
+
+    monkeypatch.setattr(Handler, "do_GET", do_GET)
+    root = tmp_path / "data" / "mnist"
+    files = [(f"{server.url}/{name}", hashlib.md5(content).hexdigest()) for name, content in made.items()]
+    download_mnist(root, files)
+    assert {path.name: path.read_bytes() for path in root.iterdir()} == made
+    assert list(root.parent.iterdir()) == [root]
+    broken = [*files[:3], (files[3][0], "0" * 32)]
+    with pytest.raises(DataError, match=r"could not fetch MNIST from .* so that .*train-images-idx3-ubyte.gz exists"):
+        download_mnist(tmp_path / "data" / "again", broken)
+    assert list(root.parent.iterdir()) == [root]
+
+
 def test_published_archives():
+    assert (CIFAR10.url, CIFAR10.tgz_md5) == (CIFAR10_URL, CIFAR10_MD5)
+    assert [(url.rpartition("/")[2], md5) for url, md5 in MNIST] == TorchvisionMNIST.resources
+    assert all(url.startswith(TorchvisionMNIST.mirrors[0]) for url, _ in MNIST)
     urls = [VOC2012_URL, *(url for url, _ in VOC2007)]
     assert [url.removeprefix("http://host.robots.ox.ac.uk/pascal/VOC/") for url in urls] == [
         "voc2012/VOCtrainval_11-May-2012.tar",

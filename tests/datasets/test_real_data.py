@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 
 from datasets.checks import check_segmentation
+from datasets.classification import find_classification
+from datasets.classification_checks import check_classification
 from datasets.detection import DetectionDataset, find_detection
 from datasets.detection_checks import check_detection, check_detection_splits
 from datasets.segmentation import SegmentationDataset, voc_files
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CAMVID, BCCD, COCO = DATA / "camvid", DATA / "bccd", DATA / "coco_mini"
+CIFAR10, MNIST = DATA / "cifar10_images.tar.xz", DATA / "mnist"
 
 
 def needs(root):
-    return pytest.mark.skipif(not root.is_dir(), reason=f"shared/data/{root.name} is not here")
+    return pytest.mark.skipif(not root.exists(), reason=f"shared/data/{root.name} is not here")
 
 
 @needs(CAMVID)
@@ -85,3 +88,21 @@ def test_coco_mini(split, pictures, boxes, crowds):
     ours, all_of_them = (DetectionDataset(files, keep_crowds=kept)[index] for kept in (False, True))
     assert len(all_of_them["boxes"]) == len(ours["boxes"]) + files.objects[index].crowd.sum()
     assert not ours["crowd"].any() and all_of_them["crowd"].any()
+
+
+@needs(CIFAR10)
+def test_cifar10_has_6000_pictures_of_each_class():
+    splits = find_classification("cifar10", ["train", "val", "test"], CIFAR10)
+    check_classification(*splits)
+    assert [np.bincount(files.labels).tolist() for files in splits] == [[4500] * 10, [500] * 10, [1000] * 10]
+    assert splits[0].names[0] == "airplane" and splits[0].size == (32, 32)
+    assert np.allclose(splits[0].images.mean((0, 1, 2)) / 255, [0.491, 0.482, 0.446], atol=0.005)
+
+
+@needs(MNIST)
+def test_mnist_has_the_published_digits():
+    train, test = find_classification("mnist", ["trainval", "test"], MNIST)
+    check_classification(train, test)
+    assert np.bincount(train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert train.images.mean() / 255 == pytest.approx(0.1307, abs=1e-4)

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
-from backbones import create_backbone, load_weights
+from backbones import TABLES, Backbone, create_backbone, load_weights
 from heads import SEGMENTATION_HEADS, SegmentationLoss, backbone_options, create_segmentation_head, resize
+from tasks import segmentation_table
 
 CLASSES = 5
 BACKBONES = ["v3-large", "v3-small"]
@@ -17,7 +18,7 @@ SIZES = {"pan": [(128, 128), (129, 150)]}
 class Network(nn.Module):
     def __init__(self, head, backbone, **options):
         super().__init__()
-        self.backbone = create_backbone(backbone, **backbone_options(head))
+        self.backbone = Backbone(segmentation_table(backbone, head))
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = create_segmentation_head(head, channels, strides, CLASSES, **options)
         self.backbone.set_taps(self.head.taps)
@@ -105,6 +106,16 @@ def test_a_head_reads_the_values_of_all_its_taps(head):
         for tap in features:
             changed = features | {tap: features[tap] + torch.randn_like(features[tap])}
             assert not torch.equal(model.head(changed), whole), tap
+
+
+@pytest.mark.parametrize("head", ["lraspp", "raspp", "lraspp-torchvision", "unet"])
+@pytest.mark.parametrize("backbone", sorted(TABLES.keys() - set(BACKBONES)))
+def test_every_family_learns_under_a_head(backbone, head):
+    model = Network(head, backbone).train()
+    target = torch.randint(0, CLASSES, (2, 33, 50), dtype=torch.uint8)
+    SegmentationLoss()(model(pictures(33, 50)), target).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.head.parameters())
+    assert model.backbone.stem.conv.weight.grad.abs().sum() > 0
 
 
 def batch_norms(model):
@@ -216,8 +227,8 @@ def test_raspp_sees_the_whole_picture_through_its_pooled_branch():
 @pytest.mark.parametrize(
     ("head", "options"),
     [
-        ("lraspp", {"output_stride": 16, "rf2": True}),
-        ("raspp", {"output_stride": 16}),
+        ("lraspp", {"output_stride": 16, "rf2": True, "last_conv": False}),
+        ("raspp", {"output_stride": 16, "last_conv": False}),
         ("lraspp-torchvision", {"output_stride": 16, "dilate_first": True}),
         ("unet", {"output_stride": 32}),
         ("deeplabv3plus", {"output_stride": 16}),

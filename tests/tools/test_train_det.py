@@ -88,6 +88,14 @@ def test_another_network_in_place_of_a_run_from_its_weights(detector, shapes, tm
     assert scores(tmp_path / "quick")["pictures"] == 3
 
 
+def test_a_network_of_timms(shapes, tmp_path):
+    options = ["--backbone", "timm:ghostnet_050", "--epochs", "1", "--max-pictures", "8"]
+    said = tool("train_det", *quick_detection(shapes, tmp_path), *options)
+    folder = tmp_path / "coco_timm-ghostnet_050_ssdlite"
+    assert "COCO: AP" in said and scores(folder)["pictures"] == 4
+    assert DetectionTask.load(folder / "best.ckpt").spec.table.name == "timm:ghostnet_050"
+
+
 def test_two_processes_judge_what_one_does(detector, shapes, tmp_path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
     options = [*quick_detection(shapes, tmp_path), "--name", "quick", "--trainer.devices", "2"]
@@ -109,6 +117,7 @@ def test_two_processes_judge_what_one_does(detector, shapes, tmp_path):
     [
         (["--bakcbone", "v3-large"], "did you mean --backbone?"),
         (["--backbone", "v3-larg"], 'did you mean "v3-large"?'),
+        (["--backbone", "timm:ghostnet_50"], 'did you mean "timm:ghostnet_050"?'),
         (["--head", "ssdlit"], 'did you mean "ssdlite"?'),
         (["--head-options.small_object", "true"], 'did you mean "small_objects"?'),
         (["--head-options.first", "4"], "4 anchors in the first map: choose 3 or 6"),

@@ -81,6 +81,14 @@ def test_a_users_mistake_is_one_line(shapes, tmp_path, options, said):
     assert len([line for line in text.splitlines() if "train_seg.py:" in line]) == 1
 
 
+def test_a_network_of_timms_trains_and_is_judged(shapes, tmp_path, tool_here):
+    options = ["--backbone", "timm:mobilenetv4_conv_small", "--epochs", "1", "--max-pictures", "8"]
+    tool("train_seg", *quick_run(shapes, tmp_path), *options)
+    best = tmp_path / "voc_timm-mobilenetv4_conv_small_lraspp" / "best.ckpt"
+    data = ["--dataset", "voc", "--data-root", str(shapes), "--workers", "0"]
+    assert "mIoU" in tool_here("eval_seg", "--checkpoint", str(best), *data)
+
+
 def test_bad_masks_are_reported_before_the_first_step(shapes, tmp_path):
     from datasets import read_mask, write_mask
 
@@ -184,7 +192,7 @@ def test_options_are_frozen(tool_here):
     import re
 
     found = []
-    for name in ("train_seg", "eval_seg", "train_det", "eval_det", "predict"):
+    for name in ("train_seg", "eval_seg", "train_det", "eval_det", "train_cls", "eval_cls", "predict", "profile"):
         options = re.findall(r"^  (--[a-z][\w-]*)", tool_here(name, "--help"), flags=re.MULTILINE)
         found += [f"{name} {option}" for option in options]
     assert found == OPTIONS.read_text().split("\n")[:-1]

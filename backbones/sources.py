@@ -1,0 +1,102 @@
+"""Where weights come from: torchvision's and timm's published ones, and files."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor
+
+from backbones.taps import Tapped
+from backbones.timm_backbone import PREFIX
+
+# ImageNet weights by the table's name; minimalistic V3 is timm's too
+TORCHVISION = {
+    "mobilenet_v2": "MobileNet_V2_Weights",
+    "mobilenet_v3_large": "MobileNet_V3_Large_Weights",
+    "mobilenet_v3_small": "MobileNet_V3_Small_Weights",
+    "mnasnet_b1": "MNASNet1_0_Weights",
+}
+TIMM = {"mobilenet_v1": "mobilenetv1_100", "mnasnet_a1": "semnasnet_100"}
+TIMM_MINIMALISTIC = {
+    "mobilenet_v3_large": "tf_mobilenetv3_large_minimal_100",
+    "mobilenet_v3_small": "tf_mobilenetv3_small_minimal_100",
+}
+
+
+def published_weights(backbone: Tapped) -> dict[str, Tensor]:
+    """The ImageNet weights of a backbone, as torchvision or timm names them.
+
+    Raises:
+        ValueError: if nobody publishes any.
+        ConnectionError: if the download fails.
+    """
+    name = backbone.table.name
+    if name.startswith(PREFIX):
+        return _fetch_timm(name.removeprefix(PREFIX), features_only=True)
+    if name in TIMM_MINIMALISTIC and not any(row.squeeze for row in backbone.table.rows):
+        return _fetch_timm(TIMM_MINIMALISTIC[name])
+    if name in TIMM:
+        return _fetch_timm(TIMM[name])
+    if name in TORCHVISION:
+        return fetch_weights(getattr(torchvision.models, TORCHVISION[name]).DEFAULT)
+    raise ValueError(f"neither torchvision nor timm publishes ImageNet weights for {name}")
+
+
+def _fetch_timm(name: str, **options: Any) -> dict[str, Tensor]:
+    import timm
+
+    try:
+        return timm.create_model(name, pretrained=True, **options).state_dict()
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConnectionError(
+            f"could not fetch timm's {name} ({reason}); download it elsewhere and give the file as the weights"
+        ) from error
+
+
+def fetch_weights(weights: torchvision.models.WeightsEnum) -> dict[str, Tensor]:
+    """A state dict that torchvision publishes, through its hub's cache, hash checked.
+
+    Raises:
+        ConnectionError: if the download fails.
+    """
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:  # torch raises the latter for a wrong hash
+        raise ConnectionError(
+            f"could not fetch {weights.url} ({error}); download it elsewhere and give the file as the weights"
+        ) from error
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a weights file, and what a checkpoint of ours says of its network (nothing for other files).
+
+    Args:
+        path: a .pth, .pt, .ckpt or .safetensors file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read or holds no tensors.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path}: no such weights file (published ones are "imagenet" and, for detection, "coco")'
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path), {}
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # bytes that are no weights can raise anything at all in an unpickler
+        reason = (str(error).splitlines() or [""])[0].split(". ")[0]
+        raise ValueError(f"{path}: not a readable weights file ({type(error).__name__}: {reason})") from error
+    description = content.get("mobiledense", {}) if isinstance(content, dict) else {}
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    entries = content.items() if isinstance(content, dict) else ()
+    tensors = {key: value for key, value in entries if isinstance(value, Tensor)}
+    if not tensors:
+        raise ValueError(f"{path}: holds no state dict")
+    return tensors, description

@@ -1,0 +1,36 @@
+"""What all backbones have in common: a table, and named feature maps of which they return the chosen ones."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+
+class Tapped(nn.Module):
+    """A network with named feature maps. `backbone(images)` takes float32 [N, 3, H, W] and returns {tap: feature map}.
+
+    Attributes:
+        table: what it was built from, see `backbones.build_backbone`.
+        channels: of every tap there is.
+        strides: of every tap there is.
+        taps: those that `forward` returns.
+    """
+
+    table: Any
+    channels: dict[str, int]
+    strides: dict[str, int]
+    taps: tuple[str, ...]
+
+    def set_taps(self, taps: Sequence[str]) -> None:
+        """Choose which feature maps `forward` returns.
+
+        Raises:
+            ValueError: for a tap that does not exist; names the nearest one.
+        """
+        for tap in taps:
+            if tap not in self.channels:
+                near = difflib.get_close_matches(tap, self.channels, 1)
+                hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(self.channels)}"
+                raise ValueError(f'{self.table.name} has no tap "{tap}"{hint}')
+        self.taps = tuple(taps)

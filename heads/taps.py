@@ -1,0 +1,19 @@
+"""What a head asks of a backbone."""
+
+from collections.abc import Mapping, Sequence
+
+
+def tap_channels(channels: Mapping[str, int], taps: Sequence[str]) -> list[int]:
+    """The channels of the taps that a head reads.
+
+    Args:
+        channels: of every tap that the backbone has.
+        taps: those that the head reads.
+
+    Raises:
+        ValueError: if the backbone lacks one.
+    """
+    missing = [tap for tap in taps if tap not in channels]
+    if missing:
+        raise ValueError(f"this head reads {', '.join(missing)}; this backbone has only {', '.join(channels)}")
+    return [channels[tap] for tap in taps]

@@ -1,0 +1,38 @@
+"""A trained network that another one learns from, of which the task that learns saves nothing."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2.functional import normalize
+
+
+class Teacher:
+    """Logits of the student's classes for the student's pictures.
+
+    Args:
+        network: takes normalised float32 [N, 3, H, W] and returns logits [N, its classes].
+        mean: of the pictures it expects, per channel, with values in 0 to 1.
+        std: likewise.
+        order: for each of the student's classes, its place among the teacher's.
+        temperature: of the distillation, see `heads.distillation_loss`.
+        weight: of the distillation beside the labels, in [0, 1].
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        order: Sequence[int],
+        temperature: float,
+        weight: float,
+    ) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.mean, self.std, self.order = list(mean), list(std), list(order)
+        self.temperature, self.weight = temperature, weight
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """float32 [N, classes] for pictures with values 0 to 255, [N, 3, H, W] on the network's device."""
+        return self.network(normalize(images.float() / 255, self.mean, self.std)).float()[:, self.order]
