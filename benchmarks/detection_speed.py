@@ -4,8 +4,8 @@
 
 The checkpoint is a trained v3-large with ssdlite-torchvision at 320x320 (untrained scores tie, and prove nothing), DIR
 holds pictures. Prints milliseconds of both sides and their ratio, medians over rounds in turn, for: a picture to boxes;
-decoding alone at three score thresholds; matching and loss at batch 32 with 1 to 60 boxes; a training step. Detections of
-both sides are compared too.
+decoding alone at three score thresholds; matching and loss at batch 32 with 1 to 60 boxes; a training step. Detections
+of both sides are compared too.
 """
 
 import statistics

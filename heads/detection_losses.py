@@ -1,6 +1,7 @@
 """Detection losses: what the anchors of a whole batch should have said, and how far off they were."""
 
 import difflib
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -11,6 +12,7 @@ from heads.anchors import Anchors, encode_boxes
 from heads.matching import match_anchors
 
 DETECTION_LOSSES = ("cross_entropy", "focal")
+ROWS = 4096  # of logits at a time
 Losses = tuple[Tensor, Tensor]
 
 
@@ -53,15 +55,18 @@ class DetectionLoss(nn.Module):
         return classes(logits, picture, anchor, labels[picture, box]) / total, box_loss
 
     def _cross_entropy(self, logits: Tensor, picture: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
-        target = label.new_zeros(logits.shape[:2])
-        target[picture, anchor] = label + 1
-        losses = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none").view(target.shape)
-        background = losses.detach().masked_fill(target > 0, -torch.inf)
-        wanted = self.negatives * torch.bincount(picture, minlength=len(logits))
-        most = min(int(wanted.max()), losses.shape[1])
-        hardest = background.topk(most, dim=1)[1]
-        taken = torch.arange(most, device=logits.device) < wanted.minimum((target == 0).sum(1))[:, None]
-        return losses[picture, anchor].sum() + losses.gather(1, hardest)[taken].sum()
+        count, rows, positive = logits.shape[1], logits.flatten(0, 1).float(), picture * logits.shape[1] + anchor
+        with torch.no_grad():
+            normaliser, surprise = _normalisers(rows)
+            surprise = surprise.index_fill_(0, positive, -1).view(-1, count)
+            wanted = self.negatives * torch.bincount(picture, minlength=len(logits))
+            most = min(int(wanted.max()), count)
+            values, hardest = surprise.topk(most, dim=1)
+            taken = (torch.arange(most, device=logits.device) < wanted[:, None]) & (values >= 0)
+            hardest += count * torch.arange(len(logits), device=logits.device)[:, None]
+            chosen = torch.cat([positive, hardest[taken]])
+            target = F.pad(label + 1, (0, len(chosen) - len(label)))
+        return _ChosenCrossEntropy.apply(rows, normaliser, chosen, target)
 
     def _focal(self, logits: Tensor, picture: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
         logits = logits[..., 1:].float()
@@ -71,6 +76,40 @@ class DetectionLoss(nn.Module):
         wrong = (1 - self.alpha) * positive.sigmoid() ** self.gamma * F.softplus(positive)
         right = self.alpha * (-positive).sigmoid() ** self.gamma * F.softplus(-positive)
         return loss + (right - wrong).sum()
+
+
+class _ChosenCrossEntropy(torch.autograd.Function):
+    """Cross-entropy summed over some rows of logits whose log-sum-exp is known already; the others get no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, normaliser: Tensor, chosen: Tensor, target: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, normaliser, chosen, target)
+        return (normaliser[chosen] - rows[chosen, target]).sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        rows, normaliser, chosen, target = ctx.saved_tensors
+        change = (rows.index_select(0, chosen) - normaliser[chosen, None]).exp_()
+        change[torch.arange(len(chosen), device=rows.device), target] -= 1
+        return torch.zeros_like(rows).index_copy_(0, chosen, change.mul_(gradient)), None, None, None
+
+
+def _normalisers(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [R, K + 1] -> their log-sum-exp [R], and what ranks rows as the loss of background does [R].
+
+    Exponentials are taken in pieces that fit a processor's cache, without the usual detour by the largest entry, and
+    with it where they overflow or vanish.
+    """
+    total, surprise = rows.new_empty(len(rows)), rows.new_empty(len(rows))
+    piece = rows.new_empty(min(ROWS, len(rows)), rows.shape[1])
+    for part, sums, ratio in zip(rows.split(ROWS), total.split(ROWS), surprise.split(ROWS), strict=True):
+        exponentials = torch.exp(part, out=piece[: len(part)])
+        torch.div(torch.sum(exponentials, dim=1, out=sums), exponentials[:, 0], out=ratio)
+    normaliser = total.log_()
+    if normaliser.abs().amax() < 70 and surprise.isfinite().all():
+        return normaliser, surprise
+    normaliser = rows.logsumexp(1)
+    return normaliser, normaliser - rows[:, 0]
 
 
 def _global_count(positives: int, like: Tensor) -> Tensor:

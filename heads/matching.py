@@ -38,8 +38,7 @@ def match_anchors(anchors: Anchors, boxes: Tensor, labels: Tensor, threshold: fl
     """
     picture, slot = (labels >= 0).nonzero(as_tuple=True)
     boxes, edges = boxes[picture, slot], corners(anchors.boxes)
-    nearest = _nearest(anchors, boxes)
-    overlap = paired_iou(edges[nearest], boxes[:, None])
+    nearest, overlap = _nearest(anchors, boxes)
     best, shape = overlap.max(dim=1)
     own = nearest.gather(1, shape[:, None])[:, 0]
 
@@ -59,13 +58,17 @@ def match_anchors(anchors: Anchors, boxes: Tensor, labels: Tensor, threshold: fl
     return matched.masked_fill_(matched == none, -1).view(len(labels), -1)
 
 
-def _nearest(anchors: Anchors, boxes: Tensor) -> Tensor:
-    """The anchor of every shape that is centred nearest to boxes [B, 4]: int64 [B, S]."""
+def _nearest(anchors: Anchors, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """The anchor of every shape centred nearest to boxes [B, 4], and its intersection over union: [B, S] each."""
     rows, columns, first, step = anchors.grids.unbind(1)
-    x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).split(1, dim=1)
-    column = (x * columns).long().clamp(min=0).minimum(columns - 1)
-    row = (y * rows).long().clamp(min=0).minimum(rows - 1)
-    return first + (row * columns + column) * step
+    sides, cells = anchors.boxes[first, 2:], torch.stack([columns, rows], dim=1)
+    own, centre = (boxes[:, None, 2:] - boxes[:, None, :2]), (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+    cell = (centre * cells).floor_().clamp_(min=0).minimum(cells - 1)
+    apart = (centre - (cell + 0.5) / cells).abs_()
+    wide, high = torch.minimum((sides + own) / 2 - apart, torch.minimum(sides, own)).clamp_(min=0).unbind(-1)
+    shared = wide * high
+    column, row = cell.long().unbind(-1)
+    return first + (row * columns + column) * step, shared / (sides.prod(-1) + own.prod(-1) - shared)
 
 
 def _close(anchors: Anchors, boxes: Tensor, box: Tensor, shape: Tensor, threshold: float) -> tuple[Tensor, Tensor]:

@@ -199,6 +199,25 @@ def test_gradients_of_the_class_loss_are_torchvisions(twins):
     assert torch.allclose(gradients[0], gradients[1], atol=1e-7)
 
 
+@pytest.mark.parametrize("scale", [1, 300])
+def test_class_loss_of_large_logits(scale):
+    """Exponentials of the larger ones overflow."""
+    anchors = Anchors([(4, 4), (2, 2)], (64, 64))
+    boxes, labels = targets(2, seed=1, classes=5)
+    logits = (scale * torch.randn(2, len(anchors), 6)).requires_grad_()
+    found = DetectionLoss()(logits, torch.zeros(2, len(anchors), 4), anchors, boxes, labels)[0]
+    found.backward()
+    matched = match_anchors(anchors, boxes, labels)
+    target = torch.where(matched >= 0, labels.gather(1, matched.clamp(min=0)) + 1, 0)
+    losses = torch.nn.functional.cross_entropy(logits.permute(0, 2, 1), target, reduction="none")
+    total = losses[matched >= 0].sum()
+    for one, own in zip(losses, matched, strict=True):
+        wanted = min(3 * int((own >= 0).sum()), int((own < 0).sum()))
+        total = total + one[own < 0].topk(wanted)[0].sum()
+    assert found.item() == pytest.approx((total / (matched >= 0).sum()).item(), rel=1e-5)
+    assert logits.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("name", ["cross_entropy", "focal"])
 def test_loss_of_pictures_without_boxes(name):
     anchors = Anchors([(3, 3)], (64, 64))
