@@ -2,7 +2,7 @@
 
     python benchmarks/torchvision_cifar.py --data-root DIR --output runs/torchvision-cifar10
 
-The recipe is that of a config of ours: the same pictures, augmentation, optimiser, schedule, averaged weights, epochs
+The recipe is a config of ours: the same pictures, augmentation, optimiser, schedule, averaged weights, epochs
 and batches. The network, its initialisation and its batch norms are torchvision's, and so is the loop around them.
 """
 
@@ -73,20 +73,20 @@ def accuracy(network: torch.nn.Module, loader: Any, device: torch.device) -> flo
 
 def main(
     data_root: Path,
-    config: Path = Path("configs/cls/cifar10_v3-large.yaml"),
+    recipe: Path = Path("configs/cls/cifar10_v3-large.yaml"),
     output: Path = Path("runs/torchvision-cifar10"),
     seed: int = 0,
 ) -> None:
-    """Train torchvision's network by our config and print its accuracy on the config's validation split.
+    """Train torchvision's network by a recipe of ours and print its accuracy on the recipe's validation split.
 
     Args:
         data_root: of CIFAR-10, as in train_cls.
-        config: whose options are the recipe; its backbone says which network.
+        recipe: a config of train_cls; its backbone says which network.
         output: folder for result.json and the weights.
         seed: of the weights and the order.
     """
     keep_freed_memory()
-    options = yaml.safe_load(config.read_text())
+    options = yaml.safe_load(recipe.read_text())
     optimization, augmentation = group(Optimization, options), group(ClassificationAugmentation, options)
     epochs, batch_size = options["epochs"], options["batch_size"]
     splits = options["train_split"], options["val_split"]
@@ -123,7 +123,7 @@ def main(
     seen = epochs * len(loader) * batch_size
     output.mkdir(parents=True, exist_ok=True)
     torch.save(ema.module.state_dict(), output / "weights.pth")
-    result = {"top1": top1, "pictures_seen": seen, "seconds": seconds, "split": splits[1], "config": str(config)}
+    result = {"top1": top1, "pictures_seen": seen, "seconds": seconds, "split": splits[1], "recipe": str(recipe)}
     (output / "result.json").write_text(json.dumps(result, indent=1))
     print(f"top-1 {100 * top1:.2f} % on {splits[1]} after {seen:,} pictures seen in {seconds:.0f} s")
 
