@@ -59,12 +59,10 @@ class DetectionLoss(nn.Module):
         with torch.no_grad():
             normaliser, surprise = _normalisers(rows)
             surprise = surprise.index_fill_(0, positive, -1).view(-1, count)
-            wanted = self.negatives * torch.bincount(picture, minlength=len(logits))
-            most = min(int(wanted.max()), count)
-            values, hardest = surprise.topk(most, dim=1)
-            taken = (torch.arange(most, device=logits.device) < wanted[:, None]) & (values >= 0)
-            hardest += count * torch.arange(len(logits), device=logits.device)[:, None]
-            chosen = torch.cat([positive, hardest[taken]])
+            wanted = (self.negatives * torch.bincount(picture, minlength=len(logits))).clamp(max=count).tolist()
+            hardest = [one.topk(most, sorted=False) for one, most in zip(surprise, wanted, strict=True)]
+            index = torch.cat([found.indices + count * number for number, found in enumerate(hardest)])
+            chosen = torch.cat([positive, index[torch.cat([found.values for found in hardest]) >= 0]])
             target = F.pad(label + 1, (0, len(chosen) - len(label)))
         return _ChosenCrossEntropy.apply(rows, normaliser, chosen, target)
 
@@ -101,10 +99,10 @@ def _normalisers(rows: Tensor) -> tuple[Tensor, Tensor]:
     with it where they overflow or vanish.
     """
     total, surprise = rows.new_empty(len(rows)), rows.new_empty(len(rows))
-    piece = rows.new_empty(min(ROWS, len(rows)), rows.shape[1])
+    piece, ones = rows.new_empty(min(ROWS, len(rows)), rows.shape[1]), rows.new_ones(rows.shape[1])
     for part, sums, ratio in zip(rows.split(ROWS), total.split(ROWS), surprise.split(ROWS), strict=True):
         exponentials = torch.exp(part, out=piece[: len(part)])
-        torch.div(torch.sum(exponentials, dim=1, out=sums), exponentials[:, 0], out=ratio)
+        torch.div(torch.mv(exponentials, ones, out=sums), exponentials[:, 0], out=ratio)
     normaliser = total.log_()
     if normaliser.abs().amax() < 70 and surprise.isfinite().all():
         return normaliser, surprise
