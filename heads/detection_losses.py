@@ -58,13 +58,13 @@ class DetectionLoss(nn.Module):
         count, rows, positive = logits.shape[1], logits.flatten(0, 1).float(), picture * logits.shape[1] + anchor
         with torch.no_grad():
             normaliser, surprise = _normalisers(rows)
-            surprise = surprise.index_fill_(0, positive, -1).view(-1, count)
+            negative = surprise.index_fill(0, positive, -1).view(-1, count)
             wanted = (self.negatives * torch.bincount(picture, minlength=len(logits))).clamp(max=count).tolist()
-            hardest = [one.topk(most, sorted=False) for one, most in zip(surprise, wanted, strict=True)]
+            hardest = [one.topk(most, sorted=False) for one, most in zip(negative, wanted, strict=True)]
             index = torch.cat([found.indices + count * number for number, found in enumerate(hardest)])
             chosen = torch.cat([positive, index[torch.cat([found.values for found in hardest]) >= 0]])
             target = F.pad(label + 1, (0, len(chosen) - len(label)))
-        return _ChosenCrossEntropy.apply(rows, normaliser, chosen, target)
+        return _ChosenCrossEntropy.apply(rows, normaliser, surprise, chosen, target)
 
     def _focal(self, logits: Tensor, picture: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
         logits = logits[..., 1:].float()
@@ -77,23 +77,25 @@ class DetectionLoss(nn.Module):
 
 
 class _ChosenCrossEntropy(torch.autograd.Function):
-    """Cross-entropy summed over some rows of logits whose log-sum-exp is known already; the others get no gradient."""
+    """Cross-entropy summed over some rows of logits, by what `_normalisers` found; the others get no gradient."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, normaliser: Tensor, chosen: Tensor, target: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, normaliser: Tensor, surprise: Tensor, chosen: Tensor, target: Tensor) -> Tensor:
         ctx.save_for_backward(rows, normaliser, chosen, target)
-        return (normaliser[chosen] - rows[chosen, target]).sum()
+        positive = target > 0
+        row, label = chosen[positive], target[positive]
+        return surprise[chosen].sum() + (rows[row, 0] - rows[row, label]).sum()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]
         rows, normaliser, chosen, target = ctx.saved_tensors
         change = (rows.index_select(0, chosen) - normaliser[chosen, None]).exp_()
         change[torch.arange(len(chosen), device=rows.device), target] -= 1
-        return torch.zeros_like(rows).index_copy_(0, chosen, change.mul_(gradient)), None, None, None
+        return torch.zeros_like(rows).index_copy_(0, chosen, change.mul_(gradient)), None, None, None, None
 
 
 def _normalisers(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [R, K + 1] -> their log-sum-exp [R], and what ranks rows as the loss of background does [R].
+    """Logits [R, K + 1] -> their log-sum-exp [R], and their loss were they background [R].
 
     Exponentials are taken in pieces that fit a processor's cache, without the usual detour by the largest entry, and
     with it where they overflow or vanish.
@@ -105,7 +107,7 @@ def _normalisers(rows: Tensor) -> tuple[Tensor, Tensor]:
         torch.div(torch.mv(exponentials, ones, out=sums), exponentials[:, 0], out=ratio)
     normaliser = total.log_()
     if normaliser.abs().amax() < 70 and surprise.isfinite().all():
-        return normaliser, surprise
+        return normaliser, surprise.log_()
     normaliser = rows.logsumexp(1)
     return normaliser, normaliser - rows[:, 0]
 
