@@ -12,7 +12,7 @@ from heads.anchors import Anchors, encode_boxes
 from heads.matching import match_anchors
 
 DETECTION_LOSSES = ("cross_entropy", "focal")
-ROWS = 4096  # of logits at a time
+ROWS = 8192  # of logits at a time
 Losses = tuple[Tensor, Tensor]
 
 
