@@ -26,11 +26,11 @@ class Tapped(nn.Module):
         """Choose which feature maps `forward` returns.
 
         Raises:
-            ValueError: for a tap that does not exist; names the nearest one.
+            ValueError: for a tap that does not exist; names the nearest one, and all there are.
         """
         for tap in taps:
             if tap not in self.channels:
                 near = difflib.get_close_matches(tap, self.channels, 1)
-                hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(self.channels)}"
-                raise ValueError(f'{self.table.name} has no tap "{tap}"{hint}')
+                hint = f'did you mean "{near[0]}"? ' if near else ""
+                raise ValueError(f'{self.table.name} has no tap "{tap}"; {hint}there are {", ".join(self.channels)}')
         self.taps = tuple(taps)

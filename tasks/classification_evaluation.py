@@ -77,7 +77,8 @@ def evaluate_classification(task: ClassificationTask, loader: Iterable[dict[str,
 
 def print_classification_scores(scores: ClassificationScores, names: list[str], title: str) -> None:
     """Print the accuracy of every class, or of the 30 lowest, with what each is mostly taken for, top-1 and top-5."""
-    table = Table(title=title, title_justify="left")
+    print(title)
+    table = Table()
     for column in ("class", "pictures", "accuracy %", "mostly taken for"):
         table.add_column(column, justify="left" if column in ("class", "mostly taken for") else "right")
     judged = np.flatnonzero(scores.matrix.sum(1))

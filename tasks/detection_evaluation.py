@@ -58,7 +58,8 @@ def evaluate_detection(
 
 def print_detection_scores(evaluation: DetectionEvaluation, files: DetectionFiles, title: str) -> None:
     """Print the twelve COCO numbers, and the average precision of every class, in percent."""
-    table = Table(title=title, title_justify="left")
+    print(title)
+    table = Table()
     for column in ("class", "objects", "AP", "AP50", "VOC AP", "VOC07 AP"):
         table.add_column(column, justify="left" if column == "class" else "right")
     labels = np.concatenate([objects.labels for objects in files.objects])

@@ -59,7 +59,8 @@ def evaluate_segmentation(
 
 def print_scores(scores: SegmentationScores, names: Sequence[str], title: str) -> None:
     """Print the IoU of every class, mIoU and pixel accuracy as a table, in percent."""
-    table = Table(title=title, title_justify="left")
+    print(title)
+    table = Table()
     table.add_column("class")
     table.add_column("IoU %", justify="right")
     table.add_column("share of pixels %", justify="right")
