@@ -59,10 +59,12 @@ class DetectionLoss(nn.Module):
         with torch.no_grad():
             normaliser, surprise = _normalisers(rows)
             negative = surprise.index_fill(0, positive, -1).view(-1, count)
-            wanted = (self.negatives * torch.bincount(picture, minlength=len(logits))).clamp(max=count).tolist()
-            hardest = [one.topk(most, sorted=False) for one, most in zip(negative, wanted, strict=True)]
-            index = torch.cat([found.indices + count * number for number, found in enumerate(hardest)])
-            chosen = torch.cat([positive, index[torch.cat([found.values for found in hardest]) >= 0]])
+            wanted = self.negatives * torch.bincount(picture, minlength=len(logits))
+            most = min(int(wanted.max()), count)
+            values, hardest = negative.topk(most, dim=1)
+            taken = (torch.arange(most, device=logits.device) < wanted[:, None]) & (values >= 0)
+            hardest += count * torch.arange(len(logits), device=logits.device)[:, None]
+            chosen = torch.cat([positive, hardest[taken]])
             target = F.pad(label + 1, (0, len(chosen) - len(label)))
         return _ChosenCrossEntropy.apply(rows, normaliser, surprise, chosen, target)
 

@@ -48,14 +48,16 @@ def match_anchors(anchors: Anchors, boxes: Tensor, labels: Tensor, threshold: fl
     reached = overlap >= threshold
     box, overlap, place = box[reached], overlap[reached], (picture[box] * len(anchors) + anchor)[reached]
 
-    size, none = len(labels) * len(anchors), labels.shape[1]
+    # one number a candidate: 0 is background, then boxes by overlap, the first highest, then own ones, the last highest
+    size, slots = len(labels) * len(anchors), labels.shape[1]
     most = overlap.new_zeros(size).scatter_reduce_(0, place, overlap, "amax")
-    first = overlap == most[place]
-    matched = slot.new_full((size,), none).scatter_reduce_(0, place[first], slot[box[first]], "amin")
-    place = (picture * len(anchors) + own)[best > 0]
-    claimed = slot.new_full((size,), -1).scatter_reduce_(0, place, slot[best > 0], "amax")
-    matched = torch.where(claimed >= 0, claimed, matched)
-    return matched.masked_fill_(matched == none, -1).view(len(labels), -1)
+    first, found = overlap == most[place], best > 0
+    candidates = torch.cat([slots - slot[box[first]], slots + 1 + slot[found]])
+    place = torch.cat([place[first], (picture * len(anchors) + own)[found]])
+    matched = slot.new_zeros(size).scatter_reduce_(0, place, candidates, "amax")
+    number = torch.arange(slots, device=slot.device)
+    meaning = torch.cat([number.new_full((1,), -1), number.flip(0), number])
+    return meaning.index_select(0, matched).view(len(labels), -1)
 
 
 def _nearest(anchors: Anchors, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,9 +65,9 @@ def _nearest(anchors: Anchors, boxes: Tensor) -> tuple[Tensor, Tensor]:
     rows, columns, first, step = anchors.grids.unbind(1)
     sides, cells = anchors.boxes[first, 2:], torch.stack([columns, rows], dim=1)
     own, centre = (boxes[:, None, 2:] - boxes[:, None, :2]), (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
-    cell = (centre * cells).floor_().clamp_(min=0).minimum(cells - 1)
-    apart = (centre - (cell + 0.5) / cells).abs_()
-    wide, high = torch.minimum((sides + own) / 2 - apart, torch.minimum(sides, own)).clamp_(min=0).unbind(-1)
+    cell = (centre * cells).floor_().clamp_(torch.zeros_like(cells), cells - 1)
+    apart = torch.addcmul(centre - 0.5 / cells, cell, 1 / cells, value=-1).abs_()
+    wide, high = torch.minimum(sides / 2 + own / 2 - apart, torch.minimum(sides, own)).clamp_(min=0).unbind(-1)
     shared = wide * high
     column, row = cell.long().unbind(-1)
     return first + (row * columns + column) * step, shared / (sides.prod(-1) + own.prod(-1) - shared)
