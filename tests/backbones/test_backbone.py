@@ -139,8 +139,6 @@ def test_taps_come_in_the_order_asked_for():
 )
 def test_unknown_tap_names_the_nearest_and_all_there_are(tap, near):
     with pytest.raises(ValueError, match=rf'no tap "{tap}"; did you mean "{near}"\? there are stem, .* last'):
-        ValueError, match=rf'_large has no tap "{tap}"; did you mean "{near}"\? there are stem, .* last'
-    ):
         mobilenet_v3_large(taps=["c1", tap])
 
 
