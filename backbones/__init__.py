@@ -29,6 +29,7 @@ from backbones.papers import (
     mobilenet_v3_table,
 )
 from backbones.publish import push_to_hub
+from backbones.sources import start_normalisation
 from backbones.tables import Row, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import TimmBackbone, TimmTable
@@ -60,6 +61,7 @@ __all__ = [
     "mobilenet_v3_table",
     "push_to_hub",
     "register_encoders",
+    "start_normalisation",
     "table_from_dict",
     "table_options",
     "torchvision_state_dict",

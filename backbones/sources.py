@@ -8,8 +8,10 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor
 
+from backbones.hub import HUB
+from backbones.tables import Table
 from backbones.taps import Tapped
-from backbones.timm_backbone import PREFIX
+from backbones.timm_backbone import PREFIX, TimmTable
 
 # ImageNet weights by the table's name; minimalistic V3 is timm's too
 TORCHVISION = {
@@ -32,16 +34,46 @@ def published_weights(backbone: Tapped) -> dict[str, Tensor]:
         ValueError: if nobody publishes any.
         ConnectionError: if the download fails.
     """
-    name = backbone.table.name
-    if name.startswith(PREFIX):
-        return _fetch_timm(name.removeprefix(PREFIX), features_only=True)
-    if name in TIMM_MINIMALISTIC and not any(row.squeeze for row in backbone.table.rows):
-        return _fetch_timm(TIMM_MINIMALISTIC[name])
-    if name in TIMM:
-        return _fetch_timm(TIMM[name])
+    name, theirs = backbone.table.name, _timm_name(backbone.table)
+    if theirs is not None:
+        return _fetch_timm(theirs, **({"features_only": True} if name.startswith(PREFIX) else {}))
     if name in TORCHVISION:
         return fetch_weights(getattr(torchvision.models, TORCHVISION[name]).DEFAULT)
     raise ValueError(f"neither torchvision nor timm publishes ImageNet weights for {name}")
+
+
+def start_normalisation(table: Table | TimmTable, source: str | Path | None) -> dict[str, Any]:
+    """The mean and std, as a spec has them, of the pictures that start weights were trained on, where it is known.
+
+    Args:
+        table: of the backbone that is to be filled.
+        source: as for `load_weights`, or None.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file cannot be read.
+    """
+    if source is None or str(source).startswith(HUB):
+        return {}
+    if source != "imagenet":
+        description = read_weights(Path(source))[1]
+        return {key: tuple(description[key]) for key in ("mean", "std") if description}
+    theirs = _timm_name(table)
+    if theirs is None:
+        return {}
+    import timm
+
+    config = timm.get_pretrained_cfg(theirs)
+    return {"mean": tuple(config.mean), "std": tuple(config.std)} if config else {}
+
+
+def _timm_name(table: Table | TimmTable) -> str | None:
+    """What timm calls the network whose weights a backbone starts from, if they are timm's."""
+    if isinstance(table, TimmTable):
+        return table.name.removeprefix(PREFIX)
+    if table.name in TIMM_MINIMALISTIC and not any(row.squeeze for row in table.rows):
+        return TIMM_MINIMALISTIC[table.name]
+    return TIMM.get(table.name)
 
 
 def _fetch_timm(name: str, **options: Any) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights
 
-from backbones import Backbone, load_weights
+from backbones import Backbone, Table, TimmTable, load_weights, start_normalisation
 from backbones.hub import HUB
 from backbones.keys import torchvision_keys
 from backbones.sources import fetch_weights, read_weights
@@ -54,24 +54,24 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
     return str(load_weights(network.backbone, source))
 
 
-def start_normalisation(source: str | Path | None) -> dict[str, Any]:
-    """The options of a spec, mean and std, that start weights were trained with; none where they are ImageNet's.
+def start_detection_normalisation(table: Table | TimmTable, source: str | Path | None) -> dict[str, Any]:
+    """`backbones.start_normalisation` for all sources of `load_detection_weights`.
 
     Args:
+        table: of the backbone that is to be filled.
         source: as for `load_detection_weights`, or None.
 
     Raises:
         FileNotFoundError: if there is no such file.
+        ValueError: if the file cannot be read.
     """
-    if source is None or _is_published(source):
-        return {}
+    half = (0.5, 0.5, 0.5)
     if source != "coco":
-        state, description = read_weights(Path(source))
-        if description:
-            return {name: tuple(description[name]) for name in ("mean", "std")}
-        if _torchvisions_bias(state) is None:
-            return {}
-    return {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+        known = start_normalisation(table, source)
+        file = None if known or source is None or _is_published(source) else read_weights(Path(source))[0]
+        if file is None or _torchvisions_bias(file) is None:
+            return known
+    return {"mean": half, "std": half}
 
 
 def _is_published(source: str | Path) -> bool:

@@ -15,7 +15,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from backbones import load_weights
+from backbones import load_weights, start_normalisation
 from datasets import (
     ClassificationAugmentation,
     check_classification,
@@ -102,14 +102,16 @@ def train_cls(
     if augmentation.flip is None:
         augmentation = replace(augmentation, flip=0.0 if dataset == "mnist" else 0.5)
     options = {"width": width, "rf2": rf2, "reduced_tail": reduced_tail, "minimalistic": minimalistic}
+    table = classification_table(backbone, size, **options, small_pictures=small_pictures)
     spec = ClassificationSpec(
-        classification_table(backbone, size, **options, small_pictures=small_pictures),
+        table,
         "classifier",
         train_files.names,
         default_colours(len(train_files.names)),
         size,
         {"dropout": dropout},
         share=1.0 if held else 0.875,
+        **start_normalisation(table, weights),
     )
     run.seed_everything()
     task = ClassificationTask(spec, optimization, label_smoothing, distillation.load(spec.names))

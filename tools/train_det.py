@@ -25,7 +25,7 @@ from datasets import (
 from heads import DetectionLoss
 from tasks import DetectionSpec, DetectionTask, Optimization, detection_table
 from tasks.detection_evaluation import detection_colours, draw_detections, judge
-from tasks.detection_weights import load_detection_weights, start_normalisation
+from tasks.detection_weights import load_detection_weights, start_detection_normalisation
 from tasks.run import Run
 from tools.cli import command
 
@@ -103,15 +103,16 @@ def train_det(
     if check_data:
         for summary in check_detection_splits(train_files, val_files):
             print("\n".join(summary.lines()))
+    table = detection_table(backbone, width=width, reduced_tail=reduced_tail, minimalistic=minimalistic)
     spec = DetectionSpec(
-        detection_table(backbone, width=width, reduced_tail=reduced_tail, minimalistic=minimalistic),
+        table,
         head,
         train_files.names,
         detection_colours(len(train_files.names)),
         size,
         options,
         sigmoid=loss == "focal",
-        **start_normalisation(weights),
+        **start_detection_normalisation(table, weights),
     )
     run.seed_everything()
     task = DetectionTask(spec, optimization, box_weight)

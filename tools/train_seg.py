@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from backbones import load_weights
+from backbones import load_weights, start_normalisation
 from datasets import (
     Augmentation,
     SegmentationDataset,
@@ -105,7 +105,14 @@ def train_seg(
     elif class_weights == "balanced":
         summary = check_segmentation(train_files)
     spec = SegmentationSpec(
-        table, head, train_files.names, train_files.colours, crop, head_options or {}, auxiliary=auxiliary > 0
+        table,
+        head,
+        train_files.names,
+        train_files.colours,
+        crop,
+        head_options or {},
+        auxiliary=auxiliary > 0,
+        **start_normalisation(table, weights),
     )
     balance = _class_weights(class_weights, train_files, summary)
     run.seed_everything()

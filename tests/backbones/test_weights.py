@@ -13,7 +13,14 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
-from backbones import create_backbone, load_weights, mobilenet_v3_large, mobilenet_v3_small
+from backbones import (
+    create_backbone,
+    create_table,
+    load_weights,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+    start_normalisation,
+)
 from backbones.keys import timm_keys, torchvision_keys
 
 NAMES = ["large", "small"]
@@ -397,3 +404,24 @@ def test_a_download_that_is_not_the_published_file_is_refused(hub, monkeypatch):
     with pytest.raises(ConnectionError, match="invalid hash value"):
         mobilenet_v3_small(weights="imagenet")
     assert not list(hub.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "mean"),
+    [
+        ("v1", {}, (0.5, 0.5, 0.5)),
+        ("v3-small", {"minimalistic": True}, (0.5, 0.5, 0.5)),
+        ("mnasnet-a1", {}, (0.485, 0.456, 0.406)),
+        ("timm:tf_efficientnetv2_s", {}, (0.5, 0.5, 0.5)),
+    ],
+)
+def test_timms_weights_come_with_the_normalisation_they_were_trained_under(name, options, mean):
+    found = start_normalisation(create_table(name, **options), "imagenet")
+    assert found["mean"] == mean and set(found) == {"mean", "std"}
+
+
+def test_other_weights_have_the_usual_normalisation(tmp_path):
+    table = create_table("v3-small")
+    torch.save(create_backbone("v3-small").state_dict(), tmp_path / "bare.pth")
+    sources = [None, "imagenet", "hf://somebody/something", tmp_path / "bare.pth"]
+    assert [start_normalisation(table, source) for source in sources] == [{}, {}, {}, {}]

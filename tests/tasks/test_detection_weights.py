@@ -10,7 +10,7 @@ from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, 
 from backbones import create_backbone
 from tasks import DetectionSpec, DetectionTask, SegmentationSpec, SegmentationTask, detection_table
 from tasks.detection import DetectionNetwork
-from tasks.detection_weights import from_torchvision, load_detection_weights, start_normalisation
+from tasks.detection_weights import from_torchvision, load_detection_weights, start_detection_normalisation
 
 COCO = SSDLite320_MobileNet_V3_Large_Weights.COCO_V1
 CATEGORIES = COCO.meta["categories"]
@@ -216,11 +216,12 @@ def test_a_missing_file_is_named():
 
 def test_pictures_are_normalised_as_the_start_weights_expect(file, tmp_path):
     half = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-    assert start_normalisation("coco") == start_normalisation(str(file)) == half
-    assert start_normalisation(None) == start_normalisation("imagenet") == {}
     table = detection_table("v3-small")
+    found = [start_detection_normalisation(table, source) for source in ("coco", str(file), None, "imagenet")]
+    assert found == [half, half, {}, {}]
+    assert start_detection_normalisation(detection_table("v3-small", minimalistic=True), "imagenet") == half
     spec = DetectionSpec(table, "ssdlite", ["disc"], [(0, 0, 0)], (64, 64), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     path = save_task(DetectionTask(spec), tmp_path / "best.ckpt")
-    assert start_normalisation(str(path)) == {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    assert start_detection_normalisation(table, str(path)) == {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
     torch.save(create_backbone("v3-small").state_dict(), tmp_path / "backbone.pth")
-    assert start_normalisation(str(tmp_path / "backbone.pth")) == {}
+    assert start_detection_normalisation(table, str(tmp_path / "backbone.pth")) == {}

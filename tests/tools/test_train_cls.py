@@ -209,3 +209,17 @@ def test_dense_training_starts_from_a_classifier(tool_here, classifier, shapes, 
     whole = ["--rf2", "false"] if name == "train_seg" else ["--reduced-tail", "false"]
     said = tool_here(name, *options, *whole)
     assert "took 240 of 240 tensors" in said and "not used: network.head." in said
+
+
+@pytest.mark.parametrize("name", ["train_cls", "train_seg", "train_det"])
+def test_training_feeds_what_the_start_weights_were_trained_on(tool_here, classifier, tree, shapes, tmp_path, name):
+    content = torch.load(classifier, weights_only=True)
+    half = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    content["mobiledense"] |= half
+    torch.save(content, tmp_path / "half.ckpt")
+    quick = {"train_cls": quick_classification, "train_seg": quick_run, "train_det": quick_detection}[name]
+    data = tree if name == "train_cls" else shapes
+    tool_here(name, *quick(data, tmp_path / "runs"), "--weights", str(tmp_path / "half.ckpt"), "--epochs", "1")
+    (run,) = (tmp_path / "runs").iterdir()
+    description = torch.load(run / "last.ckpt", weights_only=True)["mobiledense"]
+    assert {key: list(description[key]) for key in half} == half
