@@ -12,7 +12,7 @@ from heads.anchors import Anchors, encode_boxes
 from heads.matching import match_anchors
 
 DETECTION_LOSSES = ("cross_entropy", "focal")
-ROWS = 8192  # of logits at a time
+ROWS = 8192  # of logits at a time, on one thread
 Losses = tuple[Tensor, Tensor]
 
 
@@ -99,14 +99,15 @@ class _ChosenCrossEntropy(torch.autograd.Function):
 def _normalisers(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Logits [R, K + 1] -> their log-sum-exp [R], and their loss were they background [R].
 
-    Exponentials are taken in pieces that fit a processor's cache, without the usual detour by the largest entry, and
-    with it where they overflow or vanish.
+    Exponentials are taken without the usual detour by the largest entry, and with it where they overflow or vanish; on
+    one thread in pieces that fit the processor's cache, on several at once, since each piece would have them wait.
     """
     total, surprise = rows.new_empty(len(rows)), rows.new_empty(len(rows))
-    piece, ones = rows.new_empty(min(ROWS, len(rows)), rows.shape[1]), rows.new_ones(rows.shape[1])
-    for part, sums, ratio in zip(rows.split(ROWS), total.split(ROWS), surprise.split(ROWS), strict=True):
+    size = min(ROWS, len(rows)) if rows.is_cpu and torch.get_num_threads() == 1 else len(rows)
+    piece = rows.new_empty(size, rows.shape[1])
+    for part, sums, ratio in zip(rows.split(size), total.split(size), surprise.split(size), strict=True):
         exponentials = torch.exp(part, out=piece[: len(part)])
-        torch.div(torch.mv(exponentials, ones, out=sums), exponentials[:, 0], out=ratio)
+        torch.div(torch.sum(exponentials, dim=1, out=sums), exponentials[:, 0], out=ratio)
     normaliser = total.log_()
     if normaliser.abs().amax() < 70 and surprise.isfinite().all():
         return normaliser, surprise.log_()
