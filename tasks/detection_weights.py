@@ -15,6 +15,7 @@ from backbones.sources import fetch_weights, read_weights
 from tasks.detection import DetectionNetwork, DetectionSpec
 
 COCO = SSDLite320_MobileNet_V3_Large_Weights.COCO_V1
+SCALED = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
 def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, source: str | Path) -> str:
@@ -55,23 +56,13 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
 
 
 def start_detection_normalisation(table: Table | TimmTable, source: str | Path | None) -> dict[str, Any]:
-    """`backbones.start_normalisation` for all sources of `load_detection_weights`.
-
-    Args:
-        table: of the backbone that is to be filled.
-        source: as for `load_detection_weights`, or None.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file cannot be read.
-    """
-    half = (0.5, 0.5, 0.5)
-    if source != "coco":
-        known = start_normalisation(table, source)
-        file = None if known or source is None or _is_published(source) else read_weights(Path(source))[0]
-        if file is None or _torchvisions_bias(file) is None:
-            return known
-    return {"mean": half, "std": half}
+    """`backbones.start_normalisation`, for torchvision's whole networks too, which had pictures scaled to -1 to 1."""
+    if source == "coco":
+        return dict(SCALED)
+    known = start_normalisation(table, source)
+    if known or source is None or _is_published(source):
+        return known
+    return {} if _torchvisions_bias(read_weights(Path(source))[0]) is None else dict(SCALED)
 
 
 def _is_published(source: str | Path) -> bool:

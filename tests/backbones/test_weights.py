@@ -1,12 +1,6 @@
 import copy
-import logging
-import urllib.error
-from dataclasses import replace
-from email.message import Message
 
-import huggingface_hub
 import pytest
-import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
@@ -15,16 +9,12 @@ from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
 from backbones import (
     create_backbone,
-    create_table,
     load_weights,
-    mobilenet_v3_large,
     mobilenet_v3_small,
-    start_normalisation,
 )
 from backbones.keys import timm_keys, torchvision_keys
 
 NAMES = ["large", "small"]
-FILES = {"large": "mobilenet_v3_large-5c1a4163.pth", "small": "mobilenet_v3_small-047dcff4.pth"}
 
 
 @torch.no_grad()
@@ -293,135 +283,3 @@ def test_a_file_without_tensors(content, tmp_path):
     torch.save(content, tmp_path / "plain.pth")
     with pytest.raises(ValueError, match=r"plain\.pth: holds no state dict"):
         load_weights(ours("small"), tmp_path / "plain.pth")
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, "_hub_dir", None)
-    torch.hub.set_dir(tmp_path)
-    (tmp_path / "checkpoints").mkdir()
-    return tmp_path / "checkpoints"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_imagenet_is_torchvisions_published_file(name, published, hub, caplog):
-    save(published[name].state_dict(), hub / FILES[name])
-    with caplog.at_level(logging.INFO, logger="backbones"):
-        backbone = create_backbone(f"v3-{name}", weights="imagenet")
-    total = len(backbone.state_dict())
-    assert f"imagenet: took {total} of {total} tensors" in caplog.text
-    assert torch.equal(backbone.last.conv.weight, published[name].features[-1][0].weight)
-
-
-@pytest.mark.parametrize(
-    ("name", "theirs", "file"),
-    [
-        ("v2", "mobilenet_v2", "mobilenet_v2-7ebf99e0.pth"),
-        ("mnasnet-b1", "mnasnet1_0", "mnasnet1.0_top1_73.512-f206786ef8.pth"),
-    ],
-)
-def test_other_families_that_torchvision_publishes(name, theirs, file, hub):
-    state = getattr(torchvision.models, theirs)().state_dict()
-    torch.save(state, hub / file)
-    backbone = create_backbone(name, weights="imagenet")
-    first = next(iter(state))
-    assert torch.equal(backbone.stem.conv.weight, state[first])
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "theirs"),
-    [
-        ("v1", {}, "mobilenetv1_100"),
-        ("mnasnet-a1", {}, "semnasnet_100"),
-        ("v3-large", {"minimalistic": True}, "tf_mobilenetv3_large_minimal_100"),
-        ("v3-small", {"minimalistic": True}, "tf_mobilenetv3_small_minimal_100"),
-    ],
-)
-def test_what_timm_publishes(name, options, theirs, monkeypatch):
-    build, asked = timm.create_model, []
-
-    def create_model(name, pretrained, **options):
-        asked.append((build(name, **options), name, pretrained))
-        return asked[0][0]
-
-    monkeypatch.setattr(timm, "create_model", create_model)
-    backbone = create_backbone(name, weights="imagenet", **options)
-    network, *request = asked[0]
-    assert request == [theirs, True]
-    assert torch.equal(backbone.stem.conv.weight, network.conv_stem.weight)
-
-
-def test_a_failing_download_of_timms_is_one_line(monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ConnectionError, match=r"could not fetch timm's mobilenetv1_100 \(.*give the file") as caught:
-        create_backbone("v1", weights="imagenet")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_table_of_another_family_has_no_published_weights():
-    backbone = ours("small")
-    backbone.table = replace(backbone.table, name="searched")
-    with pytest.raises(ValueError, match="publishes ImageNet weights for searched"):
-        load_weights(backbone, "imagenet")
-
-
-def test_a_refused_connection_names_the_url_in_one_line(hub, monkeypatch):
-    asked = []
-
-    def refuse(request, *_, **__):
-        asked.append(getattr(request, "full_url", request))
-        raise urllib.error.URLError("[Errno 111] Connection refused")
-
-    monkeypatch.setattr(torch.hub, "urlopen", refuse)
-    url = f"https://download.pytorch.org/models/{FILES['large']}"
-    with pytest.raises(ConnectionError) as caught:
-        mobilenet_v3_large(weights="imagenet")
-    assert asked == [url]
-    assert url in str(caught.value)
-    assert "Connection refused" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert not list(hub.iterdir())
-
-
-def test_a_download_that_is_not_the_published_file_is_refused(hub, monkeypatch):
-    class Response:
-        def __init__(self):
-            self.chunks = [b"other weights", b""]
-
-        def info(self):
-            return Message()
-
-        def read(self, _size):
-            return self.chunks.pop(0)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return False
-
-    monkeypatch.setattr(torch.hub, "urlopen", lambda *_, **__: Response())
-    with pytest.raises(ConnectionError, match="invalid hash value"):
-        mobilenet_v3_small(weights="imagenet")
-    assert not list(hub.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "mean"),
-    [
-        ("v1", {}, (0.5, 0.5, 0.5)),
-        ("v3-small", {"minimalistic": True}, (0.5, 0.5, 0.5)),
-        ("mnasnet-a1", {}, (0.485, 0.456, 0.406)),
-        ("timm:tf_efficientnetv2_s", {}, (0.5, 0.5, 0.5)),
-    ],
-)
-def test_timms_weights_come_with_the_normalisation_they_were_trained_under(name, options, mean):
-    found = start_normalisation(create_table(name, **options), "imagenet")
-    assert found["mean"] == mean and set(found) == {"mean", "std"}
-
-
-def test_other_weights_have_the_usual_normalisation(tmp_path):
-    table = create_table("v3-small")
-    torch.save(create_backbone("v3-small").state_dict(), tmp_path / "bare.pth")
-    sources = [None, "imagenet", "hf://somebody/something", tmp_path / "bare.pth"]
-    assert [start_normalisation(table, source) for source in sources] == [{}, {}, {}, {}]

@@ -8,7 +8,15 @@ from torchvision.ops import box_iou
 
 from backbones import TABLES
 from backbones.costs import count_costs
-from heads import Anchors, DetectionLoss, create_detection_head, decode_detections, decode_fixed, encode_boxes
+from heads import (
+    Anchors,
+    DetectionLoss,
+    create_detection_head,
+    decode_detections,
+    decode_fixed,
+    detection_losses,
+    encode_boxes,
+)
 from heads.anchors import corners, decode_boxes
 from heads.matching import match_anchors
 from tasks.detection import DetectionNetwork, DetectionSpec, detection_table
@@ -216,6 +224,16 @@ def test_class_loss_of_large_logits(scale):
         total = total + one[own < 0].topk(wanted)[0].sum()
     assert found.item() == pytest.approx((total / (matched >= 0).sum()).item(), rel=1e-5)
     assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_log_sum_exp_at_once_and_in_pieces(threads, monkeypatch):
+    monkeypatch.setattr(detection_losses, "ROWS", 7)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    rows = torch.randn(20, 6)
+    normaliser, surprise = detection_losses._normalisers(rows)
+    torch.testing.assert_close(normaliser, rows.logsumexp(1))
+    torch.testing.assert_close(surprise, rows.logsumexp(1) - rows[:, 0])
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "focal"])
