@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from backbones.hub import HUB
+from backbones.papers import TABLES
 from backbones.tables import Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import PREFIX, TimmTable
@@ -31,15 +32,25 @@ def published_weights(backbone: Tapped) -> dict[str, Tensor]:
     """The ImageNet weights of a backbone, as torchvision or timm names them.
 
     Raises:
-        ValueError: if nobody publishes any.
+        ValueError: if nobody publishes any, or not at this width.
         ConnectionError: if the download fails.
     """
     name, theirs = backbone.table.name, _timm_name(backbone.table)
+    _require_full_width(backbone.table)
     if theirs is not None:
         return _fetch_timm(theirs, **({"features_only": True} if name.startswith(PREFIX) else {}))
     if name in TORCHVISION:
         return fetch_weights(getattr(torchvision.models, TORCHVISION[name]).DEFAULT)
     raise ValueError(f"neither torchvision nor timm publishes ImageNet weights for {name}")
+
+
+def _require_full_width(table: Table | TimmTable) -> None:
+    """Refuse a table of another width multiplier than 1, told by the rows that no halved tail touches."""
+    plain = {found.name: found for found in (create() for create in TABLES.values())}.get(table.name)
+    if isinstance(table, Table) and plain is not None:
+        rows = zip(table.rows, plain.rows, plain.levels(), strict=False)
+        if any(ours.out != theirs.out for ours, theirs, level in rows if level < 5):
+            raise ValueError(f"the ImageNet weights of {table.name} are for width 1; leave --width out, or give a file")
 
 
 def start_normalisation(table: Table | TimmTable, source: str | Path | None) -> dict[str, Any]:

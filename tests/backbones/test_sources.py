@@ -94,6 +94,22 @@ def test_a_table_of_another_family_has_no_published_weights():
         load_weights(backbone, "imagenet")
 
 
+@pytest.mark.parametrize("name", ["v1", "v2", "mnasnet-a1", "mnasnet-b1", "v3-large", "v3-small"])
+def test_another_width_is_refused_before_any_download(name, hub, monkeypatch):
+    monkeypatch.setattr(torch.hub, "urlopen", None)
+    monkeypatch.setattr(timm, "create_model", None)
+    with pytest.raises(ValueError, match=r"the ImageNet weights of \w+ are for width 1; leave --width out"):
+        create_backbone(name, weights="imagenet", width=0.5)
+
+
+@pytest.mark.parametrize("option", ["rf2", "reduced_tail"])
+def test_a_halved_tail_is_no_other_width(option, hub):
+    torch.save(torchvision.models.mobilenet_v3_small().state_dict(), hub / FILES["small"])
+    report = load_weights(create_backbone("v3-small", **{option: True}), "imagenet")
+    assert report.mismatched
+    assert not report.missing
+
+
 def test_a_refused_connection_names_the_url_in_one_line(hub, monkeypatch):
     asked = []
 
