@@ -69,12 +69,13 @@ def plot(names: list[str], madds: list[float], spent: list[float], right: list[f
 
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
     for axes, cost, title in zip(panels, (madds, spent), ("multiply-adds, M", "ms a picture, one thread"), strict=True):
-        axes.scatter(cost, right)
         for name, x, y in zip(names, cost, right, strict=True):
-            axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)
+            axes.scatter(x, y, s=60, label=name)
         axes.set_xlabel(title)
-        axes.margins(x=0.18, y=0.12)
+        axes.set_xlim(0, 1.08 * max(cost))
+        axes.margins(y=0.1)
         axes.grid(alpha=0.3)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     panels[0].set_ylabel(label)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
