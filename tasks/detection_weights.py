@@ -15,7 +15,7 @@ from backbones.sources import fetch_weights, read_weights
 from tasks.detection import DetectionNetwork, DetectionSpec
 
 COCO = SSDLite320_MobileNet_V3_Large_Weights.COCO_V1
-SCALED = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+SCALED: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
 def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, source: str | Path) -> str:
@@ -58,11 +58,11 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
 def start_detection_normalisation(table: Table | TimmTable, source: str | Path | None) -> dict[str, Any]:
     """`backbones.start_normalisation`, for torchvision's whole networks too, which had pictures scaled to -1 to 1."""
     if source == "coco":
-        return dict(SCALED)
+        return SCALED
     known = start_normalisation(table, source)
     if known or source is None or _is_published(source):
         return known
-    return {} if _torchvisions_bias(read_weights(Path(source))[0]) is None else dict(SCALED)
+    return {} if _torchvisions_bias(read_weights(Path(source))[0]) is None else SCALED
 
 
 def _is_published(source: str | Path) -> bool:

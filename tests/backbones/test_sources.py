@@ -12,6 +12,7 @@ import torch
 import torchvision
 
 from backbones import (
+    build_backbone,
     create_backbone,
     create_table,
     load_weights,
@@ -94,12 +95,22 @@ def test_a_table_of_another_family_has_no_published_weights():
         load_weights(backbone, "imagenet")
 
 
+@pytest.mark.parametrize("width", [0.5, 0.75, 1.25])
 @pytest.mark.parametrize("name", ["v1", "v2", "mnasnet-a1", "mnasnet-b1", "v3-large", "v3-small"])
-def test_another_width_is_refused_before_any_download(name, hub, monkeypatch):
+def test_another_width_is_refused_before_any_download(name, width, hub, monkeypatch):
     monkeypatch.setattr(torch.hub, "urlopen", None)
     monkeypatch.setattr(timm, "create_model", None)
     with pytest.raises(ValueError, match=r"the ImageNet weights of \w+ are for width 1; leave --width out"):
-        create_backbone(name, weights="imagenet", width=0.5)
+        create_backbone(name, weights="imagenet", width=width)
+
+
+def test_one_row_of_ones_own_is_no_other_width(hub):
+    torch.save(torchvision.models.mobilenet_v3_small().state_dict(), hub / FILES["small"])
+    table = create_table("v3-small")
+    rows = (*table.rows[:7], replace(table.rows[7], out=56), *table.rows[8:])
+    report = load_weights(build_backbone(replace(table, rows=rows)), "imagenet")
+    assert "blocks.7.project.conv.weight" in report.mismatched
+    assert not report.missing
 
 
 @pytest.mark.parametrize("option", ["rf2", "reduced_tail"])
