@@ -1,5 +1,5 @@
 # make demo   trains, judges and draws a segmentation network on the embedded Shapes set
-# make test   runs the tests
+# make test   runs the tests, and make test-slow those that take minutes
 # make lint   style and types
 # Each sets up .venv first. PYTHON names another Python, PIP_ARGS adds options to pip install.
 PYTHON ?= python3
@@ -7,7 +7,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 RUN := runs/demo
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-slow lint clean
 .DELETE_ON_ERROR:
 
 .venv/installed: setup.py constraints.txt
@@ -23,6 +23,9 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -q
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -q -m slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ from backbones.papers import (
 )
 from backbones.publish import push_to_hub
 from backbones.sources import start_normalisation
-from backbones.tables import Row, Table
+from backbones.tables import BackboneError, Row, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import TimmBackbone, TimmTable
 from backbones.weights import LoadReport, load_weights
@@ -38,6 +38,7 @@ from backbones.weights import LoadReport, load_weights
 __all__ = [
     "TABLES",
     "Backbone",
+    "BackboneError",
     "LoadReport",
     "Row",
     "Table",

@@ -11,7 +11,7 @@ from typing import Any
 from backbones.hub import HUB, fetch_table
 from backbones.mobilenet import Backbone
 from backbones.papers import TABLES
-from backbones.tables import Table
+from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import PREFIX, TimmBackbone, TimmTable, timm_options
 from backbones.weights import load_weights
@@ -23,7 +23,7 @@ def table_options(name: str) -> list[str]:
     """The options that `create_table` takes for a backbone.
 
     Raises:
-        ValueError: for an unknown name; names the nearest one.
+        BackboneError: for an unknown name; names the nearest one.
         ConnectionError: if a table on the hub cannot be fetched.
     """
     if name.startswith(PREFIX):
@@ -34,7 +34,7 @@ def table_options(name: str) -> list[str]:
     if name not in TABLES:
         near = difflib.get_close_matches(name, TABLES, 1, cutoff=0.3)
         hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise ValueError(
+        raise BackboneError(
             f'there is no backbone "{name}"{hint} (there are {", ".join(TABLES)}, timm:NAME and hf://OWNER/NAME)'
         )
     return [*(option for option in inspect.signature(TABLES[name]).parameters if option != "variant"), *GEOMETRY]
@@ -51,7 +51,7 @@ def create_table(name: str, **options: Any) -> Table | TimmTable:
             as timm can dilate them.
 
     Raises:
-        ValueError: for an unknown name or option, or a value that the option cannot have.
+        BackboneError: for an unknown name or option, or a value that the option cannot have.
         ConnectionError: if a table on the hub cannot be fetched.
     """
     known = table_options(name)
@@ -59,7 +59,7 @@ def create_table(name: str, **options: Any) -> Table | TimmTable:
         if option not in known:
             near = difflib.get_close_matches(option, known, 1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
-            raise ValueError(f'{name} has no option "{option}"{hint} (it has {", ".join(known) or "none"})')
+            raise BackboneError(f'{name} has no option "{option}"{hint} (it has {", ".join(known) or "none"})')
     if name.startswith(PREFIX):
         return TimmTable(name, **options)
     if name.startswith(HUB):
@@ -73,19 +73,19 @@ def _hub_table(address: str) -> Table | TimmTable:
     try:
         return table_from_dict(data)
     except ValueError as error:
-        raise ValueError(f"{address}: {error}") from None
+        raise BackboneError(f"{address}: {error}") from None
 
 
 def table_from_dict(data: dict[str, Any]) -> Table | TimmTable:
     """The table that `to_dict` of either kind wrote, as a checkpoint holds it.
 
     Raises:
-        ValueError: for entries that a table does not have, or lacks.
+        BackboneError: for entries that a table does not have, or lacks.
     """
     try:
         return Table.from_dict(data) if "rows" in data else TimmTable(**data)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"this is no backbone's table ({error})") from None
+        raise BackboneError(f"this is no backbone's table ({error})") from None
 
 
 def build_backbone(table: Table | TimmTable, taps: Sequence[str] | None = None) -> Tapped:
@@ -96,7 +96,7 @@ def build_backbone(table: Table | TimmTable, taps: Sequence[str] | None = None) 
         taps: the feature maps to return, see `Backbone`; by default c1 to c5.
 
     Raises:
-        ValueError: for a tap that does not exist, or a network that timm does not have.
+        BackboneError: for a tap that does not exist, or a network that timm does not have.
     """
     return Backbone(table, taps) if isinstance(table, Table) else TimmBackbone(table, taps)
 
@@ -117,7 +117,7 @@ def create_backbone(
         A `Backbone`, or a `TimmBackbone` for timm's networks.
 
     Raises:
-        ValueError: for an unknown name, option or tap.
+        BackboneError: for an unknown name, option or tap.
     """
     backbone = build_backbone(create_table(name, **options), taps)
     if weights is not None:

@@ -7,6 +7,8 @@ from typing import Any
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
+from backbones.tables import BackboneError
+
 HUB = "hf://"
 WEIGHTS_FILE, TABLE_FILE = "model.safetensors", "table.json"
 
@@ -15,12 +17,12 @@ def split_address(address: str) -> tuple[str, str]:
     """OWNER/NAME and FILE, which is empty if it was not given.
 
     Raises:
-        ValueError: for an address of another form.
+        BackboneError: for an address of another form.
     """
     owner, _, rest = address.removeprefix(HUB).partition("/")
     name, _, file = rest.partition("/")
     if not owner or not name:
-        raise ValueError(f"{address}: write {HUB}OWNER/NAME, or {HUB}OWNER/NAME/FILE")
+        raise BackboneError(f"{address}: write {HUB}OWNER/NAME, or {HUB}OWNER/NAME/FILE")
     return f"{owner}/{name}", file
 
 
@@ -28,7 +30,7 @@ def fetch(address: str) -> Path:
     """A file on the hub, from the hub's own cache on this computer if it is there; by default model.safetensors.
 
     Raises:
-        ValueError: for an address of another form.
+        BackboneError: for an address of another form.
         FileNotFoundError: if the hub has no such repository or file.
         ConnectionError: if the download fails.
     """
@@ -48,7 +50,7 @@ def fetch_table(address: str) -> dict[str, Any]:
     """The table that stands beside a backbone's weights on the hub, as its `to_dict` wrote it.
 
     Raises:
-        ValueError: for an address of another form, or a file that is no table.
+        BackboneError: for an address of another form, or a file that is no table.
         FileNotFoundError: if the hub has no such repository, or it holds no table.
         ConnectionError: if the download fails.
     """
@@ -56,4 +58,4 @@ def fetch_table(address: str) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError):
-        raise ValueError(f"{address}: {TABLE_FILE} is no backbone's table") from None
+        raise BackboneError(f"{address}: {TABLE_FILE} is no backbone's table") from None

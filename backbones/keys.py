@@ -6,7 +6,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from backbones.mobilenet import Backbone
-from backbones.tables import Table
+from backbones.tables import BackboneError, Table
 
 Pair = tuple[str, str]
 # a block's index, the names of its layers, and the place among them of the one that is asked for -> their names of its
@@ -55,11 +55,11 @@ def torchvision_state_dict(backbone: Backbone) -> dict[str, Tensor]:
     `torchvision.models.mobilenet_v2().load_state_dict(torchvision_state_dict(backbone), strict=False)`
 
     Raises:
-        ValueError: for a network that torchvision does not have.
+        BackboneError: for a network that torchvision does not have.
     """
     keys, own = torchvision_keys(backbone), backbone.state_dict()
     if not keys:
-        raise ValueError(f"torchvision has no {backbone.table.name}; it has MobileNetV2, MobileNetV3 and MnasNet-B1")
+        raise BackboneError(f"torchvision has no {backbone.table.name}; it has MobileNetV2, MobileNetV3 and MnasNet-B1")
     state = OrderedDict((theirs, own[ours]) for ours, theirs in keys.items())
     state._metadata = OrderedDict({"": {"version": 2}})  # type: ignore[attr-defined] # MNASNet insists
     return state

@@ -93,7 +93,7 @@ class Backbone(Tapped):
         taps: which feature maps to return; by default c1 to c5. What no tap needs is not computed.
 
     Raises:
-        ValueError: for a tap that does not exist.
+        BackboneError: for a tap that does not exist.
     """
 
     def __init__(self, table: Table, taps: Sequence[str] | None = None) -> None:

@@ -13,7 +13,7 @@ from backbones.costs import count_costs
 from backbones.create import build_backbone, table_from_dict
 from backbones.hub import HUB, TABLE_FILE, WEIGHTS_FILE
 from backbones.sources import read_weights
-from backbones.tables import Table
+from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import TimmTable
 from backbones.weights import load_weights
@@ -55,7 +55,7 @@ def push_to_hub(source: Tapped | str | Path, repository: str, private: bool = Fa
         The address that `create_backbone` takes as a name and `load_weights` as a source.
 
     Raises:
-        ValueError: if the file was not written by this package.
+        BackboneError: if the file was not written by this package.
         FileNotFoundError: if there is no such file.
         ConnectionError: if the hub refuses or cannot be reached.
     """
@@ -80,7 +80,7 @@ def write_model(source: Tapped | str | Path, repository: str, folder: Path) -> N
         folder: to write into.
 
     Raises:
-        ValueError: if the file was not written by this package.
+        BackboneError: if the file was not written by this package.
         FileNotFoundError: if there is no such file.
     """
     size, training = (224, 224), ""
@@ -89,7 +89,7 @@ def write_model(source: Tapped | str | Path, repository: str, folder: Path) -> N
     else:
         description = read_weights(Path(source))[1]
         if not description:
-            raise ValueError(f"{source}: not a checkpoint of this package, so that the network is not known")
+            raise BackboneError(f"{source}: not a checkpoint of this package, so that the network is not known")
         backbone = build_backbone(table_from_dict(description["table"]))
         load_weights(backbone, source)
         size, training = tuple(description["input_size"]), _training(Path(source), description)

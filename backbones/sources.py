@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backbones.hub import HUB
 from backbones.papers import TABLES
-from backbones.tables import Table
+from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import PREFIX, TimmTable
 
@@ -32,7 +32,7 @@ def published_weights(backbone: Tapped) -> dict[str, Tensor]:
     """The ImageNet weights of a backbone, as torchvision or timm names them.
 
     Raises:
-        ValueError: if nobody publishes any, or not at this width.
+        BackboneError: if nobody publishes any, or not at this width.
         ConnectionError: if the download fails.
     """
     name, theirs = backbone.table.name, _timm_name(backbone.table)
@@ -41,7 +41,7 @@ def published_weights(backbone: Tapped) -> dict[str, Tensor]:
         return _fetch_timm(theirs, **({"features_only": True} if name.startswith(PREFIX) else {}))
     if name in TORCHVISION:
         return fetch_weights(getattr(torchvision.models, TORCHVISION[name]).DEFAULT)
-    raise ValueError(f"neither torchvision nor timm publishes ImageNet weights for {name}")
+    raise BackboneError(f"neither torchvision nor timm publishes ImageNet weights for {name}")
 
 
 def _require_full_width(table: Table | TimmTable) -> None:
@@ -51,7 +51,9 @@ def _require_full_width(table: Table | TimmTable) -> None:
         rows = zip(table.rows, plain.rows, plain.levels(), strict=False)
         differs = [ours.out != theirs.out for ours, theirs, level in rows if level < 5]
         if 2 * sum(differs) > len(differs):
-            raise ValueError(f"the ImageNet weights of {table.name} are for width 1; leave --width out, or give a file")
+            raise BackboneError(
+                f"the ImageNet weights of {table.name} are for width 1; leave --width out, or give a file"
+            )
 
 
 def start_normalisation(table: Table | TimmTable, source: str | Path | None) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def start_normalisation(table: Table | TimmTable, source: str | Path | None) -> 
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file cannot be read.
+        BackboneError: if the file cannot be read.
     """
     if source is None or str(source).startswith(HUB):
         return {}
@@ -122,7 +124,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read or holds no tensors.
+        BackboneError: if it cannot be read or holds no tensors.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -134,7 +136,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no weights can raise anything at all in an unpickler
         reason = (str(error).splitlines() or [""])[0].split(". ")[0]
-        raise ValueError(f"{path}: not a readable weights file ({type(error).__name__}: {reason})") from error
+        raise BackboneError(f"{path}: not a readable weights file ({type(error).__name__}: {reason})") from error
     description = content.get("mobiledense", {}) if isinstance(content, dict) else {}
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
@@ -142,5 +144,5 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     entries = content.items() if isinstance(content, dict) else ()
     tensors = {key: value for key, value in entries if isinstance(value, Tensor)}
     if not tensors:
-        raise ValueError(f"{path}: holds no state dict")
+        raise BackboneError(f"{path}: holds no state dict")
     return tensors, description

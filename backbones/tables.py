@@ -8,6 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
+class BackboneError(ValueError):
+    """A backbone, its table or its weights cannot be had as asked; the message says what to change."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One block: 1x1 expansion, k x k depthwise convolution, squeeze-and-excitation, 1x1 projection.
@@ -62,7 +66,7 @@ class Table:
         """The inverse of `to_dict`."""
         known = {field.name for field in fields(cls)}
         if set(data) - known:
-            raise ValueError(f"backbone table has unknown entries: {', '.join(sorted(set(data) - known))}")
+            raise BackboneError(f"backbone table has unknown entries: {', '.join(sorted(set(data) - known))}")
         return cls(**{**data, "rows": tuple(Row(**row) for row in data["rows"])})
 
     def levels(self) -> list[int]:
@@ -94,9 +98,9 @@ class Table:
 
 
 def check_output_stride(output_stride: int) -> None:
-    """Refuse an output stride other than 8, 16 and 32 with a ValueError."""
+    """Refuse an output stride other than 8, 16 and 32 with a BackboneError."""
     if output_stride not in (8, 16, 32):
-        raise ValueError(f"output stride {output_stride} is not one of 8, 16, 32")
+        raise BackboneError(f"output stride {output_stride} is not one of 8, 16, 32")
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from backbones.tables import BackboneError
+
 
 class Tapped(nn.Module):
     """A network with named feature maps. `backbone(images)` takes float32 [N, 3, H, W] and returns {tap: feature map}.
@@ -26,11 +28,11 @@ class Tapped(nn.Module):
         """Choose which feature maps `forward` returns.
 
         Raises:
-            ValueError: for a tap that does not exist; names the nearest one, and all there are.
+            BackboneError: for a tap that does not exist; names the nearest one, and all there are.
         """
         for tap in taps:
             if tap not in self.channels:
                 near = difflib.get_close_matches(tap, self.channels, 1)
                 hint = f'did you mean "{near[0]}"? ' if near else ""
-                raise ValueError(f'{self.table.name} has no tap "{tap}"; {hint}there are {", ".join(self.channels)}')
+                raise BackboneError(f'{self.table.name} has no tap "{tap}"; {hint}there are {", ".join(self.channels)}')
         self.taps = tuple(taps)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from backbones.tables import check_output_stride
+from backbones.tables import BackboneError, check_output_stride
 from backbones.taps import Tapped
 
 PREFIX = "timm:"
@@ -55,7 +55,7 @@ class TimmBackbone(Tapped):
         taps: which feature maps to return; by default all of c1 to c5 that there are.
 
     Raises:
-        ValueError: for a network that timm does not have or cannot build so, or a tap that does not exist.
+        BackboneError: for a network that timm does not have or cannot build so, or a tap that does not exist.
     """
 
     def __init__(self, table: TimmTable, taps: Sequence[str] | None = None) -> None:
@@ -67,7 +67,7 @@ class TimmBackbone(Tapped):
         # of several maps at one stride, the last
         places = {LEVELS[stride]: place for place, stride in enumerate(undilated) if stride in LEVELS}
         if not places:
-            raise ValueError(f"{table.name} has no feature maps at strides of 2, 4, 8, 16 or 32")
+            raise BackboneError(f"{table.name} has no feature maps at strides of 2, 4, 8, 16 or 32")
         self._places: dict[str, int] = {f"c{level}": place for level, place in places.items()}
         for level, place in places.items():
             same = ("expansion", "depthwise", "first", "first.depthwise")
@@ -98,20 +98,20 @@ def create_network(name: str, output_stride: int = 32) -> Any:
         output_stride: 8, 16 or 32.
 
     Raises:
-        ValueError: for a network that timm does not have (names the nearest), or cannot build so.
+        BackboneError: for a network that timm does not have (names the nearest), or cannot build so.
     """
     import timm  # takes seconds to import, so only who asks for one of its networks pays
 
     plain = name.removeprefix(PREFIX)
     if not timm.is_model(plain):
         near = difflib.get_close_matches(plain, timm.list_models(), 1)
-        raise ValueError(f'timm has no network "{plain}"' + (f'; did you mean "{PREFIX}{near[0]}"?' if near else ""))
+        raise BackboneError(f'timm has no network "{plain}"' + (f'; did you mean "{PREFIX}{near[0]}"?' if near else ""))
     options: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}  # not all know it
     try:
         return timm.create_model(plain, features_only=True, **options)
     except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
         reason = str(error) or type(error).__name__
-        raise ValueError(f"timm cannot build {plain} at output stride {output_stride} ({reason})") from None
+        raise BackboneError(f"timm cannot build {plain} at output stride {output_stride} ({reason})") from None
 
 
 @cache
@@ -119,7 +119,7 @@ def timm_options(name: str) -> list[str]:
     """The options of `TimmTable` that a network has: output_stride, unless timm cannot dilate it.
 
     Raises:
-        ValueError: for a network that timm does not have, or that hands out no feature maps.
+        BackboneError: for a network that timm does not have, or that hands out no feature maps.
     """
     with torch.device("meta"):
         create_network(name)

@@ -13,6 +13,7 @@ from backbones.keys import timm_keys, torchvision_keys
 from backbones.mobilenet import Backbone
 from backbones.papers import TABLES
 from backbones.sources import published_weights, read_weights
+from backbones.tables import BackboneError
 from backbones.taps import Tapped
 
 
@@ -68,7 +69,7 @@ def load_weights(backbone: Tapped, source: str | Path) -> LoadReport:
             Keys are ours, torchvision's or timm's, bare or under a prefix such as "backbone.".
 
     Raises:
-        ValueError: if there are no published weights, or the source holds another architecture or nothing that fits.
+        BackboneError: if there are no published weights, or the source holds another architecture or nothing that fits.
         FileNotFoundError: if there is no such file.
         ConnectionError: if the download fails.
     """
@@ -116,7 +117,7 @@ def _require_architecture(
     what = f"{len(fitting)} of {len(weights)} tensors fit {name}" if fitting else f"nothing in it fits {name}"
     if held not in (None, name):
         what = f"holds {held}, not {name}"
-    raise ValueError(f"{report.source}: {what}; {report.shapes() or f'its first keys are {_some(list(state))}'}")
+    raise BackboneError(f"{report.source}: {what}; {report.shapes() or f'its first keys are {_some(list(state))}'}")
 
 
 def _architecture(state: dict[str, Tensor]) -> str | None:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from datasets.detection_augment import MEAN, resize_picture
+from datasets.files import DataError
 
 GROUP = 8  # pictures that share RandAugment's draws
 MOST = {"shift": math.inf, "flip": 1, "randaugment": math.inf, "magnitude": 30, "erasing": 1}
@@ -87,7 +88,7 @@ class ClassificationAugmentation:
         seed: of all random choices.
 
     Raises:
-        ValueError: for a value outside its range.
+        DataError: for a value outside its range.
     """
 
     shift: int = 4
@@ -103,9 +104,9 @@ class ClassificationAugmentation:
     def __post_init__(self) -> None:
         for name, most in MOST.items():
             if not 0 <= (getattr(self, name) or 0) <= most:
-                raise ValueError(f"--{name} {getattr(self, name)} is not in 0 to {most}")
+                raise DataError(f"--{name} {getattr(self, name)} is not in 0 to {most}")
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"--scale {list(self.scale)}: two shares in 0 to 1 are wanted, the smaller one first")
+            raise DataError(f"--scale {list(self.scale)}: two shares in 0 to 1 are wanted, the smaller one first")
 
     def __call__(
         self, images: Tensor, labels: Tensor, classes: int, epoch: int, index: NDArray[np.int64]

@@ -13,8 +13,8 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 Colour = tuple[int, int, int]
 
 
-class DataError(Exception):
-    """Something is wrong with the user's data; the message names the file and says what to do."""
+class DataError(ValueError):
+    """Something is wrong with the user's data or its options; the message names the file and says what to do."""
 
 
 def read_image(path: Path, content: bytes | None = None) -> NDArray[np.uint8]:

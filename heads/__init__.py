@@ -18,6 +18,7 @@ from heads.masks import arg_max_mask
 from heads.matching import match_anchors
 from heads.smp import DECODERS, SMPDecoder
 from heads.ssdlite import SSDLite
+from heads.taps import HeadError
 
 ASPP: dict[str, Any] = {"lraspp": LRASPP, "raspp": RASPP, "lraspp-torchvision": LRASPPTorchvision}
 SEGMENTATION_HEADS = (*ASPP, *DECODERS)
@@ -29,13 +30,13 @@ def backbone_options(name: str) -> dict[str, Any]:
     """The backbone options that a segmentation head's paper uses: output_stride, rf2, dilate_first.
 
     Raises:
-        ValueError: for an unknown name; names the nearest one.
+        HeadError: for an unknown name; names the nearest one.
     """
     if name in ASPP:
         return dict(ASPP[name].backbone_options)
     if name in DECODERS:
         return {"output_stride": DECODERS[name]}
-    raise ValueError(_unknown("segmentation head", name, SEGMENTATION_HEADS))
+    raise HeadError(_unknown("segmentation head", name, SEGMENTATION_HEADS))
 
 
 def create_segmentation_head(
@@ -51,7 +52,7 @@ def create_segmentation_head(
         **options: filters for R-ASPP and LR-ASPP; the library's own for segmentation-models-pytorch's decoders.
 
     Raises:
-        ValueError: for an unknown name, or a tap that the backbone lacks.
+        HeadError: for an unknown name, or a tap that the backbone lacks.
     """
     backbone_options(name)
     if name in ASPP:
@@ -72,14 +73,14 @@ def create_detection_head(
         **options: of `SSDLite`.
 
     Raises:
-        ValueError: for an unknown name or option, naming the nearest one, or a tap that the backbone lacks.
+        HeadError: for an unknown name or option, naming the nearest one, or a tap that the backbone lacks.
     """
     if name not in DETECTION_HEADS:
-        raise ValueError(_unknown("detection head", name, DETECTION_HEADS))
+        raise HeadError(_unknown("detection head", name, DETECTION_HEADS))
     known = list(inspect.signature(SSDLite).parameters)[3:]
     for option in options:
         if option not in known:
-            raise ValueError(_unknown(f"option of {name}", option, known))
+            raise HeadError(_unknown(f"option of {name}", option, known))
     return SSDLite(channels, strides, num_classes, **DETECTION_HEADS[name] | options)
 
 
@@ -99,6 +100,7 @@ __all__ = [
     "Classifier",
     "Decoded",
     "DetectionLoss",
+    "HeadError",
     "SSDLite",
     "SegmentationLoss",
     "arg_max_mask",

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from heads.taps import HeadError
+
 CODING = (10.0, 10.0, 5.0, 5.0)  # offsets are multiplied by these, as in SSD's and TensorFlow's code
 LARGEST_GROWTH = math.log(1000 / 16)  # of a side, so that no logit makes a box infinite
 
@@ -34,7 +36,7 @@ class Anchors(nn.Module):
         first: anchors in a cell of the first map, 3 or 6.
 
     Raises:
-        ValueError: if `first` is neither 3 nor 6.
+        HeadError: if `first` is neither 3 nor 6.
     """
 
     boxes: Tensor
@@ -50,7 +52,7 @@ class Anchors(nn.Module):
     ) -> None:
         super().__init__()
         if first not in (3, 6):
-            raise ValueError(f"{first} anchors in the first map: choose 3 or 6")
+            raise HeadError(f"{first} anchors in the first map: choose 3 or 6")
         steps = max(1, len(grids) - 1)
         scales = [least_scale + (greatest_scale - least_scale) * level / steps for level in range(len(grids))] + [1.0]
         shorter = min(size)

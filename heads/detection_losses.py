@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from heads.anchors import Anchors, encode_boxes
 from heads.matching import match_anchors
+from heads.taps import HeadError
 
 DETECTION_LOSSES = ("cross_entropy", "focal")
 ROWS = 8192  # of logits at a time, on one thread
@@ -31,7 +32,7 @@ class DetectionLoss(nn.Module):
         negatives: hard negatives for every positive, for cross_entropy.
 
     Raises:
-        ValueError: for an unknown name.
+        HeadError: for an unknown name.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class DetectionLoss(nn.Module):
         if name not in DETECTION_LOSSES:
             near = difflib.get_close_matches(name, DETECTION_LOSSES, 1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
-            raise ValueError(f'there is no detection loss "{name}"{hint} (there are {", ".join(DETECTION_LOSSES)})')
+            raise HeadError(f'there is no detection loss "{name}"{hint} (there are {", ".join(DETECTION_LOSSES)})')
         self.name, self.alpha, self.gamma, self.negatives = name, alpha, gamma, negatives
 
     def forward(self, logits: Tensor, offsets: Tensor, anchors: Anchors, boxes: Tensor, labels: Tensor) -> Losses:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heads.aspp import resize
+from heads.taps import HeadError
 
 IGNORE = 255
 LOSSES = ("cross_entropy", "ohem", "dice", "focal", "lovasz")
@@ -82,7 +83,7 @@ class SegmentationLoss(nn.Module):
         label_smoothing: for cross_entropy and ohem, in [0, 1).
 
     Raises:
-        ValueError: for an unknown name.
+        HeadError: for an unknown name.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ def _build(name: str, class_weights: Tensor | None, label_smoothing: float) -> n
     if name not in LOSSES:
         near = difflib.get_close_matches(name, LOSSES, 1)
         hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise ValueError(f'there is no loss "{name}"{hint} (there are {", ".join(LOSSES)}, joined by "+")')
+        raise HeadError(f'there is no loss "{name}"{hint} (there are {", ".join(LOSSES)}, joined by "+")')
     from segmentation_models_pytorch import losses as smp  # takes seconds to import
 
     return {"dice": smp.DiceLoss, "focal": smp.FocalLoss, "lovasz": smp.LovaszLoss}[name](

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from heads.aspp import resize
-from heads.taps import tap_channels
+from heads.taps import HeadError, tap_channels
 
 # architecture -> the backbone's output stride that its paper, or the library's default, works with
 DECODERS = {
@@ -51,7 +51,7 @@ class SMPDecoder(nn.Module):
         **options: the library's own options for that architecture, such as decoder_channels.
 
     Raises:
-        ValueError: for an option that the architecture does not have.
+        HeadError: for an option that the architecture does not have.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SMPDecoder(nn.Module):
             if option not in accepted:
                 near = difflib.get_close_matches(option, accepted, 1)
                 hint = f'; did you mean "{near[0]}"?' if near else ""
-                raise ValueError(f'the head "{name}" has no option "{option}"{hint}')
+                raise HeadError(f'the head "{name}" has no option "{option}"{hint}')
         depth = accepted["encoder_depth"].default
         self.taps = tuple(f"c{level}" for level in range(1, depth + 1))
         out_channels = [3, *tap_channels(channels, self.taps)]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from heads.anchors import Anchors
-from heads.taps import tap_channels
+from heads.taps import HeadError, tap_channels
 
 EXTRA = (512, 256, 256, 128)
 
@@ -42,7 +42,7 @@ class SSDLite(nn.Module):
             `small_objects`.
 
     Raises:
-        ValueError: if `first` is neither 3 nor 6.
+        HeadError: if `first` is neither 3 nor 6.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class SSDLite(nn.Module):
             )
             maps.append(depth)
         if first not in (3, 6):
-            raise ValueError(f"{first} anchors in the first map: choose 3 or 6")
+            raise HeadError(f"{first} anchors in the first map: choose 3 or 6")
         per_cell = [first] + [6] * (len(maps) - 1)
         pairs = list(zip(maps, per_cell, strict=True))
         self.class_branches = nn.ModuleList(_branch(width, cell * (num_classes + 1)) for width, cell in pairs)

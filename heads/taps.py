@@ -3,6 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 
+class HeadError(ValueError):
+    """A head or a loss cannot be had as asked; the message says what to change."""
+
+
 def tap_channels(channels: Mapping[str, int], taps: Sequence[str]) -> list[int]:
     """The channels of the taps that a head reads.
 
@@ -11,9 +15,9 @@ def tap_channels(channels: Mapping[str, int], taps: Sequence[str]) -> list[int]:
         taps: those that the head reads.
 
     Raises:
-        ValueError: if the backbone lacks one.
+        HeadError: if the backbone lacks one.
     """
     missing = [tap for tap in taps if tap not in channels]
     if missing:
-        raise ValueError(f"this head reads {', '.join(missing)}; this backbone has only {', '.join(channels)}")
+        raise HeadError(f"this head reads {', '.join(missing)}; this backbone has only {', '.join(channels)}")
     return [channels[tap] for tap in taps]

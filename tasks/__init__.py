@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from tasks.base import NonFiniteLoss
-from tasks.checkpoints import CheckpointError, read_checkpoint
+from tasks.checkpoints import read_checkpoint
 from tasks.classification import ClassificationSpec, ClassificationTask, classification_table
 from tasks.detection import DetectionSpec, DetectionTask, detection_table
 from tasks.distillation import Distillation
+from tasks.errors import CheckpointError, NonFiniteLoss, RunError, TaskError
 from tasks.optim import Optimization
-from tasks.run import RunError
 from tasks.segmentation import (
     SegmentationSpec,
     SegmentationTask,
@@ -40,6 +39,7 @@ __all__ = [
     "RunError",
     "SegmentationSpec",
     "SegmentationTask",
+    "TaskError",
     "classification_table",
     "detection_table",
     "load_task",

@@ -13,7 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from backbones import Table, TimmTable, table_from_dict
 from backbones.mobilenet import ConvNormAct
-from tasks.checkpoints import CheckpointError, read_checkpoint
+from tasks.checkpoints import read_checkpoint
+from tasks.errors import CheckpointError, NonFiniteLoss
 from tasks.optim import Optimization
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -53,10 +54,6 @@ class Spec:
         """The inverse of `to_dict`."""
         plain = {key: value for key, value in data.items() if key != "task"}
         return cls(**{**plain, "table": table_from_dict(data["table"])})
-
-
-class NonFiniteLoss(Exception):
-    """The loss became infinite or not a number; the message names the files of the batch."""
 
 
 class Task(L.LightningModule):

@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-
-class CheckpointError(Exception):
-    """A checkpoint cannot be read or written; the message says which and why."""
+from tasks.errors import CheckpointError
 
 
 def read_checkpoint(path: Path, task: str | None = None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from backbones import Table, TimmTable, build_backbone, create_table, table_opti
 from datasets import CentreCrop
 from heads import create_classifier, distillation_loss
 from tasks.base import Spec, Task
+from tasks.errors import TaskError
 from tasks.optim import Optimization
 from tasks.teacher import Teacher
 
@@ -46,7 +47,7 @@ def classification_table(backbone: str, size: tuple[int, int], **options: Any) -
         **options: likewise.
 
     Raises:
-        ValueError: for an unknown backbone or option.
+        BackboneError: for an unknown backbone or option.
     """
     stem = {"small_pictures": True} if max(size) <= SMALL and "small_pictures" in table_options(backbone) else {}
     given = {key: value for key, value in options.items() if value is not None}
@@ -76,7 +77,7 @@ class ClassificationTask(Task):
         teacher: a network to learn from beside the labels, or None.
 
     Raises:
-        ValueError: if the label smoothing is outside.
+        TaskError: if the label smoothing is outside.
     """
 
     kind = "classification"
@@ -91,7 +92,7 @@ class ClassificationTask(Task):
     ) -> None:
         super().__init__(spec, ClassificationNetwork(spec), optimization)
         if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"--label-smoothing {label_smoothing} is not in 0 to 1")
+            raise TaskError(f"--label-smoothing {label_smoothing} is not in 0 to 1")
         self.label_smoothing, self.teacher = label_smoothing, teacher
         classes = len(spec.names)
         self.top1 = MulticlassAccuracy(classes, average="micro", validate_args=False)

@@ -19,6 +19,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from datasets import ClassificationDataset, ClassificationFiles, eval_loader, evaluation_samples, tell_difference
 from tasks.classification import TOP, ClassificationTask
 from tasks.classification_pictures import draw_labels
+from tasks.errors import TaskError
 from tasks.pictures import plot_confusion, write_picture
 
 ROWS = 30  # classes that the printed table has at most
@@ -149,13 +150,13 @@ def judge_classifier(
         device: "cpu", "cuda" or "auto".
 
     Raises:
-        ValueError: if the classes differ.
+        TaskError: if the classes differ.
         CheckpointError: if there is no such checkpoint of a classifier.
     """
     task = ClassificationTask.load(checkpoint, device)
     if files.names != task.spec.names:
         difference = tell_difference(task.spec.names, files.names, str(checkpoint), str(files.root))
-        raise ValueError(f"classes differ: {difference}")
+        raise TaskError(f"classes differ: {difference}")
     samples = evaluation_samples(files, task.spec.input_size, task.spec.share)
     scores = evaluate_classification(task, eval_loader(samples, workers, batch_size=batch_size))
     print_classification_scores(scores, files.names, f"{files.root}, {files.split}, {len(files.pictures):,} pictures")

@@ -37,7 +37,7 @@ def build_network(
         **options: of the backbone; those that are None are the head's paper's.
 
     Raises:
-        ValueError: for an unknown backbone, head or option; names the nearest one.
+        BackboneError, HeadError: for an unknown backbone, head or option; names the nearest one.
     """
     given = {key: value for key, value in options.items() if value is not None}
     names = [str(index) for index in range(classes or CLASSES.get(head, 0))]

@@ -39,7 +39,7 @@ def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
     momentum of 0.03, as in torchvision's and TensorFlow's SSDLite.
 
     Raises:
-        ValueError: for an unknown backbone or option.
+        BackboneError: for an unknown backbone or option.
     """
     wanted = {"reduced_tail": True, "scale_last": True, "small_pictures": False}
     papers = {key: value for key, value in wanted.items() if key in table_options(backbone)}

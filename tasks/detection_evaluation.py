@@ -17,6 +17,7 @@ from tasks.detection import DetectionTask
 from tasks.detection_metrics import STATS, CocoScores, VocScores, coco_scores, voc_average_precision
 from tasks.detection_pictures import draw_boxes, plot_precision_recall
 from tasks.detections import Detections, read_results, write_results
+from tasks.errors import TaskError
 from tasks.pictures import COLUMNS, Colours, Image, grid, write_picture
 
 SHOWN = 0.3  # detections below this score are not drawn
@@ -171,12 +172,12 @@ def judge(
         device: "cpu", "cuda" or "auto".
 
     Raises:
-        ValueError: if the classes differ.
+        TaskError: if the classes differ.
         CheckpointError: if there is no such detection checkpoint.
     """
     task = DetectionTask.load(checkpoint, device)
     if files.names != task.spec.names:
-        raise ValueError(
+        raise TaskError(
             f"classes differ: {checkpoint} has {', '.join(task.spec.names)}; {files.root} {', '.join(files.names)}"
         )
     dataset = DetectionDataset(files, Resize(task.spec.input_size))

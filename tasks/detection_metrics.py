@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datasets import DetectionFiles, Objects
 from tasks.detections import Detections
+from tasks.errors import TaskError
 
 STATS = (
     *("AP", "AP50", "AP75", "AP small", "AP medium", "AP large"),
@@ -71,7 +72,7 @@ def coco_scores(files: DetectionFiles, detections: Sequence[Detections], backend
         backend: "pycocotools", or "faster" for faster-coco-eval, which gives the same numbers sooner.
 
     Raises:
-        ValueError: for an unknown backend, one that is not installed, or detections of other than the split's pictures.
+        TaskError: for an unknown backend, one that is not installed, or detections of other than the split's pictures.
     """
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator = coco_evaluator(files, detections, backend)
@@ -91,7 +92,7 @@ def coco_evaluator(files: DetectionFiles, detections: Sequence[Detections], back
     if backend not in BACKENDS:
         near = difflib.get_close_matches(backend, BACKENDS, 1, cutoff=0.3)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BACKENDS)}"
-        raise ValueError(f"there is no backend {backend}; {hint}")
+        raise TaskError(f"there is no backend {backend}; {hint}")
     _check_pictures(files, detections)
     truth, found = _together(files.objects), _together(detections)
     area, crowd = (np.concatenate([getattr(o, name) for o in files.objects]) for name in ("area", "crowd"))
@@ -125,7 +126,7 @@ def _faster(*contents: dict[str, Any]) -> Any:
     try:
         from faster_coco_eval import COCO, COCOeval_faster
     except ImportError as error:
-        raise ValueError(f"backend faster needs faster-coco-eval: pip install faster-coco-eval ({error})") from None
+        raise TaskError(f"backend faster needs faster-coco-eval: pip install faster-coco-eval ({error})") from None
     return COCOeval_faster(*map(COCO, contents), "bbox")
 
 
@@ -149,7 +150,7 @@ def _together(parts: Sequence[Objects] | Sequence[Detections]) -> _Boxes:
 def _check_pictures(files: DetectionFiles, detections: Sequence[Detections]) -> None:
     if len(detections) != len(files.objects) or not detections:
         counts = f"{len(detections)} pictures cannot be judged on a split of {len(files.objects)}"
-        raise ValueError(f"detections of {counts}")
+        raise TaskError(f"detections of {counts}")
 
 
 def _ranks(ids: Sequence[int | str]) -> NDArray[np.int64]:
@@ -202,10 +203,10 @@ def voc_average_precision(
             area under the curve (VOC2010 and later).
 
     Raises:
-        ValueError: for an `iou` out of range, or detections of other than the split's pictures.
+        TaskError: for an `iou` out of range, or detections of other than the split's pictures.
     """
     if not 0 <= iou < 1:
-        raise ValueError(f"iou is {iou}; it must be from 0 up to but not 1")
+        raise TaskError(f"iou is {iou}; it must be from 0 up to but not 1")
     _check_pictures(files, detections)
     truth, found = _together(files.objects), _together(detections)
     ignored = np.concatenate([objects.difficult | objects.crowd for objects in files.objects])

@@ -13,6 +13,7 @@ from backbones.hub import HUB
 from backbones.keys import torchvision_keys
 from backbones.sources import fetch_weights, read_weights
 from tasks.detection import DetectionNetwork, DetectionSpec
+from tasks.errors import TaskError
 
 COCO = SSDLite320_MobileNet_V3_Large_Weights.COCO_V1
 SCALED: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -32,14 +33,14 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
         Text for the user. Classes of the same name keep their rows of the class branches; the others start anew.
 
     Raises:
-        ValueError: if nothing in the source fits.
+        TaskError: if nothing in the source fits.
         FileNotFoundError: if there is no such file.
         ConnectionError: if the download fails.
     """
     coco_names = list(COCO.meta["categories"][1:])
     if source == "coco":
         if spec.table.name != "mobilenet_v3_large":
-            raise ValueError(f"torchvision publishes COCO weights for v3-large, not for {spec.table.name}")
+            raise TaskError(f"torchvision publishes COCO weights for v3-large, not for {spec.table.name}")
         return _load(network, spec.names, from_torchvision(network, fetch_weights(COCO)), coco_names, "coco")
     if _is_published(source):
         return str(load_weights(network.backbone, source))
@@ -112,7 +113,7 @@ def _load(
         elif tensor is not None and tensor.shape == own.shape:
             taken[key] = tensor
     if not any(tensor.ndim for tensor in taken.values()):
-        raise ValueError(f"{source}: nothing in it fits this network")
+        raise TaskError(f"{source}: nothing in it fits this network")
     network.load_state_dict(taken, strict=False)
     total = network.state_dict().keys()
     text = f"{source}: took {len(taken)} of {len(total)} tensors"

@@ -14,6 +14,7 @@ from backbones.sources import fetch_weights, read_weights
 from datasets import tell_difference
 from tasks.base import IMAGENET_MEAN, IMAGENET_STD
 from tasks.classification import ClassificationTask
+from tasks.errors import TaskError
 from tasks.teacher import Teacher
 
 
@@ -29,7 +30,7 @@ class Distillation:
         distillation_weight: of the teacher's part in the loss; the labels have the rest.
 
     Raises:
-        ValueError: for a temperature that is not above 0, a weight outside 0 to 1, or weights that are missing, or that
+        TaskError: for a temperature that is not above 0, a weight outside 0 to 1, or weights that are missing, or that
             nothing needs.
     """
 
@@ -40,13 +41,13 @@ class Distillation:
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
-            raise ValueError(f"--temperature {self.temperature} is not above 0")
+            raise TaskError(f"--temperature {self.temperature} is not above 0")
         if not 0 <= self.distillation_weight <= 1:
-            raise ValueError(f"--distillation-weight {self.distillation_weight} is not in 0 to 1")
+            raise TaskError(f"--distillation-weight {self.distillation_weight} is not in 0 to 1")
         if self._library and self.teacher_weights is None:
-            raise ValueError(f"--teacher {self.teacher} needs --teacher-weights: imagenet, or a file")
+            raise TaskError(f"--teacher {self.teacher} needs --teacher-weights: imagenet, or a file")
         if not self._library and self.teacher_weights is not None:
-            raise ValueError("--teacher-weights is for teachers out of timm and torchvision; a checkpoint has its own")
+            raise TaskError("--teacher-weights is for teachers out of timm and torchvision; a checkpoint has its own")
 
     @property
     def _library(self) -> str:
@@ -58,7 +59,7 @@ class Distillation:
         """The teacher of some classes, or None where none is asked for.
 
         Raises:
-            ValueError: for a teacher that does not exist or has other classes, or a weights file that does not fit.
+            TaskError: for a teacher that does not exist or has other classes, or a weights file that does not fit.
             CheckpointError: if there is no such checkpoint.
             FileNotFoundError: if there is no such weights file.
             ConnectionError: if the download fails.
@@ -75,7 +76,7 @@ class Distillation:
             network, known, mean, std = task.network, task.spec.names, task.spec.mean, task.spec.std
         if set(known) != set(names):
             difference = tell_difference(known, names, "the teacher", "the data")
-            raise ValueError(
+            raise TaskError(
                 f"--teacher {self.teacher} has other classes, {len(known)} for the data's {len(names)}: {difference}"
             )
         order = [known.index(name) for name in names]
@@ -90,7 +91,7 @@ def _from_library(library: str, name: str, weights: str, names: Sequence[str]) -
     if name.partition(".")[0] not in available:
         near = difflib.get_close_matches(name, available, 1)
         hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise ValueError(f'{library} has no network "{name}"{hint}')
+        raise TaskError(f'{library} has no network "{name}"{hint}')
     if weights != "imagenet":
         options: dict[str, Any] = {"num_classes": len(names)}
         network = timm.create_model(name, **options) if library == "timm" else get_model(name, weights=None, **options)
@@ -116,5 +117,5 @@ def _fill(network: nn.Module, path: Path, what: str) -> None:
     for key in [*own, *state]:
         theirs, ours = (list(found[key].shape) if key in found else "missing" for found in (state, own))
         if theirs != ours:
-            raise ValueError(f"{path}: does not fit {what}: {key} is {theirs} in the file, and {ours} in the network")
+            raise TaskError(f"{path}: does not fit {what}: {key} is {theirs} in the file, and {ours} in the network")
     network.load_state_dict(state)

@@ -31,12 +31,9 @@ from datasets import Samples, check_batch
 from tasks.base import Task
 from tasks.checkpoints import AtomicCheckpointIO
 from tasks.data import Loaders
+from tasks.errors import RunError
 from tasks.pictures import Draw, ValidationPictures
 from tasks.sync_batch_norm import CpuSyncBatchNorm, GpuSyncBatchNorm
-
-
-class RunError(Exception):
-    """A run cannot be started as asked; the message says what to change."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def segmentation_table(backbone: str, head: str, **options: Any) -> Table | Timm
     """The backbone's table with those options of the head's paper that it has; options that are not None override them.
 
     Raises:
-        ValueError: for an unknown backbone, head or option.
+        BackboneError, HeadError: for an unknown backbone, head or option.
     """
     known = table_options(backbone)
     wanted = backbone_options(head) | {"small_pictures": False}  # which a classifier's table on the hub may have

@@ -22,10 +22,12 @@ if Path(datasets.__file__ or "").resolve().parent.parent != Path(__file__).resol
         "python tools/<name>.py from a checkout, or uninstall the other package"
     )
 
+from backbones import BackboneError
 from datasets import DataError
-from tasks import CheckpointError, NonFiniteLoss, RunError
+from heads import HeadError
+from tasks import TaskError
 
-USER_ERRORS = (DataError, CheckpointError, RunError, NonFiniteLoss, ValueError, FileNotFoundError, ConnectionError)
+USER_ERRORS = (BackboneError, HeadError, DataError, TaskError, FileNotFoundError, ConnectionError)
 
 
 class Parser(ArgumentParser):

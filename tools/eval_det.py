@@ -12,6 +12,7 @@ from typing import Literal
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets import check_detection, find_detection, limit_detection
+from tasks import TaskError
 from tasks.detection_evaluation import judge, judge_results
 from tools.cli import command
 
@@ -52,9 +53,9 @@ def eval_det(
         output: folder for scores and pictures; by default eval_SPLIT beside the checkpoint or the predictions.
     """
     if (checkpoint is None) == (predictions is None):
-        raise ValueError("give either --checkpoint or --predictions")
+        raise TaskError("give either --checkpoint or --predictions")
     if predictions is not None and max_pictures is not None:
-        raise ValueError("--max-pictures is for checkpoints; predictions are judged on the whole split")
+        raise TaskError("--max-pictures is for checkpoints; predictions are judged on the whole split")
     if annotations is not None:
         dataset, split, data_root = "coco", annotations.stem, data_root or annotations.parent
     files = limit_detection(find_detection(dataset, split, data_root, annotations=annotations), max_pictures)

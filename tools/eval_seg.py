@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets import SegmentationDataset, check_segmentation, eval_loader, find_segmentation, limit
-from tasks import SegmentationTask
+from tasks import SegmentationTask, TaskError
 from tasks.evaluation import evaluate_segmentation, print_scores, write_evaluation
 from tools.cli import command
 
@@ -50,12 +50,12 @@ def eval_seg(
     task = SegmentationTask.load(checkpoint, device)
     files = limit(find_segmentation(dataset, split, data_root), max_pictures)
     if len(files.names) < len(task.spec.names):
-        raise ValueError(
+        raise TaskError(
             f"{checkpoint} has {len(task.spec.names)} classes ({', '.join(task.spec.names)}), "
             f"{files.root} only {len(files.names)} ({', '.join(files.names)})"
         )
     if files.names != task.spec.names:
-        raise ValueError(
+        raise TaskError(
             f"classes differ: {checkpoint} has {', '.join(task.spec.names)}; {files.root} {', '.join(files.names)}"
         )
     if check_data:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from tasks import TaskError
 from tasks.costs import build_network, print_costs, print_paper_rows
 from tools.cli import command
 
@@ -53,7 +54,7 @@ def profile(
         return
     sides = re.fullmatch(r"(\d+)(?:x(\d+))?", size)
     if not sides:
-        raise ValueError(f'--size "{size}" is not HEIGHTxWIDTH, such as 1025x2049')
+        raise TaskError(f'--size "{size}" is not HEIGHTxWIDTH, such as 1025x2049')
     options = {
         "width": width,
         "output_stride": output_stride,

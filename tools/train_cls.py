@@ -25,7 +25,7 @@ from datasets import (
     limit_classification,
     training_samples,
 )
-from tasks import ClassificationSpec, ClassificationTask, Distillation, Optimization, classification_table
+from tasks import ClassificationSpec, ClassificationTask, Distillation, Optimization, TaskError, classification_table
 from tasks.classification_evaluation import judge_classifier
 from tasks.classification_pictures import draw_labels
 from tasks.run import Run
@@ -97,7 +97,7 @@ def train_cls(
     check_classification(train_files, val_files, read=check_data)
     held = train_files.size
     if held is not None and size is not None:
-        raise ValueError(f"--size is for --dataset folder; pictures of {dataset} are {held[1]}x{held[0]}")
+        raise TaskError(f"--size is for --dataset folder; pictures of {dataset} are {held[1]}x{held[0]}")
     size = held or size or (224, 224)
     if augmentation.flip is None:
         augmentation = replace(augmentation, flip=0.0 if dataset == "mnist" else 0.5)

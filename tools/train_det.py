@@ -23,7 +23,7 @@ from datasets import (
     limit_detection,
 )
 from heads import DetectionLoss
-from tasks import DetectionSpec, DetectionTask, Optimization, detection_table
+from tasks import DetectionSpec, DetectionTask, Optimization, TaskError, detection_table
 from tasks.detection_evaluation import detection_colours, draw_detections, judge
 from tasks.detection_weights import load_detection_weights, start_detection_normalisation
 from tasks.run import Run
@@ -99,7 +99,7 @@ def train_det(
         for split in (train_split, val_split)
     )
     if train_files.names != val_files.names:
-        raise ValueError(f"classes of {train_split} and {val_split} differ: {train_files.names}, {val_files.names}")
+        raise TaskError(f"classes of {train_split} and {val_split} differ: {train_files.names}, {val_files.names}")
     if check_data:
         for summary in check_detection_splits(train_files, val_files):
             print("\n".join(summary.lines()))

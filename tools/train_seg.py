@@ -23,7 +23,7 @@ from datasets import (
     find_segmentation,
     limit,
 )
-from tasks import Optimization, SegmentationSpec, SegmentationTask, segmentation_table
+from tasks import Optimization, SegmentationSpec, SegmentationTask, TaskError, segmentation_table
 from tasks.pictures import draw_masks
 from tasks.run import Run
 from tools.cli import command
@@ -129,7 +129,7 @@ def _class_weights(
 ) -> list[float] | None:
     if isinstance(wanted, list):
         if len(wanted) != len(files.names):
-            raise ValueError(f"--class-weights has {len(wanted)} numbers for {len(files.names)} classes")
+            raise TaskError(f"--class-weights has {len(wanted)} numbers for {len(files.names)} classes")
         return wanted
     return summary.balanced_weights() if wanted == "balanced" and summary is not None else None
 
