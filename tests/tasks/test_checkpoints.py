@@ -16,7 +16,8 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path):
     AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(10)}, path)
     before = path.read_bytes()
     code = (
-        "import resource, signal, torch; from tasks.checkpoints import AtomicCheckpointIO; from tasks import CheckpointError\n"
+        "import resource, signal, torch; from tasks import CheckpointError\n"
+        "from tasks.checkpoints import AtomicCheckpointIO\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try: AtomicCheckpointIO().save_checkpoint({'weights': torch.zeros(1_000_000)}, 'PATH')\n"
