@@ -159,10 +159,11 @@ def check_shared_memory(dataset: Samples, batch_size: int, workers: int, folder:
         )
 
 
-def _ignore_signals(_: int) -> None:
-    """Workers end with their run, which on Ctrl-C or SIGTERM saves first."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+def _outlive_signals(_: int) -> None:
+    """Have a worker go on after Ctrl-C or SIGTERM, which its run saves on first; for half a minute at most."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(30))
 
 
 def train_loader(
@@ -221,6 +222,6 @@ def _loader(
         collate_fn=COLLATE[type(dataset)],
         drop_last=drop_last,
         persistent_workers=workers > 0,
-        worker_init_fn=_ignore_signals if workers else None,
+        worker_init_fn=_outlive_signals if workers else None,
         pin_memory=torch.cuda.is_available() and not held,
     )

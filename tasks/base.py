@@ -80,7 +80,10 @@ class Spec:
         missing = sorted(needed - data.keys())
         if missing:
             raise TaskError(f"{', '.join(missing)} missing")
-        return cls(**{name: data[name] for name in known if name in data} | {"table": table_from_dict(data["table"])})
+        values = {name: data[name] for name in known if name in data} | {"table": table_from_dict(data["table"])}
+        # out of json tuples come back as lists
+        values |= {name: tuple(values[name]) for name in ("input_size", "mean", "std") if name in values}
+        return cls(**values | {"colours": [tuple(colour) for colour in values["colours"]]})
 
 
 class Task(L.LightningModule):

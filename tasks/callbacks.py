@@ -34,7 +34,9 @@ class Ema(WeightAveraging):
             step = int(updates)
             weight = 1 - min(decay, (1 + step) / (10 + step))
             if torch.is_floating_point(averages[0]):
-                torch._foreach_lerp_(list(averages), list(current), weight)
+                # under --trainer.precision bf16-true or 64-true the weights are of another type
+                same = [new.to(old.dtype) for old, new in zip(averages, current, strict=True)]
+                torch._foreach_lerp_(list(averages), same, weight)
             else:
                 torch._foreach_copy_(list(averages), list(current))
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import lightning.pytorch as L
+from torch.utils.data import DataLoader
 
 from datasets import ClassificationDataset, Samples, eval_loader, train_loader
 
@@ -25,6 +26,7 @@ class Loaders(L.LightningDataModule):
         super().__init__()
         self.begun = begun
         self.train, self.val = train, val
+        self.made: list[DataLoader[Any]] = []
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
 
     def setup(self, stage: str) -> None:
@@ -38,10 +40,20 @@ class Loaders(L.LightningDataModule):
         # Lightning asks for the loader, and begins to iterate over it, before it knows the epoch of a resumed run
         now = self.trainer.current_epoch if self.trainer else 0
         place = (now, 0) if now > self.begun[0] else self.begun
-        return train_loader(self.train, self.batch_size, self.workers, self.seed, rank, world, *place)
+        self.made.append(train_loader(self.train, self.batch_size, self.workers, self.seed, rank, world, *place))
+        return self.made[-1]
 
     def val_dataloader(self) -> Any:
-        return eval_loader(self.val, self.workers, *self._place())
+        self.made.append(eval_loader(self.val, self.workers, *self._place()))
+        return self.made[-1]
+
+    def close(self) -> None:
+        """End the workers, which would outlive a SIGTERM that Python sends them at its own end."""
+        for loader in self.made:
+            workers: Any = loader._iterator
+            if workers is not None and loader.num_workers:
+                workers._shutdown_workers()
+                loader._iterator = None
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import platform
+import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+import torch.distributed as dist
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -153,8 +155,20 @@ def fit(trainer: L.Trainer, task: Any, loaders: Any, checkpoint: Path | None) ->
     """
     try:
         trainer.fit(task, loaders, ckpt_path=checkpoint, weights_only=True)
-    except MisconfigurationException as error:
-        raise RunError(f"Lightning's trainer refuses: {_first_line(error)}") from error
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        if not _raised_in_lightning(error):
+            raise
+        raise RunError(f"Lightning's trainer refuses its options: {_first_line(error)}") from error
+    finally:
+        loaders.close()
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()  # what comes after training is for one process, which would wait for the others
+
+
+def _raised_in_lightning(error: BaseException) -> bool:
+    last = list(traceback.walk_tb(error.__traceback__))[-1][0]
+    return last.f_globals.get("__name__", "").startswith("lightning.")
 
 
 def _first_line(error: BaseException) -> str:
