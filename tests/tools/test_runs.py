@@ -223,7 +223,7 @@ def test_weights_are_exported(old_run, shapes, tmp_path, tool_here):
 @pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(number, status, shapes, tmp_path, tool_here):
     options = [*quick_run(shapes, tmp_path), "--name", "stopped", "--trainer.log_every_n_steps", "1"]
-    options[options.index("--epochs") + 1], options[options.index("--workers") + 1] = "40", "2"
+    options[options.index("--epochs") + 1], options[options.index("--workers") + 1] = "12", "2"
     log = tmp_path / "log.txt"
     with log.open("wb") as file:
         run = subprocess.Popen(
@@ -239,7 +239,7 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(number, status, shap
     assert "Traceback" not in said
     assert f"stopped by {number.name} at step" in said and "go on with the same command and --resume" in said
     stopped = torch.load(tmp_path / "stopped" / "last.ckpt", weights_only=True)["global_step"]
-    assert 0 < stopped < 80 and f"at step {stopped}:" in said
+    assert 0 < stopped < 24 and f"at step {stopped}:" in said
     options[options.index("--workers") + 1] = "0"
     tool_here("train_seg", *options, "--resume")
     options[options.index("stopped")] = "unbroken"
