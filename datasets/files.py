@@ -120,7 +120,9 @@ def read_upright_mask(path: Path, colours: list[Colour] | None = None) -> tuple[
         if stored in ("JPEG", "MPO"):
             raise DataError(f"{path}: a mask in JPEG has lost its values; save it as PNG")
         if stored in ("L;2", "L;4"):
-            raise DataError(f"{path}: a grey mask of {stored[-1]} bits; save it with 8, so that its values are the classes")
+            raise DataError(
+                f"{path}: a grey mask of {stored[-1]} bits; save it with 8, so that its values are the classes"
+            )
         if image.mode in ("RGB", "RGBA"):
             return _from_colours(np.asarray(image.convert("RGB")), colours, path), orientation
         if image.mode not in ("P", "L", "1", "I", "I;16", "I;16B"):

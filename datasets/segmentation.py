@@ -18,11 +18,11 @@ from datasets.files import (
     Colour,
     DataError,
     default_colours,
+    one_line,
     read_labels,
     read_lines,
     read_upright,
     read_upright_mask,
-    one_line,
 )
 from datasets.shapes import write_shapes
 
