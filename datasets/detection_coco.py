@@ -187,7 +187,7 @@ def _find_picture(folders: list[Path], name: str) -> Path:
 
 
 def _size(image: Entry) -> Size | None:
-    sides = image.get("height"), image.get("width")
+    sides: list[Any] = [image.get("height"), image.get("width")]
     if all(type(side) in (int, float) and 0 < side < 2**31 and side % 1 == 0 for side in sides):
-        return int(sides[0]), int(sides[1])  # type: ignore[arg-type]
+        return int(sides[0]), int(sides[1])
     return None

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class DataError(ValueError):
 
 
 def one_line(text: object, most: int = 200) -> str:
-    """A name or a message for a single line: control characters escaped, the middle of what is longer than `most` cut."""
+    """A name or a message for a single line: control characters escaped, the middle cut beyond `most` characters."""
     line = CONTROL.sub(lambda match: ascii(match[0])[1:-1], str(text))
     return line if len(line) <= most else f"{line[: most // 2]}...{line[-most // 2 :]}"
 
@@ -153,16 +154,16 @@ def _decoding(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path, content: bytes) -> tuple[Image.Image, int, str]:
-    """An upright picture, the orientation that it is stored in, and how: "JPEG", or the raw mode of Pillow's decoder."""
+    """An upright picture, its orientation in the file, and how it is stored: "JPEG", or the decoder's raw mode."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     if image.format == "PNG":
         _require_checksums(content)
-    stored = image.tile[0][3] if image.tile and image.format not in ("JPEG", "MPO") else image.format
+    stored: Any = image.tile[0][3] if image.tile and image.format not in ("JPEG", "MPO") else image.format
     orientation = orientation_of(image)  # before it is loaded, as TIFF's is gone afterwards
     image.load()
     if 0 in image.size:
         raise DataError(f"{path}: is {image.width}x{image.height}; a picture has pixels")
-    return ImageOps.exif_transpose(image), orientation, str(stored if isinstance(stored, str) else stored[0])
+    return ImageOps.exif_transpose(image), orientation, stored if isinstance(stored, str) else str(stored[0])
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -176,9 +177,9 @@ def _require_checksums(content: bytes) -> None:
     view, place = memoryview(content), 8
     while place + 12 <= len(content):
         end = place + 8 + int.from_bytes(view[place : place + 4], "big")
-        if view[place + 4 : place + 8] == b"IDAT" and end + 4 <= len(content):
-            if zlib.crc32(view[place + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
-                raise ValueError("the checksum of its pixels is wrong")
+        pixels = view[place + 4 : place + 8] == b"IDAT" and end + 4 <= len(content)
+        if pixels and zlib.crc32(view[place + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+            raise ValueError("the checksum of its pixels is wrong")
         place = end + 4
 
 

@@ -192,7 +192,7 @@ def voc_average_precision(
     detection is false; if the object is difficult, the detection is ignored; if the object was found before, it is
     false. Difficult objects are not missed, and COCO's crowds are taken as difficult.
 
-    An overlap of exactly `iou` is not enough, as the kit's text and most copies of it have it; some copies take it (>=).
+    An overlap of exactly `iou` is not enough, as in the kit's text and its copies in Python; other copies take it (>=).
 
     The kit counts pixels: raw integers xmin to xmax are xmax - xmin + 1 wide. Our boxes have (xmin - 1, xmax) for
     that, so the same overlap comes out of plain differences.
