@@ -100,7 +100,7 @@ def is_picture(name: str) -> bool:
 
 
 def _folders(top: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(top) if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry.name for entry in os.scandir(top) if os.path.isdir(entry) and not entry.name.startswith("."))
 
 
 def _pictures_below(top: Path) -> list[str]:
@@ -124,6 +124,6 @@ def walk(top: Path) -> Iterator[tuple[str, list[str]]]:
         except OSError as error:
             raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
         seen.add((info.st_dev, info.st_ino))
-        below = [entry.path for entry in entries if entry.is_dir()]
-        waiting += reversed(below)
-        yield folder, [entry.name for entry in entries if not entry.is_dir()]
+        below = {entry.path for entry in entries if os.path.isdir(entry)}  # not a link to itself, where is_dir raises
+        waiting += sorted(below, reverse=True)
+        yield folder, [entry.name for entry in entries if entry.path not in below]

@@ -241,7 +241,7 @@ def read_lines(path: Path) -> list[str]:
 
 def split_colour(line: str) -> tuple[str, Colour | None]:
     """The name and the colour of a line "name R G B" of labels.txt, with spaces or commas between; or name and None."""
-    match = re.fullmatch(r"(.+?)[\s,]+([0-9]+)[\s,]+([0-9]+)[\s,]+([0-9]+)", line.strip())
+    match = re.fullmatch(r"(.+?)[\s,]+([0-9]+)[\s,]+([0-9]+)[\s,]+([0-9]+)[\s,]*", line.strip())
     return (match[1], (int(match[2]), int(match[3]), int(match[4]))) if match else (line.strip(), None)
 
 
