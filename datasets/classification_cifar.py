@@ -97,6 +97,11 @@ def _members(root: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, Callab
             continue
         seen.add(name)
         yield name, partial(_extract, root, archive, member)
+    stream: Any = archive.fileobj
+    while stream.read(2**20):  # compressed streams have their checksums at the end, behind the last member
+        size += 2**20
+        if size > ALL_BYTES:
+            raise DataError(f"{root}: goes on behind its last file; fetch it again")
 
 
 def _extract(root: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -235,7 +240,9 @@ class _Array:
         self.shape, self.dtype, self.fortran, self.raw = (0,), _Dtype("u1"), False, b""
 
     def __setstate__(self, state: Any) -> None:
-        _, self.shape, self.dtype, self.fortran, self.raw = state
+        version, self.shape, self.dtype, self.fortran, self.raw = state
+        if version != 1:
+            raise ValueError(f"an array of version {version}")
 
     def array(self) -> NDArray[Any]:
         if not re.fullmatch("[iu][1248]", self.dtype.code):

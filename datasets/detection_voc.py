@@ -1,5 +1,6 @@
 """Detection trees in the VOC layout: one XML a picture, read so that all faults can be told at once."""
 
+import os
 from collections import Counter
 from dataclasses import replace
 from itertools import chain
@@ -104,7 +105,7 @@ def _stems(listing: Path, names: list[str]) -> list[str]:
 
 
 def _parse(path: Path) -> Element:
-    if not path.exists():
+    if not os.path.exists(path):  # False for names that no file can have, too
         raise DataError(f"{path}: no such file; write one, without objects if the picture has none")
     content = read_bytes(path)
     try:

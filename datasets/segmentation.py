@@ -112,7 +112,7 @@ def voc_files(root: Path, split: str) -> SegmentationFiles:
         raise DataError(f"{listing}: the split is empty; list one picture name a line")
     twice = [stem for stem, count in Counter(stems).items() if count > 1]
     if twice:
-        raise DataError(f"{listing}: {len(twice)} names listed more than once: {_first(twice)}")
+        raise DataError(f"{listing}: {len(twice)} name{'s' * (len(twice) > 1)} listed more than once: {_first(twice)}")
     pictures = _by_stem(root / "JPEGImages")
     absent = [stem for stem in stems if stem not in pictures]
     if absent:

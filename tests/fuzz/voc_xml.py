@@ -256,7 +256,7 @@ def things(content: bytes, stem: str, notes: list[str]) -> list[tuple[str, list[
         return found[0]
 
     file = text("/filename").replace("\\", "/").split("/")[-1]
-    if file not in ("", stem, f"{stem}.png", f"{stem}.jpg"):
+    if file not in ("", stem) and file.rpartition(".")[0] != stem:
         raise Refused(f"for {file}")
     for tag in ("/size",):
         if len(texts.get(tag, [])) > 1:
