@@ -33,7 +33,9 @@ def fails(error):
 
 
 def test_outcomes():
-    sound = lambda: Reading([1], [])
+    def sound():
+        return Reading([1], [])
+
     assert case(sound) == "right sample" and case(lambda: Reading([1], ["a box dropped"])) == "note"
     assert case(sound, lambda: Reading([2], [])) == case(sound, lambda: Reading([1.0], [])) == "wrong sample"
     assert case(sound, fails(ValueError())) == case(sound, lambda: Reading([1], ["a box is gone"])) == "wrong sample"

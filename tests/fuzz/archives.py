@@ -88,9 +88,7 @@ def change(random: np.random.Generator, members: Members) -> tuple[str, bytes, b
     entry, content = members[place]
     form = tarfile.GNU_FORMAT
     if kind == "name":
-        entry.name = pick(random, ["data/test/hen/0.png", "test/cat/9.png", "data/test/cat/../dog/9.png", "/test/cat/7.png", "x",
-                                   "data/test/cat/a\nb.png", "../test/cat/9.png", "data/test/.x/1.png", "data/train/cat/1.png",
-                                   "data/test/cat/sub/1.PNG", "data/test/cat/1.txt", "test/test/cat/1.png", ""])  # fmt: skip
+        entry.name = pick(random, ODD_NAMES)
     elif kind == "twice":
         members.append(member(entry.name, members[(place + 1) % len(members)][1]))
     elif kind == "link":
@@ -145,6 +143,11 @@ def change(random: np.random.Generator, members: Members) -> tuple[str, bytes, b
     return kind, tar(members, form), KINDS[kind]
 
 
+ODD_NAMES = [
+    *("data/test/hen/0.png", "test/cat/9.png", "data/test/cat/../dog/9.png", "/test/cat/7.png", "x", ""),
+    *("data/test/cat/a\nb.png", "../test/cat/9.png", "data/test/.x/1.png", "data/train/cat/1.png"),
+    *("data/test/cat/sub/1.PNG", "data/test/cat/1.txt", "test/test/cat/1.png"),
+]
 KINDS = {  # and whether they are harmless
     **dict.fromkeys(("name", "twice", "link", "device or pipe", "size", "long name of any size", "sparse"), False),
     **dict.fromkeys(("remove", "remove a class", "another picture", "picture too large", "no end", "nothing"), False),
@@ -225,14 +228,23 @@ def other_batch(random: np.random.Generator, content: dict[bytes, Any], protocol
             random, [-1, 10, 3.0, 3.5, True, None, "3", b"3", [3], 10**30, np.int64(3), "x"]
         )
     elif kind == "labels":
-        content[b"labels"] = pick(random, [labels[:-1], [*labels, 1], tuple(labels), None, dict.fromkeys(range(12), 1), "012345678901",
-                                           b"012345678901", set(range(10)), list(map(float, labels)), [], 5, np.array(labels, np.float32)])  # fmt: skip
+        sequences = [
+            labels[:-1],
+            [*labels, 1],
+            tuple(labels),
+            "012345678901",
+            b"012345678901",
+            list(map(float, labels)),
+        ]
+        others = [None, dict.fromkeys(range(12), 1), set(range(10)), [], 5, np.array(labels, np.float32)]
+        content[b"labels"] = pick(random, sequences + others)
     elif kind == "labels as an array":
         content[b"labels"] = np.array(labels, pick(random, ["<i8", ">i4", "u1"]))
     elif kind == "data":
-        content[b"data"] = pick(random, [data[:-1], data[:, :-1], data.astype(np.float32), data.astype(np.int8), data.tolist(), None,
-                                         data.tobytes(), data.reshape(12, 3, 32, 32), data[:0], data.T, np.array(5), data.astype(object),
-                                         np.zeros((12, 3072), "u1,u1"), data.astype(bool), data.astype("U1")])  # fmt: skip
+        shapes = [data[:-1], data[:, :-1], data.reshape(12, 3, 32, 32), data[:0], data.T, np.array(5)]
+        types = [data.astype(kind) for kind in (np.float32, np.int8, object, bool, "U1")]
+        others = [data.tolist(), None, data.tobytes(), np.zeros((12, 3072), "u1,u1")]
+        content[b"data"] = pick(random, shapes + types + others)
     elif kind == "order in memory":
         content[b"data"] = np.asfortranarray(data)
     elif kind == "part of an array":

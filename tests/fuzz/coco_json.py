@@ -75,7 +75,7 @@ def change(random: np.random.Generator, content: dict[str, Any]) -> tuple[str, b
         entry[key] = pick(random, ODD)
     elif kind == "odd number in a box":
         one = pick(random, content["annotations"])
-        one["bbox"][int(random.integers(4))] = pick(random, ODD[:27] + [-5, 29, 31, 45.5])
+        one["bbox"][int(random.integers(4))] = pick(random, [*ODD[:27], -5, 29, 31, 45.5])
     elif kind == "odd entry":
         chosen[int(random.integers(len(chosen)))] = pick(random, ODD)
     elif kind == "odd list":
@@ -161,9 +161,9 @@ def theirs(root: Path, coded: bytes) -> Reading:
         picture = Image.open(root / "train" / image["file_name"])
         size = (picture.height, picture.width)
         declared = [image.get(side) for side in ("height", "width")]
-        if all(type(side) in (int, float) and side > 0 and side == round(side) for side in declared if finite(side)):
-            if all(map(finite, declared)) and max(declared) < 2**31 and tuple(declared) != size:
-                raise Refused(f"{declared}")
+        counts = all(finite(side) and 0 < side < 2**31 and side == round(side) for side in declared)
+        if counts and tuple(declared) != size:
+            raise Refused(f"{declared}")
         boxes, labels, crowd, area = [], [], [], []
         for one in coco.loadAnns(coco.getAnnIds(imgIds=[image["id"]])):
             left, top, width, height = (real(number) for number in one["bbox"])

@@ -101,12 +101,14 @@ def change(random: np.random.Generator, options: dict[str, Any], other: str) -> 
     kinds = {
         "list": "- 1\n- 2\n", "text": "hello\n", "number": "5\n", "nothing": "", "comment": "# nothing\n",
         "twice": text + f"{key}: 5\n", "object": text + f"{key}: !!python/object/apply:os.system ['true']\n",
-        "unknown tag": text + f"{key}: !x 5\n", "alias": text + f"{key}: *missing\n", "anchor": text.replace(": ", ": &a ", 1),
+        "unknown tag": text + f"{key}: !x 5\n", "alias": text + f"{key}: *missing\n",
+        "anchor": text.replace(": ", ": &a ", 1), "merge": f"<<: {{a: 1}}\n{text}",
         "two documents": text + "---\n" + other, "tabs": text.replace(": ", ":\t"), "tab before": "\t" + text,
         "deep": text + f"{key}: " + "[" * 600 + "]" * 600 + "\n", "many aliases": bomb(text, key),
         "flow": yaml.safe_dump(options, default_flow_style=True, width=10**6), "json": str(options).replace("'", '"'),
-        "line ends": text.replace("\n", "\r\n"), "comments": text.replace("\n", "  # remark\n"), "merge": f"<<: {{a: 1}}\n{text}",
-        "config in it": text + "config: options.yaml\n", "byte order mark": "\ufeff" + text, "help": text + "help: true\n",
+        "line ends": text.replace("\n", "\r\n"), "comments": text.replace("\n", "  # remark\n"),
+        "config in it": text + "config: options.yaml\n", "help": text + "help: true\n",
+        "byte order mark": "\ufeff" + text,
     }  # fmt: skip
     text = kinds.get(kind, text)
     coding = {"utf-16": "utf-16", "latin1": "latin1"}.get(kind, "utf-8")

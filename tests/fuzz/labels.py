@@ -114,12 +114,12 @@ def theirs(path: Path, masks: bool) -> Reading:
             continue
         fields = line.replace(",", " ").split()
         name, colour = line.strip(), None
-        if len(fields) > 3 or (line.strip()[0] == "," and len(fields) == 3):
-            if all(field.isascii() and field.isdigit() for field in fields[-3:]):
-                colour = tuple(map(int, fields[-3:]))
-                for field in ("", *reversed(fields[-3:])):
-                    name = name.removesuffix(field).rstrip(", \t")
-                name = name or line.strip()[0]
+        numbers = all(field.isascii() and field.isdigit() for field in fields[-3:])
+        if numbers and (len(fields) > 3 or (line.strip()[0] == "," and len(fields) == 3)):
+            colour = tuple(map(int, fields[-3:]))
+            for field in ("", *reversed(fields[-3:])):
+                name = name.removesuffix(field).rstrip(", \t")
+            name = name or line.strip()[0]
         names.append(name)
         colours.append(colour)
     if not masks and names[0] == "background":
