@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from datasets.files import IGNORE, DataError, read_image, read_mask
-from datasets.segmentation import SegmentationFiles
+from datasets.files import IGNORE, DataError, one_line
+from datasets.segmentation import SegmentationFiles, read_pair
 
 SHOWN = 20
 
@@ -42,12 +42,12 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
 
     Raises:
         DataError: one line for every file that cannot be read, whose mask and picture differ in size, or whose mask
-            holds a value that is no class; or if all masks hold only 0 and 255.
+            holds a value that is no class; or if all masks hold only 0 and 255, or only 255.
     """
 
     def check(pair: tuple[Path, Path]) -> tuple[str | None, NDArray[np.int64]]:
         try:
-            return _check_pair(files, *pair)
+            return None, np.bincount(read_pair(files, *pair)[1].ravel(), minlength=256)
         except DataError as error:
             return str(error), np.zeros(256, dtype=np.int64)
 
@@ -62,6 +62,9 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
             f"{files.pairs[0][1].parent}: every mask holds only 0 and 255, and 255 means void, so nothing is labelled "
             f'"{files.names[1]}"; save the masks with 1 in place of 255'
         )
+    if not faults and not counts[:, :IGNORE].any():
+        masks = files.pairs[0][1].parent
+        faults.append(f"{masks}: every mask of split {files.split} holds only 255, which means void; label some pixels")
     if faults:
         raise DataError(list_faults(faults, f"{files.root}, split {files.split}"))
     counts = counts[:, : len(files.names)]
@@ -85,21 +88,6 @@ def check_splits(*splits: SegmentationFiles) -> list[SegmentationSummary]:
     return summaries
 
 
-def _check_pair(files: SegmentationFiles, picture: Path, drawn: Path) -> tuple[str | None, NDArray[np.int64]]:
-    height, width = read_image(picture).shape[:2]
-    mask = read_mask(drawn, files.mask_colours)
-    pixels = np.bincount(mask.ravel(), minlength=256)
-    if mask.shape != (height, width):
-        size = f"{mask.shape[1]}x{mask.shape[0]}"
-        return f"{drawn}: {size}, but its picture {picture.name} is {width}x{height} once upright", pixels
-    beyond = [value for value in np.flatnonzero(pixels) if len(files.names) <= value < IGNORE]
-    if beyond:
-        values = ", ".join(f"{value} on {pixels[value]:,} pixels" for value in beyond[:3])
-        classes = f"0 {files.names[0]} to {len(files.names) - 1} {files.names[-1]}"
-        return f"{drawn}: mask value {values}; classes are {classes}, and 255 for void", pixels
-    return None, pixels
-
-
 def _is_binary(counts: NDArray[np.int64]) -> bool:
     values = np.flatnonzero(counts.sum(0))
     return values.tolist() == [0, IGNORE]
@@ -107,7 +95,7 @@ def _is_binary(counts: NDArray[np.int64]) -> bool:
 
 def list_faults(faults: Iterable[str], where: str) -> str:
     """All faults in one message, a line each, the first 20 in full."""
-    lines = list(faults)
+    lines = [one_line(fault, 1000) for fault in faults]
     if len(lines) == 1:
         return lines[0]
     shown = "\n  ".join(lines[:SHOWN])

@@ -6,6 +6,7 @@ import io
 import socket
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from torchvision.datasets import CIFAR10
@@ -101,6 +102,15 @@ def test_the_tree_is_put_in_place(tmp_path, server, exists):
     assert find_segmentation("voc", "train", root).pairs == [
         (root / "JPEGImages" / "a.jpg", root / "SegmentationClass" / "a.png")
     ]
+
+
+def test_processes_that_want_the_same_fetch_it_once(tmp_path, server):
+    root = tmp_path / "data" / "VOC2012"
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(download_voc2012, root, f"{server.url}/voc.tar", MD5) for _ in range(4)]
+    assert [one.result() for one in done] == [None] * 4
+    assert server.requests == ["/voc.tar"] * 2  # asked for its size, then fetched
+    assert (root / "JPEGImages" / "a.jpg").is_file() and list(root.parent.iterdir()) == [root]
 
 
 def test_an_existing_tree_is_left_alone(tmp_path, server):

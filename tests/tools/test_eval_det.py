@@ -81,6 +81,17 @@ def test_pictures_are_not_needed_to_judge_results(tool_here, guesses, annotation
     assert not (folder / "samples.png").exists()
 
 
+def test_pictures_are_found_beside_the_json_of_a_year(tool_here, guesses, annotations, tmp_path):
+    tree = tmp_path / "coco"
+    (tree / "annotations").mkdir(parents=True)
+    shutil.copy(annotations, tree / "annotations" / "instances_val2017.json")
+    shutil.copytree(annotations.parents[1] / "JPEGImages", tree / "val2017")
+    shutil.copy(guesses, tmp_path / "guesses.json")
+    options = ["--predictions", str(tmp_path / "guesses.json"), "--drawn", "2"]
+    tool_here("eval_det", *options, "--annotations", str(tree / "annotations" / "instances_val2017.json"))
+    assert (tmp_path / "eval_val2017" / "samples.png").is_file()
+
+
 def test_a_checkpoints_results_judged_again_give_its_numbers(tool_here, detector, annotations, tmp_path):
     own = detector.parent / "eval_val"
     options = ["--predictions", str(own / "results.json"), "--annotations", str(annotations)]

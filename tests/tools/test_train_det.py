@@ -208,4 +208,13 @@ def test_splits_with_other_classes(tool_here, shapes, tmp_path):
     path.write_text(path.read_text().replace('"star"', '"comet"'))
     (tree / "labels.txt").unlink()
     said = tool_here("train_det", *quick_detection(tree, tmp_path / "runs"), succeeds=False)
-    assert "classes of train and val differ" in said and "star" in said and "comet" in said
+    assert "classes of train and val differ: only in train: star; only in val: comet" in said
+
+
+def test_an_id_of_two_categories_is_told_before_the_classes_are_compared(tool_here, shapes, tmp_path):
+    tree = tmp_path / "tree"
+    shutil.copytree(shapes, tree)
+    path = tree / "annotations" / "instances_val.json"
+    path.write_text(path.read_text().replace('"categories": [', '"categories": [{"id": 1, "name": "ball"}, '))
+    said = tool_here("train_det", *quick_detection(tree, tmp_path / "runs"), succeeds=False)
+    assert f"{path}: 1 category id given more than once: 1" in said and "differ" not in said and "['" not in said
