@@ -57,11 +57,7 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
         outcomes = list(track(results, label, total=len(files.pairs), transient=True))
     faults = [fault for fault, _ in outcomes if fault]
     counts = np.array([pixels for _, pixels in outcomes])
-    if _is_binary(counts) and len(files.names) > 1:
-        faults.append(
-            f"{files.pairs[0][1].parent}: every mask holds only 0 and 255, and 255 means void, so nothing is labelled "
-            f'"{files.names[1]}"; save the masks with 1 in place of 255'
-        )
+    faults += binary_fault(files, counts.sum(0))
     if faults:
         raise DataError(list_faults(faults, f"{files.root}, split {files.split}"))
     counts = counts[:, : len(files.names)]
@@ -86,23 +82,36 @@ def check_splits(*splits: SegmentationFiles) -> list[SegmentationSummary]:
 
 
 def _check_pair(files: SegmentationFiles, picture: Path, drawn: Path) -> tuple[str | None, NDArray[np.int64]]:
-    height, width = read_image(picture).shape[:2]
+    size = read_image(picture).shape[:2]
     mask = read_mask(drawn, files.mask_colours)
-    pixels = np.bincount(mask.ravel(), minlength=256)
+    return pair_fault(files, picture, drawn, size, mask), np.bincount(mask.ravel(), minlength=256)
+
+
+def pair_fault(
+    files: SegmentationFiles, picture: Path, drawn: Path, size: tuple[int, ...], mask: NDArray[np.uint8]
+) -> str | None:
+    """What is wrong if a mask has another size than its picture, height and width, or values that are no class."""
+    height, width = size
     if mask.shape != (height, width):
-        size = f"{mask.shape[1]}x{mask.shape[0]}"
-        return f"{drawn}: {size}, but its picture {picture.name} is {width}x{height} once upright", pixels
+        other = f"{mask.shape[1]}x{mask.shape[0]}"
+        return f"{drawn}: {other}, but its picture {picture.name} is {width}x{height} once upright"
+    pixels = np.bincount(mask.ravel(), minlength=256)
     beyond = [value for value in np.flatnonzero(pixels) if len(files.names) <= value < IGNORE]
     if beyond:
         values = ", ".join(f"{value} on {pixels[value]:,} pixels" for value in beyond[:3])
         classes = f"0 {files.names[0]} to {len(files.names) - 1} {files.names[-1]}"
-        return f"{drawn}: mask value {values}; classes are {classes}, and 255 for void", pixels
-    return None, pixels
+        return f"{drawn}: mask value {values}; classes are {classes}, and 255 for void"
+    return None
 
 
-def _is_binary(counts: NDArray[np.int64]) -> bool:
-    values = np.flatnonzero(counts.sum(0))
-    return values.tolist() == [0, IGNORE]
+def binary_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[str]:
+    """The fault of a split whose masks hold only 0 and 255, or none; `pixels` int64 [256] are those of every value."""
+    if len(files.names) < 2 or np.flatnonzero(pixels).tolist() != [0, IGNORE]:
+        return []
+    return [
+        f"{files.pairs[0][1].parent}: every mask holds only 0 and 255, and 255 means void, so nothing is labelled "
+        f'"{files.names[1]}"; save the masks with 1 in place of 255'
+    ]
 
 
 def list_faults(faults: Iterable[str], where: str) -> str:

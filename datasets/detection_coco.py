@@ -47,8 +47,8 @@ def coco_detection(root: Path, split: str, annotations: Path | None = None) -> D
     corners = rows.numbers()
     spans = corners[:, 2:].copy()
     corners[:, 2:] += corners[:, :2]
-    objects, notes = rows.objects(corners, spans, limits, sources, names)
-    return DetectionFiles(root, split, names, pictures, objects, ids, category_ids, sizes, faults, notes)
+    objects, notes, unsound = rows.objects(corners, spans, limits, sources, names)
+    return DetectionFiles(root, split, names, pictures, objects, ids, category_ids, sizes, faults, notes, unsound)
 
 
 def _find_json(root: Path, split: str) -> Path:
