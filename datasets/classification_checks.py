@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from rich.progress import track
 
@@ -37,11 +38,16 @@ def check_classification(*splits: ClassificationFiles, read: bool = True, thread
         raise DataError("\n".join(dict.fromkeys(messages)))
 
 
-def class_faults(splits: Sequence[ClassificationFiles]) -> list[str]:
-    """What is wrong with the classes of some splits taken together, a line each."""
+def class_faults(splits: Sequence[Any], fewest: int = 2) -> list[str]:
+    """What is wrong with the classes of some splits taken together, a line each.
+
+    Args:
+        splits: anything with root, split and names.
+        fewest: how many classes there must be.
+    """
     first = splits[0]
     faults = []
-    if len(first.names) == 1:
+    if len(first.names) < fewest:
         faults.append(f"{first.root}: only one class, {first.names[0]}; a classifier tells two or more apart")
     for files in splits[1:]:
         if files.names != first.names:

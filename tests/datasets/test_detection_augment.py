@@ -10,9 +10,9 @@ from datasets.detection_augment import (
     DetectionAugmentation,
     Resize,
     SampleWindow,
-    jaccard,
     _place,
     _shows,
+    jaccard,
     resize_picture,
 )
 from datasets.detection_files import DetectionFiles, Objects
