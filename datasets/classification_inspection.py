@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.classification_files import ClassificationFiles
-from datasets.inspection import FAULTY, Finding, Inspected, Look
+from datasets.inspection import FAULTY, TURNED, Finding, Inspected, Kind, Look
 
 
 class InspectedClassification(Inspected):
     """A split of images with one label each."""
+
+    turned = Kind("note", TURNED.what, "It is read upright, as viewers show it.")
 
     def __init__(self, files: ClassificationFiles) -> None:
         super().__init__(files.root, files.split, files.names, files.pictures)

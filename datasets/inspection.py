@@ -149,6 +149,8 @@ class Inspected:
         unlabelled: images without any label.
     """
 
+    turned = TURNED
+
     def __init__(self, root: Path, split: str, names: list[str], images: Sequence[Path | str]) -> None:
         self.root, self.split, self.names, self.images = root, split, names, images
         self.sizes = np.zeros((len(images), 2), dtype=np.int64)
@@ -201,7 +203,7 @@ class Inspected:
         header = read_header(Path(self.images[index]))
         if header is None or header[1] == 1:
             return []
-        return [self.find(TURNED, index, f"{self.images[index]}: EXIF orientation {header[1]}")]
+        return [self.find(self.turned, index, f"{self.images[index]}: EXIF orientation {header[1]}")]
 
 
 def digest(array: NDArray[Any]) -> bytes:
@@ -243,7 +245,7 @@ def _identical(splits: Sequence[Inspected], groups: Any) -> Iterator[Finding]:
     for group in groups:
         if len(group) < 2:
             continue
-        several, labels = {number for number, _, _ in group}, {label for _, _, label in group}
+        several, labels = {number for number, _, _ in group}, {label for _, _, label in group if label}
         kind = CONTRADICTORY if len(labels) > 1 else LEAK if len(several) > 1 else DUPLICATE
         places = []
         for number, index, _ in group:

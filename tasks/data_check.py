@@ -83,8 +83,10 @@ def check_dataset(
 
 def _print_findings(findings: Findings) -> None:
     table = Table()
-    for heading in ("", "count", "what", "first of them"):
-        table.add_column(heading, justify="right" if heading == "count" else "left", overflow="fold")
+    table.add_column("")
+    table.add_column("count", justify="right")
+    table.add_column("what", no_wrap=True)
+    table.add_column("first of them", overflow="fold")
     for kind in findings.kinds():
         first = "\n".join(legible(finding.text) for finding in findings.kept[kind][:FILES])
         count = f"{findings.counts[kind].total():,}"
