@@ -18,8 +18,8 @@ UNCOVERED = Kind(
     "note",
     "box that no anchor matches",
     f"No anchor has an intersection over union of {NEEDED} with it. In training the nearest one answers for it "
-    "nevertheless, but that one alone, and such boxes are found late and roughly. Where they are small, --size, or "
-    "--head-options.small_objects true, or a lower --head-options.least_scale helps.",
+    "nevertheless, but that one alone, and such boxes are found late and roughly. A larger --size, or another "
+    "--head-options.least_scale, moves the anchors; the table above tells what a map for small objects would change.",
 )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets import Findings, InspectedDetection, choose_task, find_splits, inspect_splits, serves
+from heads import Anchors
 from tasks.anchor_coverage import cover_boxes, head_anchors, uncovered
 from tasks.data_check_page import DataCheck, page, tell_coverage
 from tasks.errors import TaskError
@@ -53,23 +55,18 @@ def check_dataset(
     if min(size or (1,)) < 1 or drawn < 0 or (workers or 1) < 1:
         raise TaskError("--size and --workers must be 1 at least, and --drawn not below 0")
     chosen = task or choose_task(dataset, data_root)
-    small = dataset == "shapes"
-    size = size or ((160, 160) if small else (320, 320))
-    options = ({"small_objects": True} if small and head == "ssdlite" else {}) | (head_options or {})
-    heads = {" ".join([head, *(f"{key} {value}" for key, value in options.items())]): head_anchors(head, options, size)}
-    if not options.get("small_objects"):
-        heads[f"{head} with --head-options.small_objects true"] = head_anchors(
-            head, options | {"small_objects": True}, size
-        )
+    size = size or ((160, 160) if dataset == "shapes" else (320, 320))
+    heads = _heads(head, head_options, size, dataset == "shapes") if chosen == "detection" else {}
     splits, early = find_splits(chosen, dataset, split_names, data_root, size)
     others = " or ".join(other for other in serves(dataset) if other != chosen)
     images = sum(len(split.images) for split in splits)
     title = f"{splits[0].root}: {chosen}, {images:,} images in {', '.join(split.split for split in splits)}"
-    print(legible(title) + (f" (--task {others} checks it for that)" if others and not task else ""))
+    print(legible(title) + (f" (or --task {others})" if others and not task else ""))
     findings = inspect_splits(splits, workers)
     boxed = [split for split in splits if isinstance(split, InspectedDetection)]
-    coverage = {name: cover_boxes(anchors, boxed, size) for name, anchors in heads.items()} if boxed else {}
-    for finding in [*early, *(uncovered(next(iter(coverage.values())), boxed) if boxed else ())]:
+    coverage = {name: cover_boxes(anchors, boxed, size) for name, anchors in heads.items()}
+    asked = list(coverage.values())[:1]
+    for finding in [*early, *chain.from_iterable(uncovered(covered, boxed) for covered in asked)]:
         findings.add(finding)
     _print_findings(findings)
     for name, covered in coverage.items():
@@ -79,6 +76,16 @@ def check_dataset(
     errors = findings.total("error")
     if errors:
         raise TaskError(f"{errors:,} error{'s' * (errors > 1)} in {legible(str(splits[0].root))}; {path} shows them")
+
+
+def _heads(head: str, head_options: dict[str, Any] | None, size: tuple[int, int], small: bool) -> dict[str, Anchors]:
+    """The anchors that were asked for, and beside them those with a map for small objects, for comparison."""
+    options = ({"small_objects": True} if small and head == "ssdlite" else {}) | (head_options or {})
+    heads = {" ".join([head, *(f"{key} {value}" for key, value in options.items())]): head_anchors(head, options, size)}
+    if not options.get("small_objects"):
+        beside = head_anchors(head, options | {"small_objects": True}, size)
+        heads[f"{head} with --head-options.small_objects true"] = beside
+    return heads
 
 
 def _print_findings(findings: Findings) -> None:

@@ -26,12 +26,12 @@ td, th { padding: 3px 14px 3px 0; border-bottom: 1px solid #e8ebef; vertical-ali
 .wide { overflow: auto; max-height: 620px; } .wide thead th { position: sticky; top: 0; background: #fff; }
 .badge { color: #fff; border-radius: 4px; padding: 1px 8px; font-size: 13px; margin-right: 8px; }
 .error { background: #c62828; } .warning { background: #b26a00; } .note { background: #5a6b7b; }
-.share { display: inline-block; width: 70px; height: 9px; background: #e8ebef; margin-left: 8px; }
+.share { display: inline-block; width: 70px; height: 9px; background: #e8ebef; margin-right: 8px; }
 .share i { display: block; height: 9px; background: #2a6fbb; } .name { white-space: nowrap; }
 .colour { display: inline-block; width: 12px; height: 12px; border: 1px solid #888; margin-right: 7px; }
 .drawn { display: flex; flex-wrap: wrap; gap: 14px; align-items: flex-start; }
 figure { margin: 0; max-width: 740px; } figcaption { font-size: 12px; max-width: 360px; overflow-wrap: anywhere; }
-figure img { margin-right: 6px; max-width: 100%; } .plot img { max-width: 100%; }
+figure img { margin-right: 6px; max-width: 100%; outline: 1px solid #dfe3e8; } .plot img { max-width: 100%; }
 li, summary { font-size: 13px; overflow-wrap: anywhere; } p { margin: 6px 0; max-width: 900px; }
 """)
 
@@ -147,7 +147,7 @@ def _shares(counts: NDArray[np.int64], plain: bool) -> list[Any]:
     for count in counts.tolist():
         share = 100 * count / whole
         bar = tag("span", tag("i", style=f"width: {share:.1f}%"), class_="share")
-        cells.append(tag("span", f"{count:,} ", tag("small", f"{share:.3g} %"), bar, class_="name"))
+        cells.append(tag("span", bar, f"{count:,} ", tag("small", f"{share:.3g} %"), class_="name"))
     return cells
 
 

@@ -48,11 +48,9 @@ def figure(images: Sequence[Image], caption: str) -> Html:
 
 def picture(image: Image | bytes) -> Html:
     """An image, uint8 [H, W, 3] RGB, or the bytes of a PNG, held by the page itself."""
-    kind = "png"
-    if not isinstance(image, bytes):
-        kind = "jpeg" if min(image.shape[:2]) > 64 else "png"
-        suffix = ".jpg" if kind == "jpeg" else ".png"
-        image = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])[
-            1
-        ].tobytes()
-    return Html(f'<img alt="" src="data:image/{kind};base64,{base64.b64encode(image).decode()}">')
+    if isinstance(image, bytes):
+        kind, content = "png", image
+    else:
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        kind, content = "jpeg", cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+    return Html(f'<img alt="" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">')
