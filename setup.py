@@ -28,6 +28,7 @@ setup(
         "tensorboard>=2.16",
         "safetensors>=0.4",
         "defusedxml>=0.7",
+        "filelock>=3.12",
         "opencv-python-headless>=4.9",
         "numpy>=1.26",
         "pillow>=10",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from datasets.files import IGNORE, DataError, read_image, read_mask
-from datasets.segmentation import SegmentationFiles
+from datasets.files import IGNORE, DataError, one_line
+from datasets.segmentation import SegmentationFiles, read_pair
 
 SHOWN = 20
 
@@ -42,12 +42,12 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
 
     Raises:
         DataError: one line for every file that cannot be read, whose mask and picture differ in size, or whose mask
-            holds a value that is no class; or if all masks hold only 0 and 255.
+            holds a value that is no class; or if all masks hold only 0 and 255, or only 255.
     """
 
     def check(pair: tuple[Path, Path]) -> tuple[str | None, NDArray[np.int64]]:
         try:
-            return _check_pair(files, *pair)
+            return None, np.bincount(read_pair(files, *pair)[1].ravel(), minlength=256)
         except DataError as error:
             return str(error), np.zeros(256, dtype=np.int64)
 
@@ -58,6 +58,7 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
     faults = [fault for fault, _ in outcomes if fault]
     counts = np.array([pixels for _, pixels in outcomes])
     faults += binary_fault(files, counts.sum(0))
+    faults += [] if faults else void_fault(files, counts.sum(0))
     if faults:
         raise DataError(list_faults(faults, f"{files.root}, split {files.split}"))
     counts = counts[:, : len(files.names)]
@@ -81,29 +82,6 @@ def check_splits(*splits: SegmentationFiles) -> list[SegmentationSummary]:
     return summaries
 
 
-def _check_pair(files: SegmentationFiles, picture: Path, drawn: Path) -> tuple[str | None, NDArray[np.int64]]:
-    size = read_image(picture).shape[:2]
-    mask = read_mask(drawn, files.mask_colours)
-    return pair_fault(files, picture, drawn, size, mask), np.bincount(mask.ravel(), minlength=256)
-
-
-def pair_fault(
-    files: SegmentationFiles, picture: Path, drawn: Path, size: tuple[int, ...], mask: NDArray[np.uint8]
-) -> str | None:
-    """What is wrong if a mask has another size than its picture, height and width, or values that are no class."""
-    height, width = size
-    if mask.shape != (height, width):
-        other = f"{mask.shape[1]}x{mask.shape[0]}"
-        return f"{drawn}: {other}, but its picture {picture.name} is {width}x{height} once upright"
-    pixels = np.bincount(mask.ravel(), minlength=256)
-    beyond = [value for value in np.flatnonzero(pixels) if len(files.names) <= value < IGNORE]
-    if beyond:
-        values = ", ".join(f"{value} on {pixels[value]:,} pixels" for value in beyond[:3])
-        classes = f"0 {files.names[0]} to {len(files.names) - 1} {files.names[-1]}"
-        return f"{drawn}: mask value {values}; classes are {classes}, and 255 for void"
-    return None
-
-
 def binary_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[str]:
     """The fault of a split whose masks hold only 0 and 255, or none; `pixels` int64 [256] are those of every value."""
     if len(files.names) < 2 or np.flatnonzero(pixels).tolist() != [0, IGNORE]:
@@ -114,9 +92,17 @@ def binary_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[st
     ]
 
 
+def void_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[str]:
+    """The same of a split whose masks hold only 255."""
+    if np.flatnonzero(pixels).tolist() not in ([], [IGNORE]):
+        return []
+    masks = files.pairs[0][1].parent
+    return [f"{masks}: every mask of split {files.split} holds only 255, which means void; label some pixels"]
+
+
 def list_faults(faults: Iterable[str], where: str) -> str:
     """All faults in one message, a line each, the first 20 in full."""
-    lines = list(faults)
+    lines = [one_line(fault, 1000) for fault in faults]
     if len(lines) == 1:
         return lines[0]
     shown = "\n  ".join(lines[:SHOWN])

@@ -1,6 +1,7 @@
 """What a classification split is: pictures with one label each, listed from class folders or held in memory."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -99,9 +100,30 @@ def is_picture(name: str) -> bool:
 
 
 def _folders(top: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(top) if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry.name for entry in os.scandir(top) if os.path.isdir(entry) and not entry.name.startswith("."))
 
 
 def _pictures_below(top: Path) -> list[str]:
-    walk = os.walk(top, followlinks=True)
-    return sorted(os.path.join(folder, name) for folder, _, names in walk for name in names if is_picture(name))
+    return sorted(os.path.join(folder, name) for folder, names in walk(top) for name in names if is_picture(name))
+
+
+def walk(top: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder from `top` down and the names of what else is in it; a folder that links lead back to comes once.
+
+    Raises:
+        DataError: if a folder cannot be read, as its pictures would be missing without a word.
+    """
+    waiting, seen = [str(top)], set()
+    while waiting:
+        folder = waiting.pop()
+        try:
+            info = os.stat(folder)
+            if (info.st_dev, info.st_ino) in seen:
+                continue
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
+        seen.add((info.st_dev, info.st_ino))
+        below = {entry.path for entry in entries if os.path.isdir(entry)}  # not a link to itself, where is_dir raises
+        waiting += sorted(below, reverse=True)
+        yield folder, [entry.name for entry in entries if entry.path not in below]

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.classification_files import ClassificationFiles
-from datasets.files import DataError
+from datasets.files import DataError, require_file
 
 PREFIXES = {"train": "train", "test": "t10k"}
 KINDS = {"pictures": ("images", 3), "labels": ("labels", 1)}  # the word in the file's name, and its dimensions
+LARGEST = 2**28  # bytes; MNIST has 47 million, and the pictures are held in memory three times as large
 NAMES = [str(digit) for digit in range(10)]
 
 
@@ -60,19 +61,25 @@ def read_idx(path: Path, kind: str) -> NDArray[np.uint8]:
     """The bytes of an IDX file, uint8 [N] for "labels" and [N, H, W] for "pictures".
 
     Raises:
-        DataError: if it is damaged, holds something else, or is shorter or longer than it says.
+        DataError: if it is damaged, holds something else or nothing, is not as long as it says, or is too large.
     """
     dimensions = KINDS[kind][1]
+    require_file(path)
     try:
-        content = (gzip.open if path.suffix == ".gz" else open)(path, "rb").read()
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            content = file.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); fetch it again") from None
+    if len(content) > LARGEST:
+        raise DataError(f"{path}: holds more than {LARGEST >> 20} MiB, and MNIST 45; fetch it again")
     header, expected = 4 * (1 + dimensions), 0x0800 + dimensions  # 08 for unsigned bytes
     magic, *sides = struct.unpack(f">{1 + dimensions}I", content[:header].ljust(header, b"\0"))
     if magic != expected:
         raise DataError(f"{path}: starts with 0x{magic:08x}, and an IDX file of {kind} starts with 0x{expected:08x}")
-    size = int(np.prod(sides, dtype=object))
+    size, shape = int(np.prod(sides, dtype=object)), " x ".join(map(str, sides))
     if len(content) - header != size:
-        shape = " x ".join(map(str, sides))
-        raise DataError(f"{path}: holds {len(content) - header:,} bytes of {kind}, and its header says {shape}")
+        held = f"{max(0, len(content) - header):,} bytes of {kind}"
+        raise DataError(f"{path}: holds {held}, and its header says {shape}; fetch it again")
+    if not size:
+        raise DataError(f"{path}: holds no {kind}, as its header says {shape}; fetch it again")
     return np.frombuffer(content, np.uint8, offset=header).reshape(sides)

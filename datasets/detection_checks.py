@@ -38,6 +38,9 @@ class DetectionSummary:
 def check_detection(files: DetectionFiles, threads: int = 4) -> DetectionSummary:
     """Read every picture of a split, and tell of all that is wrong with pictures and annotations at once.
 
+    Boxes are for the upright picture, as most tools show it. Where a picture is turned by EXIF and its sides do not
+    tell whether its boxes are meant so (upside down, mirrored, square, or no declared size), that is a note.
+
     Args:
         files: the split.
         threads: how many pictures are read at a time.
@@ -88,7 +91,8 @@ def _check_picture(picture: Path, declared: Size | None) -> tuple[str | None, bo
     except DataError as error:
         return str(error), False
     header = read_header(picture)
-    turns = header is not None and header[1] != 1 and (header[1] < 5 or declared is None)
+    told = declared is not None and declared[0] != declared[1]  # whether the sides tell of a quarter turn
+    turns = header is not None and header[1] != 1 and not (header[1] >= 5 and told)
     return fault, turns and fault is None
 
 

@@ -1,6 +1,5 @@
 """What a detection split is once its annotations are read: pictures, objects, faults, and boxes that were put right."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -11,9 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets.files import DataError, read_lines
+from datasets.files import (
+    FORMATS,
+    DataError,
+    one_line,
+    orientation_of,
+    read_lines,
+    refuse_doubles,
+    require_file,
+    split_colour,
+)
 
-ORIENTATION = 0x0112  # the EXIF tag
+NAMED = 10
 Size = tuple[int, int]
 
 
@@ -214,14 +222,16 @@ def counted(places: Sequence[str], one: str, several: str, what: str) -> list[st
     if not places:
         return []
     rest = f" and {len(places) - 5} more" if len(places) > 5 else ""
-    return [f"{len(places)} {one if len(places) == 1 else several} {what}: {', '.join(places[:5])}{rest}"]
+    first = ", ".join(map(one_line, places[:5]))
+    return [f"{len(places)} {one if len(places) == 1 else several} {what}: {first}{rest}"]
 
 
 def unlisted(source: Path, counts: Counter[str]) -> list[str]:
     """One fault for the classes that annotations have and `source` has not, with their numbers of boxes, or none."""
     if not counts:
         return []
-    classes = ", ".join(f"{name} ({count} {'box' if count == 1 else 'boxes'})" for name, count in counts.most_common())
+    boxes = [f"{one_line(name)} ({n} {'box' if n == 1 else 'boxes'})" for name, n in counts.most_common(NAMED)]
+    classes = ", ".join(boxes) + (f" and {len(counts) - NAMED} more" if len(counts) > NAMED else "")
     return [f"{source}: annotations have classes that are not listed: {classes}; add them to labels.txt or rename them"]
 
 
@@ -233,26 +243,24 @@ def read_names(path: Path) -> list[str]:
     Raises:
         DataError: if the file is missing or empty, or names a class twice.
     """
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"{path}: no such file; write one class name a line, without background")
-    names = [re.sub(r"([\s,]+\d+){3}$", "", line.strip()) for line in read_lines(path) if line.strip()]
+    names = [split_colour(line)[0] for line in read_lines(path) if line.strip()]
     if names[:1] == ["background"]:
         del names[0]
     if not names:
         raise DataError(f"{path}: no class names in it; write one a line, without background")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}: {', '.join(twice)} listed twice")
+    refuse_doubles(path, names)
     return names
 
 
 def read_header(picture: Path) -> tuple[Size, int] | None:
     """Height and width of a picture as stored, and its EXIF orientation (1 is upright); None if it cannot be read."""
     try:
-        with Image.open(picture) as image:
-            orientation = image.getexif().get(ORIENTATION, 1)
-            return (image.height, image.width), orientation if orientation in range(1, 9) else 1
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        require_file(picture)
+        with Image.open(picture, formats=FORMATS) as image:
+            return (image.height, image.width), orientation_of(image)
+    except Exception:  # decoders trip over garbage in any way they like; reading the picture says how
         return None
 
 

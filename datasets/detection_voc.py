@@ -7,24 +7,28 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import ParseError, parse
+from defusedxml.ElementTree import ParseError, fromstring
 
 from datasets.detection_files import DetectionFiles, Rows, Size, counted, read_names, unlisted, upright_size
-from datasets.files import PICTURES, DataError, read_lines
+from datasets.files import PICTURES, DataError, is_inside, one_line, read_bytes, read_lines
 from datasets.segmentation import VOC_NAMES
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 JOINED = ("pictures", "objects", "ids", "sizes", "faults", "notes", "unsound")
+FLAGS = {"": False, "0": False, "false": False, "unspecified": False, "1": True, "true": True}
 VOC_0712 = {"train": ("VOC2007", "VOC2012"), "val": ("VOC2007",), "test": ("VOC2007",)}
 
 
 def voc_detection(root: Path, split: str) -> DetectionFiles:
     """A split of a tree with Annotations, JPEGImages and ImageSets/Main/<split>.txt.
 
-    Classes come from labels.txt; without it, a folder named VOC20.. has VOC's 20. Tags that are missing are false.
+    Classes come from labels.txt; without it, a folder named VOC20.. has VOC's 20. Flags that are missing are false. A
+    tag that an annotation has twice where one is read, boxes outside of objects, namespaces and another root than
+    <annotation> are faults, as part of the boxes would be overlooked.
 
     Raises:
-        DataError: if a folder, the split's list or labels.txt is missing. Faults of single files are in `faults`.
+        DataError: if a folder, the split's list or labels.txt is missing, or the list leads out of the tree. Faults of
+            single files are in `faults`.
     """
     lists, folder = root / "ImageSets" / "Main", root / "JPEGImages"
     if not lists.is_dir():
@@ -36,6 +40,9 @@ def voc_detection(root: Path, split: str) -> DetectionFiles:
     names = VOC_NAMES[1:] if root.name.startswith("VOC20") and not known.exists() else read_names(known)
     listing = lists / f"{split}.txt"
     stems = _stems(listing, names)
+    outside = [one_line(stem) for stem in stems if not is_inside(stem)]
+    if outside:
+        raise DataError(f"{listing}: name {outside[0]} leads out of the tree ({len(outside)} such); remove it")
     # backwards, so that of a.jpg and a.png the former is taken
     found = {path.stem: path for path in sorted(folder.iterdir(), reverse=True) if path.suffix.lower() in PICTURES}
     pictures = [found.get(stem, folder / f"{stem}.jpg") for stem in stems]
@@ -48,11 +55,11 @@ def voc_detection(root: Path, split: str) -> DetectionFiles:
         path = root / "Annotations" / f"{stem}.xml"
         try:
             tree = _parse(path)
+            sizes[index] = _size(path, tree)
+            faults += _read(path, tree, index, names, rows, unknown)
         except DataError as error:
             faults.append(str(error))
             continue
-        faults += _read(path, tree, index, names, rows, unknown)
-        sizes[index] = _size(tree)
         if sizes[index] is None:
             sizeless.append(path.name)
     faults += unlisted(known if known.exists() else root, unknown)
@@ -98,52 +105,100 @@ def _stems(listing: Path, names: list[str]) -> list[str]:
 
 
 def _parse(path: Path) -> Element:
+    if not path.exists():
+        raise DataError(f"{path}: no such file; write one, without objects if the picture has none")
+    content = read_bytes(path)
     try:
-        return parse(path).getroot()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; write one, without objects if the picture has none") from None
+        tree = fromstring(content)
     except DefusedXmlException:
         raise DataError(f"{path}: declares XML entities, which can be used for attacks; remove its DOCTYPE") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ParseError, LookupError, ValueError) as error:
         raise DataError(f"{path}: is not well-formed XML ({error}); correct it or write it anew") from None
+    tags = Counter(element.tag for element in tree.iter())
+    spaced = next((tag for tag in tags if tag.startswith("{")), None)
+    if spaced:
+        raise DataError(f"{path}: <{one_line(spaced)}> is in a namespace, and VOC's tags are not; remove xmlns")
+    if tree.tag != "annotation":
+        raise DataError(f"{path}: its root is <{one_line(tree.tag)}>, and VOC's is <annotation>; is it another format?")
+    inside = tree.findall("object/bndbox") + tree.findall("object/part/bndbox")
+    if len(inside) < tags["bndbox"]:
+        raise DataError(f"{path}: has a <bndbox> that is in no <object> of <annotation>; put each into its object")
+    return tree
 
 
-def _size(tree: Element) -> Size | None:
-    try:
-        height, width = (int(float(tree.findtext(f"size/{side}", ""))) for side in ("height", "width"))
-    except (ValueError, OverflowError):
+def _text(path: Path, element: Element, tag: str) -> str:
+    """The text of a tag that may be there once, without spaces around it; "" if it is not there."""
+    found = element.findall(tag)
+    if len(found) > 1 or (found and len(found[0])):
+        what = "tags in it" if len(found) == 1 else "been written twice"
+        raise DataError(f"{path}: in <{element.tag}>, <{tag}> has {what}; keep one, with text alone")
+    return (found[0].text or "").strip() if found else ""
+
+
+def _only(path: Path, element: Element, tag: str) -> Element | None:
+    """The one tag of a name, or None."""
+    found = element.findall(tag)
+    if len(found) > 1:
+        raise DataError(f"{path}: in <{element.tag}>, <{tag}> has been written twice; keep one")
+    return found[0] if found else None
+
+
+def _number(text: str) -> float:
+    """A number as XML has it: Python also takes 1_0, and digits of all scripts."""
+    if "_" in text or not text.isascii():
+        raise ValueError
+    return float(text)
+
+
+def _size(path: Path, tree: Element) -> Size | None:
+    size = _only(path, tree, "size")
+    if size is None:
         return None
-    return (height, width) if height > 0 and width > 0 else None
+    try:
+        height, width = (_number(_text(path, size, side)) for side in ("height", "width"))
+    except DataError:
+        raise
+    except ValueError:
+        return None
+    sound = all(0 < side < 2**31 and side % 1 == 0 for side in (height, width))
+    return (int(height), int(width)) if sound else None
 
 
 def _read(path: Path, tree: Element, index: int, names: list[str], rows: Rows, unknown: Counter[str]) -> list[str]:
     """Add the objects of an annotation to `rows`, those of other classes to `unknown`, and return the faults."""
     faults = []
-    other = tree.findtext("filename", "").strip().replace("\\", "/").rsplit("/", 1)[-1]
+    other = _text(path, tree, "filename").replace("\\", "/").rsplit("/", 1)[-1]
     if other and path.stem not in (other, Path(other).stem):
-        faults.append(f"{path}: is for {other} by its <filename>; give both one name, or remove the tag")
+        faults.append(f"{path}: is for {one_line(other)} by its <filename>; give both one name, or remove the tag")
     for number, element in enumerate(tree.findall("object"), start=1):
-        name = element.findtext("name", "").strip()
-        box = element.find("bndbox")
-        if not name or box is None:
-            faults.append(f"{path}: object {number} has no {'<bndbox>' if name else '<name>'}; add or remove it")
-            continue
-        texts = [box.findtext(side, "").strip() for side in SIDES]
         try:
-            written = tuple(float(text) for text in texts)
-        except ValueError:
-            given = ", ".join(f"{side} {text!r}" for side, text in zip(SIDES, texts, strict=True))
-            faults.append(f"{path}: object {number} ({name}) needs a number a side, not {given}")
+            name, written, difficult, truncated = _object(path, element, number)
+        except DataError as error:
+            faults.append(str(error))
             continue
         if name in names:
-            difficult, truncated = (_flag(element, tag) for tag in ("difficult", "truncated"))
             rows.add(index, names.index(name), written, difficult, truncated)
         else:
             unknown[name] += 1
     return faults
 
 
-def _flag(element: Element, tag: str) -> bool:
-    return element.findtext(tag, "").strip().lower() in ("1", "true")
+def _object(path: Path, element: Element, number: int) -> tuple[str, tuple[float, ...], bool, bool]:
+    """Name, sides as they are written, difficult and truncated of an object."""
+    name, box = _text(path, element, "name"), _only(path, element, "bndbox")
+    if not name or box is None:
+        raise DataError(f"{path}: object {number} has no {'<bndbox>' if name else '<name>'}; add or remove it")
+    texts = [_text(path, box, side) for side in SIDES]
+    try:
+        written = tuple(map(_number, texts))
+    except ValueError:
+        given = ", ".join(f"{side} {one_line(text)!r}" for side, text in zip(SIDES, texts, strict=True))
+        place = f"object {number} ({one_line(name)})"
+        raise DataError(f"{path}: {place} needs a number a side, not {given}") from None
+    flags = [_text(path, element, tag).lower() for tag in ("difficult", "truncated")]
+    if not FLAGS.keys() >= set(flags):
+        raise DataError(
+            f"{path}: object {number} ({one_line(name)}) is {one_line(' and '.join(flags))} by its <difficult> and "
+            "<truncated>, which are 0 or 1"
+        )
+    return name, written, FLAGS[flags[0]], FLAGS[flags[1]]

@@ -1,5 +1,9 @@
-"""Fetching VOC, CIFAR-10 and MNIST, checked against published MD5s, and moved into place only when it is whole."""
+"""Fetching VOC, CIFAR-10 and MNIST, checked against published MD5s, and moved into place only when it is whole.
 
+Of several processes that want the same, as under torchrun, one fetches it and the others wait and find it there.
+"""
+
+import contextlib
 import os
 import tarfile
 import tempfile
@@ -7,6 +11,7 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 
+from filelock import FileLock
 from torchvision.datasets.utils import download_and_extract_archive, download_url
 
 from datasets.files import DataError
@@ -91,9 +96,22 @@ def _download(
     """Fetch all files, unpack them, and move their folder `inside` to `root`, which has `sign` in it from then on."""
     if (root / sign).exists():
         return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    lock = root.parent / f".{root.name}.lock"
+    with FileLock(lock):
+        try:
+            _fetch(root, name, files, inside, sign, unpack)
+        finally:
+            with contextlib.suppress(OSError):  # Windows removes no open file
+                lock.unlink()
+
+
+def _fetch(root: Path, name: str, files: Sequence[tuple[str, str]], inside: str, sign: str, unpack: bool) -> None:
+    """`_download`, by the one process that holds the lock."""
+    if (root / sign).exists():
+        return
     if root.exists() and not (root.is_dir() and not any(root.iterdir())):
         raise DataError(f"{root}: holds something else than {name}; remove it or name another --data-root")
-    root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=".download-") as folder:
         try:
             for url, md5 in files:

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,18 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from datasets.download import download_voc2012
-from datasets.files import PICTURES, Colour, DataError, default_colours, read_image, read_labels, read_lines, read_mask
+from datasets.files import (
+    IGNORE,
+    PICTURES,
+    Colour,
+    DataError,
+    default_colours,
+    one_line,
+    read_labels,
+    read_lines,
+    read_upright,
+    read_upright_mask,
+)
 from datasets.shapes import write_shapes
 
 # fmt: off
@@ -98,6 +110,9 @@ def voc_files(root: Path, split: str) -> SegmentationFiles:
     stems = [line.strip() for line in read_lines(listing) if line.strip()]
     if not stems:
         raise DataError(f"{listing}: the split is empty; list one picture name a line")
+    twice = [stem for stem, count in Counter(stems).items() if count > 1]
+    if twice:
+        raise DataError(f"{listing}: {len(twice)} names listed more than once: {_first(twice)}")
     pictures = _by_stem(root / "JPEGImages")
     absent = [stem for stem in stems if stem not in pictures]
     if absent:
@@ -157,8 +172,68 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
 
 def _list_absent(source: Path, absent: Sequence[str], folder: Path) -> str:
-    shown = ", ".join(absent[:10]) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")
-    return f"{source}: {len(absent)} names have no file in {folder}: {shown}"
+    return f"{source}: {len(absent)} names have no file in {folder}: {_first(absent)}"
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(map(one_line, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def read_pair(files: SegmentationFiles, picture: Path, drawn: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A picture as uint8 [H, W, 3] RGB and its mask as uint8 [H, W] of class indices and 255, both upright.
+
+    Some tools show a picture turned upright by its EXIF orientation while masks are drawn, and some do not. A turn by a
+    quarter is told by the sides of the mask, if they differ; where they do not tell, a picture whose orientation its
+    mask has not too is a fault.
+
+    Raises:
+        DataError: if either cannot be read, their sides or orientations differ, or the mask has a value that is neither
+            a class nor 255.
+    """
+    image, turned = read_upright(picture)
+    mask, mask_turned = read_upright_mask(drawn, files.mask_colours)
+    fault = pair_fault(files, picture, drawn, mask, image.shape[:2], (turned, mask_turned))
+    if fault:
+        raise DataError(fault[1])
+    return image, mask
+
+
+def pair_fault(
+    files: SegmentationFiles,
+    picture: Path,
+    drawn: Path,
+    mask: NDArray[np.uint8],
+    size: tuple[int, ...],
+    turned: tuple[int, int],
+) -> tuple[str, str] | None:
+    """What `read_pair` refuses in a mask that can be read: "size", "turn" or "values", and the message.
+
+    Args:
+        files: the split.
+        picture: of the mask.
+        drawn: the mask's file.
+        mask: uint8 [H, W].
+        size: height and width of the picture.
+        turned: EXIF orientation of the picture and of the mask.
+    """
+    height, width = size
+    if mask.shape != (height, width):
+        other = f"{mask.shape[1]}x{mask.shape[0]}"
+        return "size", f"{drawn}: {other}, but its picture {picture.name} is {width}x{height} once upright"
+    told = turned[1] == 1 and turned[0] >= 5 and height != width
+    if turned[0] != turned[1] and not told:
+        return "turn", (
+            f"{picture}: EXIF orientation {turned[0]}, and its mask {drawn.name} has {turned[1]}, so that nothing "
+            "tells whether the mask is for the upright picture; save the picture upright and without EXIF orientation"
+        )
+    if mask.max() >= len(files.names):
+        pixels = np.bincount(mask.ravel(), minlength=256)
+        beyond = [value for value in np.flatnonzero(pixels) if len(files.names) <= value < IGNORE]
+        if beyond:
+            values = ", ".join(f"{value} on {pixels[value]:,} pixels" for value in beyond[:3])
+            classes = f"0 {files.names[0]} to {len(files.names) - 1} {files.names[-1]}"
+            return "values", f"{drawn}: mask value {values}; classes are {classes}, and 255 for void"
+    return None
 
 
 class SegmentationDataset(Dataset[dict[str, object]]):
@@ -166,6 +241,7 @@ class SegmentationDataset(Dataset[dict[str, object]]):
 
     `dataset[epoch, index]` is {"image": uint8 [H, W, 3] RGB, "mask": uint8 [H, W], "file": str, "size": (H, W) as on
     disk}; `dataset[index]` is epoch 0. The transform gets (image, mask, epoch, index) and nothing else to depend on.
+    What `read_pair` refuses is an error on reading a sample.
 
     Args:
         files: what to read.
@@ -181,7 +257,7 @@ class SegmentationDataset(Dataset[dict[str, object]]):
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, object]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         picture, drawn = self.files.pairs[index]
-        image, mask = read_image(picture), read_mask(drawn, self.files.mask_colours)
+        image, mask = read_pair(self.files, picture, drawn)
         size = image.shape[:2]
         if self.transform is not None:
             image, mask = self.transform(image, mask, epoch, index)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.checks import binary_fault, pair_fault
-from datasets.files import IGNORE, DataError, read_mask
-from datasets.inspection import FAULTY, Finding, Inspected, Kind, Look, Sample, digest
-from datasets.segmentation import SegmentationFiles
+from datasets.checks import binary_fault, void_fault
+from datasets.detection_files import read_header
+from datasets.files import IGNORE, DataError, read_mask, read_upright_mask
+from datasets.inspection import FAULTY, TURNED, Finding, Inspected, Kind, Look, Sample, digest
+from datasets.segmentation import SegmentationFiles, pair_fault
 
 UNUSABLE = Kind(
     "error", "mask cannot be read", "Training stops at it: save the mask anew, or give its colours in labels.txt."
@@ -24,6 +25,12 @@ BEYOND = Kind(
     "mask values that are no class",
     "Training stops at it: add the classes to labels.txt, or draw these pixels anew. They are magenta here.",
 )
+TURN = Kind(
+    "error",
+    "image and mask turned differently",
+    "Training stops at it: by EXIF the image is turned in a way that its mask does not tell of. Save it upright.",
+)
+FAULTS = {"size": MISFIT, "values": BEYOND, "turn": TURN}
 VOID = Kind("warning", "mask without any label", "Every pixel is void (255): nothing is learned from the image.")
 EMPTY = Kind("note", "mask with background only", "Good if there is nothing to see; not if it was yet to be labelled.")
 
@@ -35,6 +42,8 @@ class InspectedSegmentation(Inspected):
         values: under "images" and "pixels", how many of them have each mask value, int64 [256].
         void: share of void pixels of every mask that could be read.
     """
+
+    turned = Kind("note", TURNED.what, "It is read upright, as viewers show it.")
 
     def __init__(self, files: SegmentationFiles) -> None:
         super().__init__(files.root, files.split, files.names, [image for image, _ in files.pairs])
@@ -53,14 +62,16 @@ class InspectedSegmentation(Inspected):
     def examine(self, index: int, image: NDArray[np.uint8]) -> Look:
         picture, drawn = self.files.pairs[index]
         try:
-            mask = read_mask(drawn, self.files.mask_colours)
+            mask, turned = read_upright_mask(drawn, self.files.mask_colours)
         except DataError as error:
             return Look(findings=[self.find(UNUSABLE, index, str(error))])
         pixels = np.bincount(mask.ravel(), minlength=256)
         findings = []
-        fault = pair_fault(self.files, picture, drawn, image.shape[:2], mask)
+        header = read_header(picture)
+        orientations = (header[1] if header else 1, turned)
+        fault = pair_fault(self.files, picture, drawn, mask, image.shape[:2], orientations)
         if fault:
-            findings.append(self.find(MISFIT if mask.shape != image.shape[:2] else BEYOND, index, fault))
+            findings.append(self.find(FAULTS[fault[0]], index, fault[1]))
         there = np.flatnonzero(pixels[:IGNORE])
         if not len(there):
             findings.append(self.find(VOID, index, f"{drawn}: void everywhere"))
@@ -77,5 +88,7 @@ class InspectedSegmentation(Inspected):
             self.unlabelled += not pixels[:IGNORE].any()
 
     def conclude(self) -> Iterator[Finding]:
-        for fault in binary_fault(self.files, self.values["pixels"]):
+        pixels = self.values["pixels"]
+        void = void_fault(self.files, pixels) if self.void else []
+        for fault in [*binary_fault(self.files, pixels), *void]:
             yield Finding(FAULTY, fault, self.split)

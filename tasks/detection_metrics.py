@@ -192,6 +192,8 @@ def voc_average_precision(
     detection is false; if the object is difficult, the detection is ignored; if the object was found before, it is
     false. Difficult objects are not missed, and COCO's crowds are taken as difficult.
 
+    An overlap of exactly `iou` is not enough, as in the kit's text and its copies in Python; other copies take it (>=).
+
     The kit counts pixels: raw integers xmin to xmax are xmax - xmin + 1 wide. Our boxes have (xmin - 1, xmax) for
     that, so the same overlap comes out of plain differences.
 
@@ -199,8 +201,10 @@ def voc_average_precision(
         files: the ground truth.
         detections: one a picture, in the order of the split.
         iou: intersection over union that must be exceeded, from 0 up to but not 1.
-        eleven_point: VOC2007's mean over recall 0, 0.1, ... 1 (compared exactly, as whole numbers) in place of the
-            area under the curve (VOC2010 and later).
+        eleven_point: VOC2007's mean over recall 0, 0.1, ... 1 in place of the area under the curve (VOC2010 and later).
+            The thresholds are `numpy.arange(0, 1.1, 0.1)`, as in the kit's Python copies that published numbers come
+            from: 0.3, 0.6 and 0.7 are a rounding error above, so that a recall of exactly 3/10 does not reach them.
+            MATLAB rounds the second half of 0:0.1:1 otherwise, and may differ at 0.6 and 0.7.
 
     Raises:
         TaskError: for an `iou` out of range, or detections of other than the split's pictures.
@@ -225,7 +229,7 @@ def voc_average_precision(
         recall = hits / count if count else np.full(len(hits), np.nan)
         curves.append((recall, precision))
         if count and eleven_point:
-            reached = 10 * hits >= count * np.arange(11)[:, None]
+            reached = recall >= np.arange(0, 1.1, 0.1)[:, None]
             ap[index] = np.where(reached, precision, 0).max(1, initial=0).mean()
         elif count:
             envelope = np.maximum.accumulate(precision[::-1])[::-1]

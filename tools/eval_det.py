@@ -57,7 +57,9 @@ def eval_det(
     if predictions is not None and max_pictures is not None:
         raise TaskError("--max-pictures is for checkpoints; predictions are judged on the whole split")
     if annotations is not None:
-        dataset, split, data_root = "coco", annotations.stem, data_root or annotations.parent
+        above = annotations.parent
+        data_root = data_root or (above.parent if above.name == "annotations" else above)
+        dataset, split = "coco", annotations.stem.removeprefix("instances_")
     files = limit_detection(find_detection(dataset, split, data_root, annotations=annotations), max_pictures)
     folder = output or (checkpoint or predictions).parent / f"eval_{split}"  # type: ignore[union-attr]
     if predictions is not None:

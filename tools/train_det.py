@@ -21,6 +21,7 @@ from datasets import (
     check_detection_splits,
     find_detection,
     limit_detection,
+    tell_difference,
 )
 from heads import DetectionLoss
 from tasks import DetectionSpec, DetectionTask, Optimization, TaskError, detection_table
@@ -98,11 +99,12 @@ def train_det(
         limit_detection(find_detection(dataset, split, data_root, download), max_pictures)
         for split in (train_split, val_split)
     )
-    if train_files.names != val_files.names:
-        raise TaskError(f"classes of {train_split} and {val_split} differ: {train_files.names}, {val_files.names}")
     if check_data:
         for summary in check_detection_splits(train_files, val_files):
             print("\n".join(summary.lines()))
+    if train_files.names != val_files.names:
+        difference = tell_difference(train_files.names, val_files.names, train_split, val_split)
+        raise TaskError(f"classes of {train_split} and {val_split} differ: {difference}")
     table = detection_table(backbone, width=width, reduced_tail=reduced_tail, minimalistic=minimalistic)
     spec = DetectionSpec(
         table,

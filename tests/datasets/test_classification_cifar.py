@@ -190,7 +190,7 @@ class Harmful:
         (b"hello", "UnpicklingError"),
         (batches()["cifar-10-batches-py/data_batch_1"][:-99], "data_batch_3: no readable batch of CIFAR-10"),
         (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1]}), "[2, 3072] with 1 labels"),
-        (pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": [12]}), "with 1 labels"),
+        (pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": [12]}), "whole numbers from 0 to 9"),
         (pickle.dumps({b"data": np.zeros((1, 9), np.uint8), b"labels": [1]}), "[1, 9] with 1 labels"),
         (pickle.dumps({b"labels": [1]}), "KeyError"),
         (pickle.dumps(Harmful()), "it asks for builtins.print"),

@@ -69,6 +69,7 @@ def test_masks(tmp_path):
         "mask without any label": ["masks/train/4.png: void everywhere"],
         "mask with background only": ["masks/train/5.png: background alone"],
         "image turned by EXIF": ["images/train/0.png: EXIF orientation 3"],
+        "image and mask turned differently": ["images/train/0.png: EXIF orientation 3, and its mask 0.png has 1"],
         "class never seen": ["no car in train"],
     }
     assert {what: len(texts) for what, texts in found.items()} == {what: len(texts) for what, texts in wanted.items()}

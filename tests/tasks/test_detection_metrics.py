@@ -277,10 +277,10 @@ def test_voc_equal_scores_go_in_the_order_of_the_split():
     assert voc(*map(list, zip(other, one, strict=True))) == 1 / 2
 
 
-def test_voc_recall_of_three_tenths_reaches_the_level():
+def test_voc_recall_of_three_tenths_is_below_the_level_as_in_the_kits_python_copies():
     truth = [objects(*(([20 * index, 0, 20 * index + 10, 10], 0) for index in range(10)))]
     found = [detections(*(([20 * index, 0, 20 * index + 10, 10], 0, 0.9) for index in range(3)))]
-    assert voc(truth, found, eleven_point=True) == pytest.approx(4 / 11)  # 0, .1, .2 and .3
+    assert voc(truth, found, eleven_point=True) == pytest.approx(3 / 11)  # 0, .1 and .2; 3 * 0.1 is above 0.3
     assert voc(truth, found) == pytest.approx(3 / 10)
 
 
@@ -322,7 +322,8 @@ def devkit_average_precision(truth: list, found: list, label: int, iou: Fraction
             wrong += 1
         points.append((Fraction(right, positives), Fraction(right, right + wrong)))
     if eleven_point:
-        levels = [max((p for r, p in points if r >= Fraction(level, 10)), default=0) for level in range(11)]
+        thresholds = np.arange(0.0, 1.1, 0.1)  # as voc_eval.py, the copy in Python, has it
+        levels = [max((p for r, p in points if float(r) >= level), default=0) for level in thresholds]
         return float(sum(levels, Fraction(0)) / 11)
     total, reached = Fraction(0), Fraction(0)
     for index, (recall, _) in enumerate(points):
