@@ -88,6 +88,10 @@ class InspectedDetection(Inspected):
         rows = np.concatenate([objects.labels[:, None].astype(np.float32), objects.boxes], axis=1)
         return Look(label=digest(rows[np.lexsort(rows.T)]), findings=findings)
 
+    def knows_turn(self, index: int, orientation: int) -> bool:
+        declared = self.files.sizes[index]
+        return orientation >= 5 and declared is not None and declared[0] != declared[1]
+
     def _tiny(self, index: int, objects: Objects, size: Sequence[int]) -> list[Finding]:
         sides = (objects.boxes[:, 2:] - objects.boxes[:, :2]) * (self.size[1] / size[1], self.size[0] / size[0])
         least = DetectionAugmentation.min_size

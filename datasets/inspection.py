@@ -185,6 +185,10 @@ class Inspected:
         """What is to be said of the split as a whole, once every image was looked at."""
         yield from ()
 
+    def knows_turn(self, index: int, orientation: int) -> bool:
+        """Whether the label tells that it is for the image as an EXIF orientation above 1 turns it."""
+        return False
+
     def find(self, kind: Kind, index: int, text: str, boxes: Any = (), count: int = 1) -> Finding:
         """A finding in one image."""
         return Finding(kind, text, self.split, ((self.split, index),), tuple(map(tuple, boxes)), count)
@@ -201,7 +205,7 @@ class Inspected:
 
     def _turned(self, index: int) -> list[Finding]:
         header = read_header(Path(self.images[index]))
-        if header is None or header[1] == 1:
+        if header is None or header[1] == 1 or self.knows_turn(index, header[1]):
             return []
         return [self.find(self.turned, index, f"{self.images[index]}: EXIF orientation {header[1]}")]
 

@@ -141,6 +141,16 @@ def test_boxes_to_be_drawn_are_those_of_the_file(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("orientation", "size", "told"), [(1, (30, 20), 0), (3, (30, 20), 1), (6, (20, 30), 0), (6, None, 1)]
+)
+def test_boxes_of_turned_images(tmp_path, orientation, size, told):
+    root = write_coco(tmp_path, [picture(1, size=size)], [mark(1, 1, 7, [1, 1, 9, 9])])
+    save(root / "train" / "1.jpg", noise(0), orientation)
+    _, found = inspected("detection", "coco", root)
+    assert len(found.get("image turned by EXIF", [])) == told and "annotation for another size" not in found
+
+
 def class_tree(root):
     for split, category, name, seed in [
         ("train", "cat", "a", 0),
