@@ -163,8 +163,7 @@ def table(counts: Counter[tuple[str, str]], formats: Sequence[str]) -> str:
     rows.append(["all", *map(str, totals)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
-        row[0].ljust(widths[0])
-        + "".join(cell.rjust(width + 2) for cell, width in zip(row[1:], widths[1:], strict=True))
+        row[0].ljust(widths[0]) + "".join(cell.rjust(width + 2) for cell, width in zip(row[1:], widths[1:], strict=True))
         for row in rows
     )
 
