@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -23,6 +23,7 @@ from datasets.detection_files import read_header
 from datasets.files import Colour, DataError, read_image
 
 KEPT = 200  # findings of a kind that are kept; the others are only counted
+NAMED = 5  # of identical images, however many there are
 CHUNK = 256  # images handed to the threads at a time, so that what waits does not grow with the dataset
 
 
@@ -245,19 +246,26 @@ def inspect_splits(splits: Sequence[Inspected], threads: int | None = None) -> F
     return findings
 
 
-def _identical(splits: Sequence[Inspected], groups: Any) -> Iterator[Finding]:
+def _identical(splits: Sequence[Inspected], groups: Iterable[list[tuple[int, int, bytes]]]) -> Iterator[Finding]:
     for group in groups:
         if len(group) < 2:
             continue
         several, labels = {number for number, _, _ in group}, {label for _, _, label in group if label}
         kind = CONTRADICTORY if len(labels) > 1 else LEAK if len(several) > 1 else DUPLICATE
+        # of many alike, one of every split and label is named before a second
+        ranks, seen = [], Counter[tuple[int, bytes]]()
+        for number, _, label in group:
+            ranks.append(seen[number, label])
+            seen[number, label] += 1
+        named = [group[at] for at in np.argsort(ranks, kind="stable")[:NAMED]]
         places = []
-        for number, index, _ in group:
+        for number, index, _ in named:
             told = ", ".join(part for part in (splits[number].split, splits[number].label(index)) if part)
             places.append(f"{splits[number].images[index]} ({told})")
+        rest = f" and {len(group) - NAMED:,} more" if len(group) > NAMED else ""
         where = " and ".join(splits[number].split for number in sorted(several))
-        images = tuple((splits[number].split, index) for number, index, _ in group)
-        yield Finding(kind, " = ".join(places), where, images)
+        images = tuple((splits[number].split, index) for number, index, _ in named)
+        yield Finding(kind, " = ".join(places) + rest, where, images)
 
 
 def _unseen(splits: Sequence[Inspected]) -> Iterator[Finding]:

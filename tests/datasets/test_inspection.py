@@ -180,6 +180,19 @@ def test_identical_images_by_their_pixels(tmp_path):
     assert [split.split for split in splits] == ["train", "val", "test"]
 
 
+def test_of_many_identical_images_those_that_matter_are_named(tmp_path):
+    for number in range(8):
+        save(tmp_path / "train" / "cat" / f"{number}.png", noise(0))
+    save(tmp_path / "train" / "dog" / "d.png", noise(0))
+    save(tmp_path / "val" / "dog" / "e.png", noise(0))
+    save(tmp_path / "val" / "cat" / "f.png", noise(1))
+    _, found = inspected("classification", "folder", tmp_path)
+    assert found["identical images with different labels"] == [
+        "train/cat/0.png (train, cat) = train/dog/d.png (train, dog) = val/dog/e.png (val, dog) = "
+        "train/cat/1.png (train, cat) = train/cat/2.png (train, cat) and 5 more"
+    ]
+
+
 def test_an_unreadable_mask_contradicts_nothing(tmp_path):
     root = folder_tree(tmp_path, [filled(1), None])
     save(root / "images/train/1.png", noise(0))
