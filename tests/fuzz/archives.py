@@ -19,7 +19,11 @@ from datasets.classification_cifar import NAMES
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 from tests.fuzz.pixels import encode, rgb
 
-PACK = {"": bytes, ".gz": lambda content: gzip.compress(content, 1), ".xz": lambda content: lzma.compress(content, preset=0)}
+PACK = {
+    "": bytes,
+    ".gz": lambda content: gzip.compress(content, 1),
+    ".xz": lambda content: lzma.compress(content, preset=0),
+}
 UNPACK = {"": bytes, ".gz": gzip.decompress, ".xz": lzma.decompress}
 SUBMODULE = "numpy.testing.print_coercion_tables"  # one that nothing here imports
 Members = list[tuple[tarfile.TarInfo, bytes]]
@@ -29,7 +33,9 @@ def archives(random: np.random.Generator, root: Path, structural: bool) -> Case:
     return (of_batches if random.random() < 0.5 else of_folders)(random, root, structural)
 
 
-def member(name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> tuple[tarfile.TarInfo, bytes]:
+def member(
+    name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> tuple[tarfile.TarInfo, bytes]:
     entry = tarfile.TarInfo(name)
     entry.size, entry.type, entry.linkname = len(content), kind, link
     return entry, content
@@ -88,9 +94,13 @@ def change(random: np.random.Generator, members: Members) -> tuple[str, bytes, b
     elif kind == "twice":
         members.append(member(entry.name, members[(place + 1) % len(members)][1]))
     elif kind == "link":
-        members[place] = member(entry.name, b"", pick(random, [tarfile.SYMTYPE, tarfile.LNKTYPE]), members[place - 1][0].name)
+        members[place] = member(
+            entry.name, b"", pick(random, [tarfile.SYMTYPE, tarfile.LNKTYPE]), members[place - 1][0].name
+        )
     elif kind == "device or pipe":
-        members[place] = member(entry.name, b"", pick(random, [tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.BLKTYPE, b"Z"]))
+        members[place] = member(
+            entry.name, b"", pick(random, [tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.BLKTYPE, b"Z"])
+        )
     elif kind == "size":
         entry.size = pick(random, [0, 1, 511, 10**5, 2**27, 10**12, 2**40, 2**62])
     elif kind == "long name of any size":
@@ -108,8 +118,13 @@ def change(random: np.random.Generator, members: Members) -> tuple[str, bytes, b
     elif kind == "remove a class":
         members = members[:3]
     elif kind == "another picture":
-        made = pick(random, [small(random, "PNG", (9, 8)), small(random, "PNG", (8, 8), orientation=6), b"", b"text", content[:-9]])
-        made = pick(random, [made, small(random, "JPEG", orientation=pick(random, [3, 6])), small(random, "JPEG") + b"more"])
+        made = pick(
+            random,
+            [small(random, "PNG", (9, 8)), small(random, "PNG", (8, 8), orientation=6), b"", b"text", content[:-9]],
+        )
+        made = pick(
+            random, [made, small(random, "JPEG", orientation=pick(random, [3, 6])), small(random, "JPEG") + b"more"]
+        )
         members[place] = member(entry.name, made)
     elif kind == "picture too large":
         members[place] = member(entry.name, small(random, "PNG", (1100, 1000)))
@@ -206,7 +221,9 @@ def other_batch(random: np.random.Generator, content: dict[bytes, Any], protocol
     kind = pick(random, [*BATCHES])
     labels, data = content[b"labels"], content[b"data"]
     if kind == "a label":
-        labels[int(random.integers(12))] = pick(random, [-1, 10, 3.0, 3.5, True, None, "3", b"3", [3], 10**30, np.int64(3), "x"])
+        labels[int(random.integers(12))] = pick(
+            random, [-1, 10, 3.0, 3.5, True, None, "3", b"3", [3], 10**30, np.int64(3), "x"]
+        )
     elif kind == "labels":
         content[b"labels"] = pick(random, [labels[:-1], [*labels, 1], tuple(labels), None, dict.fromkeys(range(12), 1), "012345678901",
                                            b"012345678901", set(range(10)), list(map(float, labels)), [], 5, np.array(labels, np.float32)])  # fmt: skip
@@ -227,13 +244,23 @@ def other_batch(random: np.random.Generator, content: dict[bytes, Any], protocol
     elif kind == "more":
         content[b"remark"] = pick(random, [None, 1.5, "straße", [1, (2, {})], {b"a": 1}, {1, 2}, 10**40])
     elif kind == "harmful":
-        how = pick(random, [(print, ("run",)), (os.system, ("true",)), (eval, ("1",)), (np.zeros, (10**11,)), (bytearray, (10**11,))])
+        how = pick(
+            random,
+            [(print, ("run",)), (os.system, ("true",)), (eval, ("1",)), (np.zeros, (10**11,)), (bytearray, (10**11,))],
+        )
         content[b"remark"] = Harmful(how)
     elif kind == "submodule":
         made = f"c{SUBMODULE}\n{pick(random, ['ndarray', '_reconstruct', 'dtype', 'encode', 'os'])}\n."
         return kind, made.encode(), False
     elif kind == "numpy called":
-        made = pick(random, [b"cnumpy\nndarray\n(I99999999999\ntR.", b"cnumpy\ndtype\n(S'O8'\ntR.", b"c_codecs\nencode\n(S'a'\nS'os'\ntR."])
+        made = pick(
+            random,
+            [
+                b"cnumpy\nndarray\n(I99999999999\ntR.",
+                b"cnumpy\ndtype\n(S'O8'\ntR.",
+                b"c_codecs\nencode\n(S'a'\nS'os'\ntR.",
+            ],
+        )
         return kind, made, False
     elif kind == "memory asked for":
         made = pickle.dumps(content, protocol=4)
@@ -248,7 +275,9 @@ def other_batch(random: np.random.Generator, content: dict[bytes, Any], protocol
 
 
 BATCHES = {  # and whether they are harmless
-    **dict.fromkeys(("a label", "labels", "labels as an array", "data", "key", "remove", "harmful", "submodule"), False),
+    **dict.fromkeys(
+        ("a label", "labels", "labels as an array", "data", "key", "remove", "harmful", "submodule"), False
+    ),
     **dict.fromkeys(("numpy called", "no dictionary", "another protocol"), False),
     **dict.fromkeys(("order in memory", "part of an array", "more", "two", "memory asked for"), True),
 }

@@ -18,9 +18,35 @@ from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_somethin
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TOOLS = {"seg": "train_seg", "det": "train_det", "cls": "train_cls"}
 ODD: list[Any] = [
-    *(None, True, False, "", "abc", "5", "0.5", [], {}, [1], [1, 2], [1, 2, 3], ["a", "b"], {"a": 1}, {"class_path": "os.system"}),
+    *(
+        None,
+        True,
+        False,
+        "",
+        "abc",
+        "5",
+        "0.5",
+        [],
+        {},
+        [1],
+        [1, 2],
+        [1, 2, 3],
+        ["a", "b"],
+        {"a": 1},
+        {"class_path": "os.system"},
+    ),
     *(-1, 0, 1, 2, 10**30, -(10**30), 1e308, 0.5, float("nan"), float("inf"), "\0", "a\nb", "x" * 3000, "../x", "~"),
-    *({"class_path": "builtins.print", "init_args": {}}, [[1, 2], [3, 4]], "[1, 2", "{", "1e-3", "none", "null", "yes", "0x10"),
+    *(
+        {"class_path": "builtins.print", "init_args": {}},
+        [[1, 2], [3, 4]],
+        "[1, 2",
+        "{",
+        "1e-3",
+        "none",
+        "null",
+        "yes",
+        "0x10",
+    ),
 ]
 
 
@@ -39,7 +65,13 @@ def configs(random: np.random.Generator, root: Path, structural: bool) -> Case:
         mutation, content, harmless = change(random, yaml.safe_load(source.read_text()), second.read_text())
         path.write_bytes(content)
     tool = TOOLS[source.parent.name]
-    return Case(f"{tool}: {mutation}", [str(path), "--"], lambda: ours(tool, path), lambda: theirs(tool, path), harmless)
+    return Case(
+        f"{tool}: {mutation}",
+        [str(path), "--", "Option '"],
+        lambda: ours(tool, path),
+        lambda: theirs(tool, path),
+        harmless,
+    )
 
 
 def change(random: np.random.Generator, options: dict[str, Any], other: str) -> tuple[str, bytes, bool]:
@@ -48,7 +80,9 @@ def change(random: np.random.Generator, options: dict[str, Any], other: str) -> 
     if kind == "odd value":
         options[key] = pick(random, ODD)
     elif kind == "misspelt":
-        options[pick(random, [key + "s", key[1:], key.upper(), key.replace("_", "-"), "", "__class__"])] = options.pop(key)
+        options[pick(random, [key + "s", key[1:], key.upper(), key.replace("_", "-"), "", "__class__"])] = options.pop(
+            key
+        )
     elif kind == "another key's value":
         options[key] = options[pick(random, [*options])]
     elif kind == "key that is no text":
@@ -86,7 +120,9 @@ def bomb(text: str, key: str) -> str:
 
 KINDS = {  # and whether they are harmless
     **dict.fromkeys(("odd value", "misspelt", "another key's value", "key that is no text", "remove", "nested"), False),
-    **dict.fromkeys(("trainer", "option of the trainer", "list", "text", "number", "nothing", "comment", "twice"), False),
+    **dict.fromkeys(
+        ("trainer", "option of the trainer", "list", "text", "number", "nothing", "comment", "twice"), False
+    ),
     **dict.fromkeys(("object", "unknown tag", "alias", "two documents", "tabs", "tab before", "deep", "json"), False),
     **dict.fromkeys(("many aliases", "merge", "config in it", "help", "utf-16", "latin1", "byte order mark"), False),
     **dict.fromkeys(("order", "flow", "line ends", "comments", "anchor"), True),

@@ -136,15 +136,15 @@ class Outcomes(NamedTuple):
     failures: list[tuple[str, int, str, str, str]]
 
 
-def fuzz(formats: dict[str, Format], count: int, seed: int, first: int = 0) -> Outcomes:
-    """`count` mutations of each format, every other one structural, from number `first` on."""
+def fuzz(formats: dict[str, Format], total: int, seed: int) -> Outcomes:
+    """`total` mutations, spread evenly over the formats; every other one is structural."""
     counts: Counter[tuple[str, str]] = Counter()
     failures = []
     for place, (name, make) in enumerate(formats.items()):
-        for number in range(first, first + count):
+        for number in range(total // len(formats) + (place < total % len(formats))):
             folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
             try:
-                case = make(np.random.default_rng([seed, place, number]), folder, number % 2 == 0)
+                case = make(np.random.default_rng([seed, *name.encode(), number]), folder, number % 2 == 0)
                 outcome, said = judge(case)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -163,7 +163,8 @@ def table(counts: Counter[tuple[str, str]], formats: Sequence[str]) -> str:
     rows.append(["all", *map(str, totals)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
-        row[0].ljust(widths[0]) + "".join(cell.rjust(width + 2) for cell, width in zip(row[1:], widths[1:], strict=True))
+        row[0].ljust(widths[0])
+        + "".join(cell.rjust(width + 2) for cell, width in zip(row[1:], widths[1:], strict=True))
         for row in rows
     )
 

@@ -42,7 +42,9 @@ def images(random: np.random.Generator, root: Path, structural: bool) -> Case:
     else:
         mutation, content, harmless, truth = change(random, picture, kind)
         path.write_bytes(content)
-    return Case(f"{suffix}: {mutation}", [str(path.parent)], lambda: ours(root), lambda: theirs(root, path, truth), harmless)
+    return Case(
+        f"{suffix}: {mutation}", [str(path.parent)], lambda: ours(root), lambda: theirs(root, path, truth), harmless
+    )
 
 
 def noise(random: np.random.Generator) -> Image.Image:
@@ -60,9 +62,7 @@ def convert(picture: Image.Image, mode: str) -> Image.Image:
     return picture.convert(mode)
 
 
-def change(
-    random: np.random.Generator, picture: Image.Image, kind: str
-) -> tuple[str, bytes, bool, np.ndarray | None]:
+def change(random: np.random.Generator, picture: Image.Image, kind: str) -> tuple[str, bytes, bool, np.ndarray | None]:
     """What was done, the file that came of it, whether it is sound, and its pixels where they are known."""
     values = np.asarray(picture)
     lossless = kind in ("PNG", "BMP", "TIFF")
@@ -102,7 +102,12 @@ def change(
         other = pick(random, ["GIF", "PPM", "TGA", "EPS", "ICO", "PCX", "JPEG2000", "PNG", "JPEG", "PDF"])
         return f"really {other}", encode(picture, other), other in ("GIF", "PNG", "JPEG"), None
     if what == "not a picture":
-        return what, pick(random, [b"<html></html>", b"%PDF-1.4", archive(), b"GIF89a", b"\xff\xd8\xff\xd9", b"BM"]), False, None
+        return (
+            what,
+            pick(random, [b"<html></html>", b"%PDF-1.4", archive(), b"GIF89a", b"\xff\xd8\xff\xd9", b"BM"]),
+            False,
+            None,
+        )
     if what == "header of PNG":
         return what, odd_png(random, values), False, None
     if what == "16 bits":

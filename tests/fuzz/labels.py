@@ -11,8 +11,27 @@ from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_somethin
 WORDS = ["sky", "traffic light", "straße", "人", "lane 2", "road", "background", "sign-symbol", "car 1 2"]
 LINES = [
     *("", "   ", "sky", "1 2 3", "1 2 3 4", ", 1 2 3", "road 256 0 0", "road 0 0 300000", "road -1 0 0", "# comment"),
-    *("road 1.5 2 3", "road \u0661 \u0662 \u0663", "a\tb", "a\x0cb", "a\u2028b", "a\x85b", "a\0b", "\ufeffx", "x" * 2000),
-    *("," * 999, "a" + " " * 900 + "1 2", "a 1 2 " + "9" * 990, "\u00a0", "\u3000sky\u3000", "background", "Sky", "a,1,2,3"),
+    *(
+        "road 1.5 2 3",
+        "road \u0661 \u0662 \u0663",
+        "a\tb",
+        "a\x0cb",
+        "a\u2028b",
+        "a\x85b",
+        "a\0b",
+        "\ufeffx",
+        "x" * 2000,
+    ),
+    *(
+        "," * 999,
+        "a" + " " * 900 + "1 2",
+        "a 1 2 " + "9" * 990,
+        "\u00a0",
+        "\u3000sky\u3000",
+        "background",
+        "Sky",
+        "a,1,2,3",
+    ),
 ]
 
 
@@ -20,9 +39,7 @@ def labels(random: np.random.Generator, root: Path, structural: bool) -> Case:
     path = root / "labels.txt"
     coloured, separator = random.random() < 0.5, pick(random, [" ", ", ", "\t", ","])
     chosen = [WORDS[index] for index in random.permutation(len(WORDS))[: int(random.integers(1, 7))]]
-    lines = [
-        separator.join([name, *map(str, random.integers(0, 256, 3))]) if coloured else name for name in chosen
-    ]
+    lines = [separator.join([name, *map(str, random.integers(0, 256, 3))]) if coloured else name for name in chosen]
     content, harmless, mutation = "\n".join(lines).encode(), False, ""
     path.write_bytes(content)
     if not structural:
@@ -66,7 +83,12 @@ def change(random: np.random.Generator, lines: list[str]) -> tuple[str, bytes, b
     elif kind == "order":
         lines = lines[::-1]
     text = pick(random, ["\r\n", "\r"]).join(lines) if kind == "line ends" else "\n".join(lines)
-    coding = {"byte order mark": "utf-8-sig", "utf-16": "utf-16", "utf-16 without mark": "utf-16-le", "latin1": "latin1"}
+    coding = {
+        "byte order mark": "utf-8-sig",
+        "utf-16": "utf-16",
+        "utf-16 without mark": "utf-16-le",
+        "latin1": "latin1",
+    }
     made = text.encode(coding.get(kind, "utf-8"), "replace")
     return kind, made, KINDS[kind]
 

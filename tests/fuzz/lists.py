@@ -16,8 +16,36 @@ from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_somethin
 STEMS = ["a", "b.c", "d e", "straße", "0001"]
 BOX = "<bndbox><xmin>2</xmin><ymin>2</ymin><xmax>6</xmax><ymax>6</ymax></bndbox>"
 ODD = [
-    *("", "a.png", "A", "missing", "../JPEGImages/a", "./a", "/etc/hostname", "sub/../a", "..", ".", "~", "a 1", "a -1"),
-    *("a\0", "a\x0cb", "a\u2028a", "a\x85", "a\tb", "#a", "x" * 300, "x" * 5000, "\ufeffa", "a\u00a0", "*", "$HOME", "a,b"),
+    *(
+        "",
+        "a.png",
+        "A",
+        "missing",
+        "../JPEGImages/a",
+        "./a",
+        "/etc/hostname",
+        "sub/../a",
+        "..",
+        ".",
+        "~",
+        "a 1",
+        "a -1",
+    ),
+    *(
+        "a\0",
+        "a\x0cb",
+        "a\u2028a",
+        "a\x85",
+        "a\tb",
+        "#a",
+        "x" * 300,
+        "x" * 5000,
+        "\ufeffa",
+        "a\u00a0",
+        "*",
+        "$HOME",
+        "a,b",
+    ),
     *("%s", "C:\\a", "a/", "//a", "\u0430"),
 ]
 

@@ -1,6 +1,5 @@
 """Masks: indexed, grey and coloured PNG beside their pictures."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,9 @@ MODES = ["P", "L", "RGB", "1", "I;16", "RGBA"]
 def masks(random: np.random.Generator, root: Path, structural: bool) -> Case:
     for folder in ("images/train", "masks/train"):
         (root / folder).mkdir(parents=True)
-    (root / "labels.txt").write_text("\n".join(" ".join([n, *map(str, c)]) for n, c in zip(NAMES, COLOURS, strict=True)))
+    (root / "labels.txt").write_text(
+        "\n".join(" ".join([n, *map(str, c)]) for n, c in zip(NAMES, COLOURS, strict=True))
+    )
     for stem in "ab":
         height, width = pick(random, SIZES)
         pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -73,7 +74,9 @@ def change(random: np.random.Generator, root: Path, path: Path) -> tuple[str, bo
     elif what == "noise":
         values = random.integers(0, 256, (height, width), dtype=np.uint8)
     elif what == "size":
-        values = random.integers(0, 3, pick(random, [(height + 1, width), (width, height), (1, 1), (height, 1)])).astype(np.uint8)
+        values = random.integers(
+            0, 3, pick(random, [(height + 1, width), (width, height), (1, 1), (height, 1)])
+        ).astype(np.uint8)
     elif what == "orientation":
         return orientation(random, picture, path, as_mode(values, pick(random, ["P", "L", "RGB"])))
     elif what == "mode":

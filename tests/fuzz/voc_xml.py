@@ -17,10 +17,43 @@ from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_somethin
 NAMES = ["cat", "dog", "traffic light"]
 SIZE = (20, 30)
 NUMBERS = [
-    *("-1", "0", "1", "31", "30.5", "1e9", "1e400", "-1e400", "nan", "inf", "", " 7 ", "+5", "abc", "1_0", "\u0663", "\uff11"),
+    *(
+        "-1",
+        "0",
+        "1",
+        "31",
+        "30.5",
+        "1e9",
+        "1e400",
+        "-1e400",
+        "nan",
+        "inf",
+        "",
+        " 7 ",
+        "+5",
+        "abc",
+        "1_0",
+        "\u0663",
+        "\uff11",
+    ),
     *("0x10", "1,5", "True", "99999999999999999999", "1e", "--3", "5 6", "2.", ".5", "\n9\n", "\xa08"),
 ]
-TEXTS = ["", " cat ", "Cat", "elk", "cat\ndog", "b.jpg", "../a", "0", "dog", "x" * 3000, "\x7f", "\u200bcat", "1", "yes"]
+TEXTS = [
+    "",
+    " cat ",
+    "Cat",
+    "elk",
+    "cat\ndog",
+    "b.jpg",
+    "../a",
+    "0",
+    "dog",
+    "x" * 3000,
+    "\x7f",
+    "\u200bcat",
+    "1",
+    "yes",
+]
 
 
 def voc_xml(random: np.random.Generator, root: Path, structural: bool) -> Case:
@@ -102,7 +135,9 @@ def change(random: np.random.Generator, content: bytes) -> tuple[str, bytes, boo
         again = pick(random, [element for element in every if not len(element)])
         leaf.text, again.text = again.text, leaf.text
     elif kind == "rename":
-        one.tag = pick(random, [one.tag.upper(), one.tag.title(), one.tag + "s", "x", "object", "bndbox", "name", "part"])
+        one.tag = pick(
+            random, [one.tag.upper(), one.tag.title(), one.tag + "s", "x", "object", "bndbox", "name", "part"]
+        )
     elif kind == "root":
         tree.tag = pick(random, ["Annotation", "annotations", "object", "root", "html"])
     elif kind == "wrap":
@@ -185,7 +220,9 @@ def theirs(root: Path) -> Reading:
                 difficult.append(hard)
         image = np.array(Image.open(io.BytesIO((root / "JPEGImages" / f"{stem}.png").read_bytes())))
         boxes = np.array(boxes, np.float32).reshape(-1, 4)
-        samples.append({"id": stem, "image": image, "boxes": boxes, "labels": np.array(labels), "difficult": np.array(difficult)})
+        samples.append(
+            {"id": stem, "image": image, "boxes": boxes, "labels": np.array(labels), "difficult": np.array(difficult)}
+        )
     return Reading(samples, notes)
 
 

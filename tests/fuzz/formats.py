@@ -1,0 +1,24 @@
+"""The nine formats that are mutated, by name."""
+
+from tests.fuzz.archives import archives
+from tests.fuzz.coco_json import coco_json
+from tests.fuzz.configs import configs
+from tests.fuzz.engine import Format
+from tests.fuzz.idx import idx
+from tests.fuzz.images import images
+from tests.fuzz.labels import labels
+from tests.fuzz.lists import lists
+from tests.fuzz.masks import masks
+from tests.fuzz.voc_xml import voc_xml
+
+FORMATS: dict[str, Format] = {
+    "VOC XML": voc_xml,
+    "COCO json": coco_json,
+    "masks": masks,
+    "lists": lists,
+    "images": images,
+    "labels.txt": labels,
+    "IDX": idx,
+    "archives": archives,
+    "configs": configs,
+}
