@@ -26,7 +26,7 @@ from datasets.detection_inspection import InspectedDetection
 from datasets.files import PICTURES, DataError, default_colours, read_image, read_labels, read_mask, write_mask
 from datasets.inspected_splits import choose_task, find_splits, serves
 from datasets.inspection import KEPT, Finding, Findings, Inspected, Kind, Sample, inspect_splits
-from datasets.loading import Samples, check_batch, collate_detection, eval_loader, train_loader
+from datasets.loading import Samples, check_batch, check_shared_memory, collate_detection, eval_loader, train_loader
 from datasets.segmentation import DATASETS, SegmentationDataset, SegmentationFiles, find_segmentation, limit
 from datasets.segmentation_inspection import InspectedSegmentation
 from datasets.shapes import write_shapes
@@ -67,6 +67,7 @@ __all__ = [
     "check_detection",
     "check_detection_splits",
     "check_segmentation",
+    "check_shared_memory",
     "check_splits",
     "choose_task",
     "collate_detection",
