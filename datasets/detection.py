@@ -152,4 +152,5 @@ def limit_detection(files: DetectionFiles, most: int | None) -> DetectionFiles:
         objects=files.objects[:most],
         ids=files.ids[:most],
         sizes=files.sizes[:most],
+        unsound=files.unsound[:most],
     )

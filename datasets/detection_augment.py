@@ -102,7 +102,7 @@ class SampleWindow(A.DualTransform):
         windows = np.concatenate([starts, starts + spans], axis=1)
         aspect = spans[:, 0] / spans[:, 1]
         objects = boxes if len(boxes) else np.array([[0, 0, *sides]])
-        shared = np.where(_shows(windows, objects), _jaccard(windows, objects), -1.0)
+        shared = np.where(_shows(windows, objects), jaccard(windows, objects), -1.0)
         fits = (aspect >= 0.5) & (aspect <= 2) & (shared.max(1) >= least)
         return windows[fits.argmax()] if fits.any() else canvas
 
@@ -142,7 +142,7 @@ def _shows(windows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[
     return np.all((centres > windows[:, None, :2]) & (centres < windows[:, None, 2:]), axis=2)
 
 
-def _jaccard(windows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+def jaccard(windows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Intersection over union, float64 [windows, boxes]."""
     low = np.maximum(windows[:, None, :2], boxes[:, :2])
     high = np.minimum(windows[:, None, 2:], boxes[:, 2:])

@@ -15,7 +15,7 @@ from heads.detections import Decoded, decode_detections, decode_fixed
 from heads.distillation import distillation_loss
 from heads.losses import IGNORE, LOSSES, SegmentationLoss
 from heads.masks import arg_max_mask
-from heads.matching import match_anchors
+from heads.matching import best_overlap, match_anchors
 from heads.smp import DECODERS, SMPDecoder
 from heads.ssdlite import SSDLite
 from heads.taps import HeadError
@@ -105,6 +105,7 @@ __all__ = [
     "SegmentationLoss",
     "arg_max_mask",
     "backbone_options",
+    "best_overlap",
     "create_classifier",
     "create_detection_head",
     "create_segmentation_head",

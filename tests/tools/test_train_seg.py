@@ -192,7 +192,17 @@ def test_options_are_frozen(tool_here):
     import re
 
     found = []
-    for name in ("train_seg", "eval_seg", "train_det", "eval_det", "train_cls", "eval_cls", "predict", "profile"):
+    for name in (
+        "train_seg",
+        "eval_seg",
+        "train_det",
+        "eval_det",
+        "train_cls",
+        "eval_cls",
+        "predict",
+        "profile",
+        "check_data",
+    ):
         options = re.findall(r"^  (--[a-z][\w-]*)", tool_here(name, "--help"), flags=re.MULTILINE)
         found += [f"{name} {option}" for option in options]
     assert found == OPTIONS.read_text().split("\n")[:-1]
