@@ -17,12 +17,19 @@ class Tapped(nn.Module):
         channels: of every tap there is.
         strides: of every tap there is.
         taps: those that `forward` returns.
+        normalisation: mean and std, as a spec has them, of the pictures that its weights were trained on, where it is
+            known; `load_weights` sets it.
     """
 
     table: Any
     channels: dict[str, int]
     strides: dict[str, int]
     taps: tuple[str, ...]
+    normalisation: dict[str, Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalisation = {}
 
     def set_taps(self, taps: Sequence[str]) -> None:
         """Choose which feature maps `forward` returns.
