@@ -1,6 +1,7 @@
 """Files on the Hugging Face hub, named hf://OWNER/NAME or hf://OWNER/NAME/FILE."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,31 +44,38 @@ def fetch(address: str) -> Path:
     logging.set_verbosity_error()  # it writes a line for every attempt
     try:
         path = _fetch(repository, file, url)
-        require_whole(path)
-        return path
+        if path is not None:
+            require_whole(path)
+            return path
     except RepositoryNotFoundError:
         raise FileNotFoundError(f"{address}: the hub has no such repository, or it is private") from None
-    except RemoteEntryNotFoundError:
-        raise FileNotFoundError(f"{address}: the repository has no file {file}") from None
     except Exception as error:  # the library lets those of its HTTP client pass, of which there are several kinds
         raise ConnectionError(
             f"{address}: could not fetch {file} ({one_line(error)}); download {url} elsewhere and {ADVICE}"
         ) from None
     finally:
         logging.set_verbosity(verbosity)
+    raise FileNotFoundError(f"{address}: the repository has no file {file}")
 
 
-def _fetch(repository: str, file: str, url: str) -> Path:
-    """The hub is asked for the file first, since the library would go on asking where there is no network."""
+def _fetch(repository: str, file: str, url: str) -> Path | None:
+    """The file in the library's cache, or None if the repository has no such file.
+
+    The hub is asked for it first, since the library would go on asking for a minute where there is no network.
+    """
     try:
         in_time(lambda: get_hf_file_metadata(url, timeout=WAIT))
-    except (RepositoryNotFoundError, RemoteEntryNotFoundError):
+    except RepositoryNotFoundError:
         raise
+    except RemoteEntryNotFoundError:
+        with suppress(RemoteEntryNotFoundError):
+            hf_hub_download(repository, file)  # which notes it, for when there is no network
+        return None
     except Exception:
         held = try_to_load_from_cache(repository, file)
-        if not isinstance(held, str):
+        if held is None:
             raise
-        return Path(held)
+        return Path(held) if isinstance(held, str) else None
     return Path(hf_hub_download(repository, file))
 
 

@@ -92,7 +92,7 @@ def known_normalisation(table: Table | TimmTable, source: str, description: dict
 
         config = timm.get_pretrained_cfg(theirs)
         description = config.to_dict() if config else {}
-    elif "mean" not in description and source.startswith(HUB):
+    elif not description and source.startswith(HUB):
         description = _timm_config(source)
     found: dict[str, Any] = {key: description.get(key) for key in ("mean", "std")}
     return {key: tuple(value) for key, value in found.items()} if all(map(is_normalisation, found.values())) else {}

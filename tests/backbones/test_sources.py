@@ -91,7 +91,7 @@ def test_timms_old_weights_are_pickles(hub, monkeypatch):
 
 
 def test_a_network_of_timms_without_weights():
-    with pytest.raises(ValueError, match="timm publishes no weights for resnet10t.nothing"):
+    with pytest.raises(ValueError, match=r"timm publishes no weights for resnet10t\.nothing"):
         sources.timm_pretrained("resnet10t.nothing")
 
 

@@ -191,6 +191,46 @@ def test_a_file_in_which_nothing_fits(content, tmp_path):
     assert all(torch.equal(tensor, before[key]) for key, tensor in ours.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {0: torch.zeros(3)},
+        {"head.classification_head.module_list.1.1.bias": torch.tensor(3.0)},
+        {"mobiledense": {"task": "detection", "table": {"name": "mobilenet_v3_small"}}, "state_dict": {0: 1}},
+    ],
+    ids=["numbers for names", "a bias without a shape", "ours without tensors"],
+)
+def test_odd_files_are_one_line(content, tmp_path):
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(ValueError, match=r"odd\.pth: (holds no state dict|nothing in it fits)") as caught:
+        load_detection_weights(*network(["disc"], "ssdlite", "v3-small"), tmp_path / "odd.pth")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "change", "said"),
+    [
+        (["disc"], lambda x: x.reshape(2, -1), "took"),  # so many numbers as in ours, and another shape
+        (["disc"], lambda x: x.sum(), "took"),
+        (None, lambda x: x, "took"),
+        (["disc"], lambda x: x * torch.nan, "class_branches.0.1.bias holds infinite values or NaN"),
+    ],
+)
+def test_odd_class_branches_of_a_checkpoint_of_ours(names, change, said, tmp_path):
+    ours, spec = network(["disc"], "ssdlite", "v3-small")
+    path = save_task(DetectionTask(spec), tmp_path / "best.ckpt")
+    content = torch.load(path)
+    key = "network.head.class_branches.0.1.bias"
+    content["state_dict"][key] = change(content["state_dict"][key])
+    if names is None:
+        del content["mobiledense"]["names"]
+    torch.save(content, path)
+    try:
+        assert said in load_detection_weights(ours, spec, path)
+    except ValueError as error:
+        assert said in str(error)
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match=r"none\.pth: no such weights file"):
         load_detection_weights(*network(["disc"], "ssdlite", "v3-small"), "none.pth")
