@@ -61,7 +61,7 @@ class Task(L.LightningModule):
 
     Args:
         spec: what `network` was built from.
-        network: in channels_last memory from here on.
+        network: in its backbone's `memory_format` from here on.
         optimization: how to train.
     """
 
@@ -71,11 +71,12 @@ class Task(L.LightningModule):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: Any, network: nn.Module, optimization: Optimization | None) -> None:
+    def __init__(self, spec: Any, network: Any, optimization: Optimization | None) -> None:
         super().__init__()
         self.spec = spec
         self.optimization = optimization or Optimization()
-        self.network = network.to(memory_format=torch.channels_last)
+        self.memory_format = network.backbone.memory_format
+        self.network = network.to(memory_format=self.memory_format)
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1) * 255, persistent=False)
 
@@ -118,7 +119,7 @@ class Task(L.LightningModule):
                     # timm's own kind of batch norm activates too
                     if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
                         module[index], module[index + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
-        self.network.to(memory_format=torch.channels_last)
+        self.network.to(memory_format=self.memory_format)
         return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -128,8 +129,8 @@ class Task(L.LightningModule):
         return self.optimization.build(self.network, int(self.trainer.estimated_stepping_batches))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 [N, 3, H, W] with values 0 to 255 -> float32 as the network expects it, channels_last."""
-        images = images.to(self.mean.device, torch.float32, memory_format=torch.channels_last)
+        """uint8 [N, 3, H, W] with values 0 to 255 -> float32 as the network expects it, in its memory format."""
+        images = images.to(self.mean.device, torch.float32, memory_format=self.memory_format)
         return (images - self.mean) / self.std
 
     def require_finite(self, loss: Tensor, files: Sequence[str]) -> None:
