@@ -59,7 +59,7 @@ TRAINED = [
 def test_profile_counts_what_training_builds(trainer, head, options, shapes, tool_here, tmp_path, monkeypatch):
     trained = []
 
-    def fit(_self, task, *_):
+    def fit(_self, task, *_, **__):
         trained.append(task)
         return tmp_path
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from backbones import build_backbone, create_table
 from tasks import SegmentationSpec, SegmentationTask, segmentation_table
+from tests.conftest import class_folders
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ["v1", "v2", "mnasnet-a1", "mnasnet-b1", "v3-large", "v3-small"]
@@ -65,3 +67,40 @@ def test_their_memory_is_contiguous(name):
     task = segmenter(name)
     assert task.memory_format == torch.contiguous_format
     assert task.normalise(torch.zeros(2, 3, 8, 8, dtype=torch.uint8)).is_contiguous()
+
+
+SWIN, MAXVIT = "timm:swin_tiny_patch4_window7_224", "timm:maxvit_tiny_tf_224"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "name", "options", "size"),
+    [
+        ("train_seg", SWIN, ["--dataset", "voc", "--crop", "64", "96"], "64x96"),
+        ("train_seg", SWIN, ["--dataset", "voc", "--crop", "224", "224"], "128x144"),  # of the first picture of validation
+        ("train_seg", MAXVIT, ["--dataset", "voc", "--crop", "160", "160"], "160x160"),
+        ("train_det", SWIN, ["--dataset", "coco", "--size", "320", "320"], "320x320"),
+        ("train_cls", MAXVIT, ["--dataset", "folder", "--size", "64", "64"], "64x64"),
+    ],
+)
+def test_a_size_that_a_network_cannot_take_is_one_line_before_training(
+    trainer, name, options, size, shapes, tmp_path, tool_here
+):
+    root = class_folders(shapes, tmp_path / "tree") if trainer == "train_cls" else shapes
+    where = ["--data-root", str(root), "--output", str(tmp_path / "runs"), "--batch-size", "2"]
+    said = tool_here(trainer, "--backbone", name, *options, *where, succeeds=False)
+    assert f"{name} is made for pictures of 224x224 and cannot take {size}: give it its size (--crop 224 224 " in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_sizes_that_are_taken():
+    backbone = build_backbone(create_table(MAXVIT))
+    assert backbone.made_for == (224, 224)
+    backbone.check_size(224, 448)
+    assert build_backbone(create_table("v1")).made_for is None
+
+
+def test_a_failure_at_the_right_size_is_shown_as_it_is(monkeypatch):
+    backbone = build_backbone(create_table(SWIN))
+    monkeypatch.setattr(backbone.network, "forward", lambda _: torch.zeros(2) + torch.zeros(3))
+    with pytest.raises(RuntimeError, match="must match the size"):
+        backbone(torch.zeros(1, 3, 224, 224))
