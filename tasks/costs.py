@@ -22,10 +22,10 @@ CLASSES = {"classifier": 1000, **dict.fromkeys(SEGMENTATION_HEADS, 19), **dict.f
 
 def build_network(
     backbone: str,
-    options: BackboneOptions | None = None,
     head: str = "none",
     classes: int | None = None,
     head_options: dict[str, Any] | None = None,
+    options: BackboneOptions | None = None,
     size: tuple[int, int] = (224, 224),
     auxiliary: bool = False,
 ) -> nn.Module:
@@ -33,10 +33,10 @@ def build_network(
 
     Args:
         backbone: see `backbones.create_backbone`.
-        options: of the backbone; what is left out is the head's paper's.
         head: "none", "classifier", or the name of a head for segmentation or detection.
         classes: without background for detection; by default ImageNet's 1000, Cityscapes' 19 or COCO's 90 ids.
         head_options: of the head.
+        options: of the backbone; what is left out is the head's paper's.
         size: height and width of the pictures; a classifier for small ones has another stem.
         auxiliary: whether a segmentation network has its auxiliary head.
 

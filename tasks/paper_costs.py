@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from torch import nn
+
 from backbones import BackboneOptions
-from backbones.costs import count_costs
+from backbones.costs import count_costs, count_profiled
+from heads import SEGMENTATION_HEADS
 from tasks.costs import build_network, plain_table, wide_console
 
 
@@ -41,11 +44,30 @@ class PaperRow:
     @cached_property
     def counted(self) -> tuple[int, int]:
         """Parameters, as the paper counts them, and multiply-adds of our network."""
-        network = build_network(**self.network, size=self.size)
-        sizes = [tuple(int((side - 1) * scale) + 1 for side in self.size) for scale in self.scales]
-        costs = [count_costs(network, *size) for size in sizes]
+        costs = [count_costs(self._built, *size) for size in self._sizes]
         params = costs[0].params if self.norm else costs[0].params_without_norm
         return params, (1 + self.mirrored) * sum(cost.madds for cost in costs)
+
+    @cached_property
+    def profiled(self) -> int:
+        """Multiply-adds and what the profiler charges beside them, see `count_profiled`.
+
+        For segmentation, that is also the scaling and padding of the picture, 4 a value, and the final arg-max, 1 a
+        class and pixel.
+        """
+        of_network = sum(count_profiled(self._built, *size) for size in self._sizes)
+        pixels = sum(height * width for height, width in self._sizes)
+        around = 12 + self.network["classes"] if self.network["head"] in SEGMENTATION_HEADS else 0
+        return self.counted[1] + (1 + self.mirrored) * (of_network + around * pixels // 2)
+
+    @cached_property
+    def _built(self) -> nn.Module:
+        return build_network(**self.network, size=self.size)
+
+    @property
+    def _sizes(self) -> list[tuple[int, int]]:
+        height, width = (side - 1 for side in self.size)
+        return [(int(height * scale) + 1, int(width * scale) + 1) for scale in self.scales]
 
     def apart(self) -> tuple[float | None, float | None]:
         """How far our parameters and multiply-adds are from the printed ones, in shares of these."""
@@ -142,7 +164,7 @@ def _strides(name: str, backbone: str, output_stride: int, whole: float, half: f
     sizes = (("", whole, (1025, 2049)), (", half size", half, (513, 1025)))
     return [
         _row(
-            TABLE_8, f"{name} at {output_stride}{text}", None, madds, size, True, backbone, "lraspp",
+            TABLE_8, f"{name} at {output_stride}{text}", None, madds, size, True, backbone, "lraspp", 19,
             output_stride=output_stride,
         )
         for text, madds, size in sizes
@@ -228,8 +250,8 @@ PAPER_ROWS = (
 
 
 def print_paper_rows() -> None:
-    """Print every row of `PAPER_ROWS`, printed and counted, and how far they are apart."""
-    table = plain_table("parameters and multiply-adds, M", *("printed", "counted", "apart") * 2)
+    """Print every row of `PAPER_ROWS`, printed and counted, and how far they are apart, at last by `profiled`."""
+    table = plain_table("parameters and multiply-adds, M", *("printed", "counted", "apart") * 2, "profiler")
     paper = ""
     for row in PAPER_ROWS:
         if row.paper != paper:
@@ -241,7 +263,8 @@ def print_paper_rows() -> None:
         for printed, counted, apart, digits in columns:
             cells += ["-" if printed is None else f"{printed:g}", digits.format(counted / 1e6)]
             cells.append("" if apart is None else f"{100 * apart:+.1f} %")
-        table.add_row(row.name, *cells)
+        profiled = f"{row.profiled / row.madds / 1e4 - 100:+.1f} %" if row.madds is not None else ""
+        table.add_row(row.name, *cells, profiled)
     wide_console().print(table)
     for row in PAPER_ROWS:
         if row.note:

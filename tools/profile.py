@@ -50,7 +50,7 @@ def profile(
     if not sides:
         raise TaskError(f'--size "{size}" is not HEIGHTxWIDTH, such as 1025x2049')
     height, width = int(sides[1]), int(sides[2] or sides[1])
-    network = build_network(backbone, backbone_options, head, classes, head_options, (height, width), auxiliary > 0)
+    network = build_network(backbone, head, classes, head_options, backbone_options, (height, width), auxiliary > 0)
     print_costs(network, height, width, every_layer)
 
 

@@ -76,7 +76,12 @@ SWIN, MAXVIT = "timm:swin_tiny_patch4_window7_224", "timm:maxvit_tiny_tf_224"
     ("trainer", "name", "options", "size"),
     [
         ("train_seg", SWIN, ["--dataset", "voc", "--crop", "64", "96"], "64x96"),
-        ("train_seg", SWIN, ["--dataset", "voc", "--crop", "224", "224"], "128x144"),  # of the first picture of validation
+        (
+            "train_seg",
+            SWIN,
+            ["--dataset", "voc", "--crop", "224", "224"],
+            "128x144",
+        ),  # of the first picture of validation
         ("train_seg", MAXVIT, ["--dataset", "voc", "--crop", "160", "160"], "160x160"),
         ("train_det", SWIN, ["--dataset", "coco", "--size", "320", "320"], "320x320"),
         ("train_cls", MAXVIT, ["--dataset", "folder", "--size", "64", "64"], "64x64"),
