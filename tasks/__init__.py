@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tasks.checkpoints import read_checkpoint
-from tasks.classification import ClassificationSpec, ClassificationTask, classification_table
-from tasks.detection import DetectionSpec, DetectionTask, detection_table
+from tasks.classification import ClassificationSpec, ClassificationTask, classification_spec, classification_table
+from tasks.detection import DetectionSpec, DetectionTask, detection_spec, detection_table
 from tasks.distillation import Distillation
 from tasks.errors import CheckpointError, NonFiniteLoss, RunError, TaskError
 from tasks.optim import Optimization
@@ -12,6 +12,7 @@ from tasks.segmentation import (
     SegmentationSpec,
     SegmentationTask,
     segmentation_scores,
+    segmentation_spec,
     segmentation_table,
 )
 
@@ -40,9 +41,12 @@ __all__ = [
     "SegmentationSpec",
     "SegmentationTask",
     "TaskError",
+    "classification_spec",
     "classification_table",
+    "detection_spec",
     "detection_table",
     "load_task",
     "segmentation_scores",
+    "segmentation_spec",
     "segmentation_table",
 ]

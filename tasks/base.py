@@ -91,7 +91,7 @@ class Task(L.LightningModule):
 
     Args:
         spec: what `network` was built from.
-        network: in channels_last memory from here on.
+        network: in its backbone's `memory_format` from here on.
         optimization: how to train.
     """
 
@@ -101,12 +101,13 @@ class Task(L.LightningModule):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: Any, network: nn.Module, optimization: Optimization | None) -> None:
+    def __init__(self, spec: Any, network: Any, optimization: Optimization | None) -> None:
         super().__init__()
         self.spec = spec
         self.optimization = optimization or Optimization()
         self.most_steps: int | None = None  # where a run ends before its epochs do
-        self.network = network.to(memory_format=torch.channels_last)
+        self.memory_format = network.backbone.memory_format
+        self.network = network.to(memory_format=self.memory_format)
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1) * 255, persistent=False)
 
@@ -149,7 +150,7 @@ class Task(L.LightningModule):
                     # timm's own kind of batch norm activates too
                     if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
                         module[index], module[index + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
-        self.network.to(memory_format=torch.channels_last)
+        self.network.to(memory_format=self.memory_format)
         return self
 
     def describe(self) -> dict[str, Any]:
@@ -178,8 +179,8 @@ class Task(L.LightningModule):
         return float(self.trainer.strategy.reduce(torch.tensor(float(count), device=self.device), reduce_op="sum"))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 [N, 3, H, W] with values 0 to 255 -> float32 as the network expects it, channels_last."""
-        images = images.to(self.mean.device, torch.float32, memory_format=torch.channels_last)
+        """uint8 [N, 3, H, W] with values 0 to 255 -> float32 as the network expects it, in its memory format."""
+        images = images.to(self.mean.device, torch.float32, memory_format=self.memory_format)
         return (images - self.mean) / self.std
 
     def require_finite(self, loss: Tensor, files: Sequence[str]) -> None:

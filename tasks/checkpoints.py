@@ -2,7 +2,6 @@
 
 import json
 import os
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from backbones import BackboneError
+from backbones.files import read_torch, require_whole
 from tasks.errors import CheckpointError, NonFiniteLoss
 from tasks.writing import written_whole
 
@@ -47,26 +48,11 @@ def read_checkpoint(path: Path, task: str | None = None) -> dict[str, Any]:
 
 def _read(path: Path) -> Any:
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise CheckpointError(f"{path}: is damaged ({damaged} does not have its checksum); take an earlier copy")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except CheckpointError:
-        raise
-    except Exception as error:  # an unpickler trips over garbage in any way it likes
-        raise CheckpointError(f"{path}: not a readable checkpoint ({_reason(error)})") from None
-
-
-def _reason(error: Exception) -> str:
-    """Why a file cannot be read, without torch's advice to read it unsafely."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    if isinstance(error, zipfile.BadZipFile):
-        return "it is cut off, or no checkpoint at all"
-    if "weights_only" in str(error) or "Unsupported" in str(error):
-        return "it holds more than tensors and plain values, which could run code on reading"
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        content = read_torch(path, "checkpoint")
+        require_whole(path)
+    except BackboneError as error:
+        raise CheckpointError(str(error)) from None
+    return content
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
@@ -75,7 +61,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             description = json.loads((file.metadata() or {}).get("mobiledense", "null"))
             return {"mobiledense": description, "state_dict": {key: file.get_tensor(key) for key in file.keys()}}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a readable checkpoint ({_reason(error)})") from None
+        raise CheckpointError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
 
 
 def export_weights(checkpoint: Path, path: Path) -> None:

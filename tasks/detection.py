@@ -10,7 +10,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from backbones import Table, TimmTable, build_backbone, create_table, table_options
+from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
 from datasets import limit_detection, resize_picture
 from heads import DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
@@ -47,12 +47,43 @@ def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
     return replace(create_table(backbone, **papers | given), norm_momentum=0.03)
 
 
+def detection_spec(
+    backbone: str,
+    options: BackboneOptions,
+    head: str,
+    names: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    input_size: tuple[int, int],
+    head_options: dict[str, Any] | None = None,
+    **fields: Any,
+) -> DetectionSpec:
+    """What training builds and `tools/profile.py` counts: the head's extra maps follow the backbone's width.
+
+    Args:
+        backbone: as for `backbones.create_table`.
+        options: of the backbone; what is left out is as SSDLite has it.
+        head: see `heads.create_detection_head`.
+        names: see `DetectionSpec`, as the other entries of it.
+        colours: likewise.
+        input_size: likewise.
+        head_options: likewise.
+        **fields: likewise, by name.
+
+    Raises:
+        BackboneError: for an unknown backbone or option.
+    """
+    width = {} if options.width is None else {"width": options.width}
+    table, of_head = detection_table(backbone, **options.given()), width | (head_options or {})
+    return DetectionSpec(table, head, list(names), list(colours), input_size, of_head, **fields)
+
+
 class DetectionNetwork(nn.Module):
     """Backbone and head. `network(images)` takes normalised float32 [N, 3, H, W]; `heads.SSDLite` has the outputs."""
 
     def __init__(self, spec: DetectionSpec) -> None:
         super().__init__()
         self.backbone = build_backbone(spec.table)
+        self.backbone.check_size(*spec.input_size)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = create_detection_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
         self.backbone.set_taps(self.head.taps)

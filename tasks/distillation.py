@@ -10,7 +10,8 @@ import torchvision
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
-from backbones.sources import fetch_weights, read_weights
+from backbones.files import read_weights, require_usable
+from backbones.sources import fetch_weights, timm_pretrained
 from datasets import tell_difference
 from tasks.base import IMAGENET_MEAN, IMAGENET_STD
 from tasks.classification import ClassificationTask
@@ -98,12 +99,7 @@ def _from_library(library: str, name: str, weights: str, names: Sequence[str]) -
         _fill(network, Path(weights), f"{library}:{name} with {len(names)} classes")
         return network, list(names)
     if library == "timm":
-        try:
-            network = timm.create_model(name, pretrained=True)
-        except (OSError, RuntimeError) as error:
-            raise ConnectionError(
-                f"could not fetch the weights of timm:{name} ({error}); give them as a file, --teacher-weights FILE"
-            ) from error
+        network = timm_pretrained(name)
     else:
         network = get_model(name, weights=None)
         network.load_state_dict(fetch_weights(get_model_weights(name).DEFAULT))
@@ -118,4 +114,5 @@ def _fill(network: nn.Module, path: Path, what: str) -> None:
         theirs, ours = (list(found[key].shape) if key in found else "missing" for found in (state, own))
         if theirs != ours:
             raise TaskError(f"{path}: does not fit {what}: {key} is {theirs} in the file, and {ours} in the network")
+        require_usable(path, key, state[key], own[key])
     network.load_state_dict(state)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from backbones import Table, TimmTable, build_backbone, create_table, table_options
+from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
 from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
 from heads.taps import tap_channels
 from tasks.base import Spec, Task
@@ -44,12 +44,42 @@ def segmentation_table(backbone: str, head: str, **options: Any) -> Table | Timm
     return create_table(backbone, **papers | {key: value for key, value in options.items() if value is not None})
 
 
+def segmentation_spec(
+    backbone: str,
+    options: BackboneOptions,
+    head: str,
+    names: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    input_size: tuple[int, int],
+    head_options: dict[str, Any] | None = None,
+    **fields: Any,
+) -> SegmentationSpec:
+    """What training builds and `tools/profile.py` counts.
+
+    Args:
+        backbone: as for `backbones.create_table`.
+        options: of the backbone; what is left out is the head's paper's.
+        head: see `heads.create_segmentation_head`.
+        names: see `SegmentationSpec`, as the other entries of it.
+        colours: likewise.
+        input_size: likewise.
+        head_options: likewise.
+        **fields: likewise, by name.
+
+    Raises:
+        BackboneError, HeadError: for an unknown backbone, head or option.
+    """
+    table = segmentation_table(backbone, head, **options.given())
+    return SegmentationSpec(table, head, list(names), list(colours), input_size, head_options or {}, **fields)
+
+
 class SegmentationNetwork(nn.Module):
     """Backbone and head. `network(images)` takes normalised float32 [N, 3, H, W] and returns raw logits."""
 
     def __init__(self, spec: SegmentationSpec) -> None:
         super().__init__()
         self.backbone = build_backbone(spec.table)
+        self.backbone.check_size(*spec.input_size)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = create_segmentation_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
         self.auxiliary = None
@@ -93,6 +123,16 @@ class SegmentationTask(Task):
         self.criterion = SegmentationLoss(loss, weights, label_smoothing)
         self.train_matrix = ConfusionMatrix(len(spec.names))
         self.matrix = ConfusionMatrix(len(spec.names))
+
+    def check_sizes(self, samples: Any) -> None:
+        """Refuse samples of a size that the backbone cannot take: validation has whole pictures, and not crops.
+
+        Raises:
+            BackboneError: naming the size it was made for.
+        """
+        if self.network.backbone.made_for is not None:
+            for index in range(len(samples)):
+                self.network.backbone.check_size(*samples[index]["image"].shape[:2])
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         features = self.network.backbone(self.normalise(batch["image"]))

@@ -175,10 +175,10 @@ def test_options_that_cannot_change_are_refused(options, said, old_run, shapes, 
 @pytest.mark.parametrize(
     "make, said",
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-5000]), "cut off, or no checkpoint"),
-        (lambda path: path.write_bytes(b"garbage"), "cut off, or no checkpoint"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-5000]), "it is damaged"),
+        (lambda path: path.write_bytes(b"garbage"), "no PyTorch file"),
         (lambda path: torch.save({"weight": torch.zeros(1)}, path), "not written by this package"),
-        (lambda path: torch.save({"x": signal.Signals(2), "mobiledense": {}}, path), "could run code"),
+        (lambda path: torch.save({"x": signal.Signals(2), "mobiledense": {}}, path), "other objects than tensors"),
         (lambda path: edit(path, lambda content: content.pop("run")), "has weights and no state of a run"),
         (lambda path: edit(path, lambda content: content["mobiledense"].update(task="detection")), "for detection"),
         (lambda path: edit(path, lambda content: content["mobiledense"].update(version=99)), "format 99"),
