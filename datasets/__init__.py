@@ -24,14 +24,20 @@ from datasets.detection_checks import DetectionSummary, check_detection, check_d
 from datasets.detection_files import DetectionFiles, Objects
 from datasets.files import PICTURES, DataError, default_colours, read_image, read_labels, read_mask, write_mask
 from datasets.loading import Samples, check_batch, collate_detection, eval_loader, train_loader
+from datasets.ranges import BATCH, COUNT, DRAWN, SIDE, WORKERS, check_options
 from datasets.segmentation import DATASETS, SegmentationDataset, SegmentationFiles, find_segmentation, limit
 from datasets.shapes import write_shapes
 
 __all__ = [
+    "BATCH",
     "CLASSIFICATION_DATASETS",
+    "COUNT",
     "DATASETS",
     "DETECTION_DATASETS",
+    "DRAWN",
     "PICTURES",
+    "SIDE",
+    "WORKERS",
     "Augmentation",
     "Augmented",
     "CentreCrop",
@@ -54,6 +60,7 @@ __all__ = [
     "check_classification",
     "check_detection",
     "check_detection_splits",
+    "check_options",
     "check_segmentation",
     "check_splits",
     "collate_detection",

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from datasets.download import download_voc2012
 from datasets.files import PICTURES, Colour, DataError, default_colours, read_image, read_labels, read_lines, read_mask
+from datasets.ranges import COUNT, check_options
 from datasets.shapes import write_shapes
 
 # fmt: off
@@ -189,5 +190,6 @@ class SegmentationDataset(Dataset[dict[str, object]]):
 
 
 def limit(files: SegmentationFiles, most: int | None) -> SegmentationFiles:
-    """The first `most` pictures of a split, or all of them for None."""
+    """The first `most` pictures of a split, at least one, or all of them for None."""
+    check_options(max_pictures=(most, *COUNT))
     return replace(files, pairs=files.pairs[:most])

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from datasets import SIDE, check_options
 from tasks import TaskError
 from tasks.costs import build_network, print_costs, print_paper_rows
 from tools.cli import command
@@ -52,9 +53,10 @@ def profile(
     if all:
         print_paper_rows()
         return
-    sides = re.fullmatch(r"(\d+)(?:x(\d+))?", size)
+    sides = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", size)
     if not sides:
         raise TaskError(f'--size "{size}" is not HEIGHTxWIDTH, such as 1025x2049')
+    check_options(size=([int(side) for side in sides.groups() if side], 1, SIDE[1]), classes=(classes, 1, 10**5))
     options = {
         "width": width,
         "output_stride": output_stride,

@@ -15,10 +15,13 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from lightning.pytorch.utilities import rank_zero_only
 
 from datasets import (
+    BATCH,
+    COUNT,
     DetectionAugmentation,
     DetectionDataset,
     Resize,
     check_detection_splits,
+    check_options,
     find_detection,
     limit_detection,
 )
@@ -26,6 +29,7 @@ from heads import DetectionLoss
 from tasks import DetectionSpec, DetectionTask, Optimization, TaskError, detection_table
 from tasks.detection_evaluation import detection_colours, draw_detections, judge
 from tasks.detection_weights import load_detection_weights, start_detection_normalisation
+from tasks.readiness import require_step
 from tasks.run import Run
 from tools.cli import command
 
@@ -88,6 +92,7 @@ def train_det(
         check_data: read all files before the first step and tell of all faults at once.
         max_pictures: use only the first so many pictures of each split.
     """
+    check_options(epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
     DetectionLoss(loss)  # an unknown name ends the command here
     small = dataset == "shapes"
     size, epochs = size or ((160, 160) if small else (320, 320)), epochs or (12 if small else 60)
@@ -116,6 +121,7 @@ def train_det(
     )
     run.seed_everything()
     task = DetectionTask(spec, optimization, box_weight)
+    require_step(task.network, batch_size, size)
     if weights is not None:
         print(load_detection_weights(task.network, spec, weights))
     elif dataset != "shapes" and len(train_files.pictures) < FEW:

@@ -14,10 +14,13 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from backbones import load_weights, start_normalisation
 from datasets import (
+    BATCH,
+    COUNT,
     Augmentation,
     SegmentationDataset,
     SegmentationFiles,
     SegmentationSummary,
+    check_options,
     check_segmentation,
     check_splits,
     find_segmentation,
@@ -25,6 +28,7 @@ from datasets import (
 )
 from tasks import Optimization, SegmentationSpec, SegmentationTask, TaskError, segmentation_table
 from tasks.pictures import draw_masks
+from tasks.readiness import require_step
 from tasks.run import Run
 from tools.cli import command
 
@@ -90,6 +94,7 @@ def train_seg(
         check_data: read all files before the first step and tell of all faults at once.
         max_pictures: use only the first so many pictures of each split.
     """
+    check_options(epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
     crop = crop or ((160, 160) if dataset == "shapes" else (512, 512))
     augmentation = replace(augmentation, crop=crop)
     table = segmentation_table(
@@ -117,6 +122,7 @@ def train_seg(
     balance = _class_weights(class_weights, train_files, summary)
     run.seed_everything()
     task = SegmentationTask(spec, optimization, loss, balance, label_smoothing, auxiliary)
+    require_step(task.network, batch_size, crop)
     if weights is not None:
         print(load_weights(task.network.backbone, weights))
     train, val = SegmentationDataset(train_files, augmentation), SegmentationDataset(val_files)
