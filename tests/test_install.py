@@ -76,7 +76,7 @@ def test_an_install_leaves_other_packages_alone(checkout, python, tmp_path):
     refused = call(python, "-c", "import tasks", cwd=tmp_path, succeeds=False).splitlines()[-1]
     assert "another package of that name" in refused and f'sys.path.insert(0, "{checkout}")' in refused
     command = python.parent / "mobiledense"
-    assert "v3-large without head" in call(command, "profile", "--size", "32", cwd=tmp_path)
+    assert "parameters" in call(command, "profile", "--size", "32", cwd=tmp_path)
     assert 'did you mean "train-seg"?' in call(command, "trainseg", cwd=tmp_path, succeeds=False)
 
     pip(python, "uninstall", "mobiledense", cwd=tmp_path)
@@ -84,12 +84,10 @@ def test_an_install_leaves_other_packages_alone(checkout, python, tmp_path):
     assert call(python, "-c", theirs, cwd=tmp_path).strip() == "theirs"
 
 
-@pytest.mark.parametrize("command", [["pip", "install", "--no-deps", "--no-build-isolation", "."], ["bdist_wheel"]])
-def test_a_wheel_is_refused_in_one_line(checkout, python, command):
-    if command[0] == "pip":
-        said = pip(python, "install", ".", cwd=checkout, succeeds=False)
-    else:
-        said = call(python, "setup.py", *command, cwd=checkout, succeeds=False)
-    assert "mobiledense is installed from a checkout, with pip install -e . and no other way" in said
-    assert "Traceback" not in said
+def test_a_wheel_is_refused_in_one_line(checkout, python):
+    line = "mobiledense is installed from a checkout, with pip install -e . and no other way"
+    said = pip(python, "install", ".", cwd=checkout, succeeds=False)
+    assert line in said and "Traceback" not in said
+    said = call(python, "setup.py", "bdist_wheel", cwd=checkout, succeeds=False)
+    assert line in said.splitlines()[-1] and "Traceback" not in said
     assert not list(checkout.rglob("*.whl"))

@@ -65,17 +65,19 @@ class Parser(ArgumentParser):
         return [option for action in self._actions for option in action.option_strings if option.startswith("--")]
 
     def check_configs(self, arguments: list[str]) -> None:
-        """Refuse config files that jsonargparse would take for something else, or not say clearly what is wrong."""
+        """Refuse config files that jsonargparse would take for something else, or not say clearly what is wrong.
+
+        Raises:
+            ConfigError: for what `read_config` refuses, an option that there is not, or one without a value.
+        """
         paths = [text.partition("=")[2] for text in arguments if text.startswith("--config=")]
         paths += [path for option, path in pairwise(arguments) if option == "--config"]
         for path in paths:
-            try:
-                content = read_config(Path(path))
-            except ConfigError as error:
-                self.error(str(error))
-            for key in content:
+            for key, value in read_config(Path(path)).items():
                 if "--" + key.partition(".")[0] not in self.options():
-                    self.error(f"{path}: there is no option {key}{self.hint(key)}")
+                    raise ConfigError(f"{path}: there is no option {key}{self.hint(key)}")
+                if value == "":
+                    raise ConfigError(f"{path}: {key} is empty; give it a value, or leave it out")
                 self.written[key] = path
 
     def hint(self, unknown: str) -> str:
@@ -103,7 +105,11 @@ def _fields(group: Any) -> set[str]:
 
 
 def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
-    """Underscores for hyphens in names, `--flag` as `--flag=true`, and `--crop 360 480` as `--crop=[360, 480]`."""
+    """Underscores for hyphens in names, `--flag` as `--flag=true`, and `--crop 360 480` as `--crop=[360, 480]`.
+
+    Raises:
+        ConfigError: for a value that is empty, which would be the present folder where a path is wanted.
+    """
     kinds = {name: str(p.annotation) for c in callables for name, p in inspect.signature(c).parameters.items()}
     result: list[str] = []
     position = 0
@@ -118,6 +124,8 @@ def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
         while not equals and position < len(arguments) and not arguments[position].startswith("--"):
             following.append(arguments[position])
             position += 1
+        if [*following, value] in ([""], ["", ""]) and (equals or following):
+            raise ConfigError(f"{option} is empty; give it a value, or leave it out")
         if not equals and not following and "bool" in kinds.get(name, ""):
             equals, value = "=", "true"
         elif (
@@ -157,8 +165,11 @@ def command(function: Callable[..., Any], arguments: list[str] | None = None, na
     for group in groups.values():
         parser.add_class_arguments(group, skip=_fields(group) & added, as_positional=False)
         added |= _fields(group)
-    given_here = _complete(sys.argv[1:] if arguments is None else arguments, [function, *groups.values()])
-    parser.check_configs(given_here)
+    try:
+        given_here = _complete(sys.argv[1:] if arguments is None else arguments, [function, *groups.values()])
+        parser.check_configs(given_here)
+    except ConfigError as error:
+        parser.error(str(error))
     chosen = parser.parse_args(given_here)
     values = {key: value for key, value in vars(chosen).items() if key != "config"}
     fields = set().union(*map(_fields, groups.values())) - set(parameters)
@@ -193,7 +204,7 @@ def _tell(error: Exception) -> str:
         return text.rpartition(f"{type(error).__name__}: ")[2] if "Original Traceback" in text else text
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate" in text:
         return (
-            "out of memory; lower what this tool has of --batch-size, --crop, --size, --scales, --width and --workers"
+            "out of memory; lower --batch-size, --crop, --size, --scales, --width or --workers, where the tool has them"
         )
     if not isinstance(error, OSError):
         return ""
