@@ -43,7 +43,7 @@ def test_one_is_enough_where_maps_are_larger():
 
 
 def test_a_network_that_does_not_take_the_size():
-    with pytest.raises(TaskError, match=r"cannot be trained on a batch of 2 of 8x8 \(.*kernel"):
+    with pytest.raises(TaskError, match=r"cannot be trained on a batch of 2 of 8x8 \(.*Kernel"):
         require_step(nn.Conv2d(3, 4, 16), 2, (8, 8))
 
 
