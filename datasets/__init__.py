@@ -23,7 +23,7 @@ from datasets.detection_augment import Augmented, DetectionAugmentation, Resize,
 from datasets.detection_checks import DetectionSummary, check_detection, check_detection_splits
 from datasets.detection_files import DetectionFiles, Objects
 from datasets.files import PICTURES, DataError, default_colours, read_image, read_labels, read_mask, write_mask
-from datasets.loading import Samples, check_batch, collate_detection, eval_loader, train_loader
+from datasets.loading import Samples, check_batch, check_shared_memory, collate_detection, eval_loader, train_loader
 from datasets.ranges import BATCH, COUNT, DRAWN, SIDE, WORKERS, check_options
 from datasets.segmentation import DATASETS, SegmentationDataset, SegmentationFiles, find_segmentation, limit
 from datasets.shapes import write_shapes
@@ -62,6 +62,7 @@ __all__ = [
     "check_detection_splits",
     "check_options",
     "check_segmentation",
+    "check_shared_memory",
     "check_splits",
     "collate_detection",
     "default_colours",

@@ -16,10 +16,14 @@ class Loaders(L.LightningDataModule):
         batch_size: pictures a step, over all processes and accumulated steps apart.
         workers: loader processes of the training loader; the validation loader has as many.
         seed: of the order.
+        begun: the epoch that a resumed run is in, and how many of its batches are done.
     """
 
-    def __init__(self, train: Samples, val: Samples, batch_size: int, workers: int, seed: int) -> None:
+    def __init__(
+        self, train: Samples, val: Samples, batch_size: int, workers: int, seed: int, begun: tuple[int, int] = (0, 0)
+    ) -> None:
         super().__init__()
+        self.begun = begun
         self.train, self.val = train, val
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
 
@@ -31,7 +35,10 @@ class Loaders(L.LightningDataModule):
 
     def train_dataloader(self) -> Any:
         rank, world = self._place()
-        return train_loader(self.train, self.batch_size, self.workers, self.seed, rank, world)
+        # Lightning asks for the loader, and begins to iterate over it, before it knows the epoch of a resumed run
+        now = self.trainer.current_epoch if self.trainer else 0
+        place = (now, 0) if now > self.begun[0] else self.begun
+        return train_loader(self.train, self.batch_size, self.workers, self.seed, rank, world, *place)
 
     def val_dataloader(self) -> Any:
         return eval_loader(self.val, self.workers, *self._place())

@@ -86,6 +86,7 @@ class DetectionTask(Task):
             network.head.set_prior(0.01)
         self.anchors = network.head.anchors(spec.input_size)
         self.found: dict[str, Detections] = {}
+        self.tiny = 0  # boxes that augmentation left too small to see, in the epoch so far
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         logits, offsets = self.network(self.normalise(batch["image"]))
@@ -94,10 +95,19 @@ class DetectionTask(Task):
         self.require_finite(loss, batch["file"])
         shown = {"train/loss": loss, "train/class_loss": classes, "train/box_loss": boxes}
         self.log_dict(shown, prog_bar=True, sync_dist=True, batch_size=len(logits))
-        # boxes that augmentation left too small to see, over the epoch
-        tiny = float(sum(batch["tiny"]))
-        self.log("train/tiny_boxes", tiny, on_step=False, on_epoch=True, reduce_fx="sum", sync_dist=True)
+        self.tiny += sum(batch["tiny"])
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log_now(self.global_step - 1, tiny_boxes=self.over_processes(self.tiny))
+        self.tiny = 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["tiny"] = int(self.over_processes(self.tiny))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.tiny = checkpoint["tiny"] if self.trainer.is_global_zero else 0
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
         self.found |= zip(batch["file"], self.detect(batch["image"], batch["size"]), strict=True)

@@ -116,7 +116,10 @@ def write_picture(path: Path, image: Image) -> None:
 
 
 class ValidationPictures(Callback):
-    """After each validation, draws input, truth and prediction of a few pictures into the run and TensorBoard.
+    """With each validation, draws input, truth and prediction of a few images into the run and TensorBoard.
+
+    It does so while the averaged weights, which are validated and saved, are in the network; so it stands before
+    `Ema` among the callbacks.
 
     Args:
         samples: as the validation dataset gives them.
@@ -127,8 +130,8 @@ class ValidationPictures(Callback):
     def __init__(self, samples: Sequence[dict[str, Any]], folder: Path, draw: Draw) -> None:
         self.samples, self.folder, self.draw = samples, folder, draw
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not trainer.is_global_zero:
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if not trainer.is_global_zero or trainer.state.fn != "fit":
             return
         image = self.draw(pl_module, self.samples)
         write_picture(self.folder / f"epoch_{trainer.current_epoch:03d}.png", image)

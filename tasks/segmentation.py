@@ -121,11 +121,22 @@ class SegmentationTask(Task):
         self.train_matrix.update(logits.detach().max(1)[1], coarse)
         self.log("train/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(logits))
         if (self.global_step + 1) % MIOU_EVERY == 0:
-            self.log("train/miou", self.train_matrix.miou(), prog_bar=True, sync_dist=True, batch_size=len(logits))
+            miou = self.train_matrix.scores().miou
+            self.log("train/miou", miou, prog_bar=True, logger=False, batch_size=len(logits))
+            self.log_now(self.global_step, miou=miou)
         return loss
 
     def on_train_epoch_end(self) -> None:
         self.train_matrix.reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        seen = self.trainer.strategy.reduce(self.train_matrix.confmat.clone(), reduce_op="sum")  # by all processes
+        checkpoint["train_matrix"] = seen.cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.trainer.is_global_zero:
+            self.train_matrix.confmat.copy_(checkpoint["train_matrix"])
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
         mask = arg_max_mask(self.network(self.normalise(batch["image"])), batch["mask"].shape[1:])
@@ -250,7 +261,3 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
     def scores(self) -> SegmentationScores:
         """Scores over everything seen by all processes."""
         return segmentation_scores(self.compute().cpu().numpy().astype(np.int64)[: self.classes, : self.classes])
-
-    def miou(self) -> float:
-        """Mean IoU of what this process has seen."""
-        return segmentation_scores(self.confmat.cpu().numpy().astype(np.int64)).miou

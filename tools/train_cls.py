@@ -32,7 +32,7 @@ from datasets import (
 from tasks import ClassificationSpec, ClassificationTask, Distillation, Optimization, TaskError, classification_table
 from tasks.classification_evaluation import judge_classifier
 from tasks.classification_pictures import draw_labels
-from tasks.readiness import require_step
+from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command
 
@@ -96,6 +96,7 @@ def train_cls(
         max_pictures: use only so many pictures of each split, from all over it.
     """
     check_options(size=(size, *SIDE), epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
+    require_folder(run.output)
     train_files, val_files = (
         limit_classification(files, max_pictures)
         for files in find_classification(dataset, (train_split, val_split), data_root, download)

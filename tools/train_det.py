@@ -29,7 +29,7 @@ from heads import DetectionLoss
 from tasks import DetectionSpec, DetectionTask, Optimization, TaskError, detection_table
 from tasks.detection_evaluation import detection_colours, draw_detections, judge
 from tasks.detection_weights import load_detection_weights, start_detection_normalisation
-from tasks.readiness import require_step
+from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command
 
@@ -93,6 +93,7 @@ def train_det(
         max_pictures: use only the first so many pictures of each split.
     """
     check_options(epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
+    require_folder(run.output)
     DetectionLoss(loss)  # an unknown name ends the command here
     small = dataset == "shapes"
     size, epochs = size or ((160, 160) if small else (320, 320)), epochs or (12 if small else 60)

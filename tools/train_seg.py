@@ -28,7 +28,7 @@ from datasets import (
 )
 from tasks import Optimization, SegmentationSpec, SegmentationTask, TaskError, segmentation_table
 from tasks.pictures import draw_masks
-from tasks.readiness import require_step
+from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command
 
@@ -95,6 +95,7 @@ def train_seg(
         max_pictures: use only the first so many pictures of each split.
     """
     check_options(epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
+    require_folder(run.output)
     crop = crop or ((160, 160) if dataset == "shapes" else (512, 512))
     augmentation = replace(augmentation, crop=crop)
     table = segmentation_table(

@@ -102,9 +102,7 @@ def prepare(folder: Path) -> dict[str, list[str]]:
         "cls": ClassificationTask(ClassificationSpec(table, "classifier", classes, colours[: len(classes)], (32, 32))),
     }
     for kind, task in tasks.items():
-        content: dict[str, Any] = {"state_dict": task.state_dict()}
-        task.on_save_checkpoint(content)
-        torch.save(content, folder / f"{kind}.ckpt")
+        torch.save({"state_dict": task.state_dict(), "mobiledense": task.describe()}, folder / f"{kind}.ckpt")
     image = next((shapes / "JPEGImages").glob("val*"))
     data = {
         "seg": ["--dataset", "voc", "--data-root", str(shapes)],
