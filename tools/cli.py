@@ -75,7 +75,9 @@ class Parser(ArgumentParser):
         for path in paths:
             for key, value in read_config(Path(path)).items():
                 if "--" + key.partition(".")[0] not in self.options():
-                    raise ConfigError(f"{path}: there is no option {key}{self.hint(key)}")
+                    underscores = key.replace("-", "_")
+                    hint = f"; write {underscores}" if "--" + underscores in self.options() else self.hint(key)
+                    raise ConfigError(f"{path}: there is no option {key}{hint}")
                 if value == "":
                     raise ConfigError(f"{path}: {key} is empty; give it a value, or leave it out")
                 self.written[key] = path

@@ -78,7 +78,7 @@ def test_a_reader_that_has_seen_enough_is_not_told():
     assert (process.stderr.read(), process.wait()) == ("", 1)
 
 
-def tool(epochs: int = 1, weights: str = "none", trainer: dict[str, object] | None = None) -> None:
+def tool(epochs: int = 1, batch_size: int = 1, weights: str = "none", trainer: dict[str, object] | None = None) -> None:
     """Takes a few options."""
 
 
@@ -102,6 +102,7 @@ LAUGHS = "a: &a [x, x]\nb: &b [*a, *a]\nepochs: [*b, *b]\n"
         ("epochs\n", "holds a str; write options in it"),
         ("", "holds nothing; write options in it"),
         ("epohcs: 1\n", "there is no option epohcs; did you mean --epochs?"),
+        ("batch-size: 1\n", "there is no option batch-size; write batch_size"),
         ("epohcs.x: 1\n", "there is no option epohcs.x"),
         ("weights: ''\n", "weights is empty"),
         ("epochs: many\n", "--epochs: Expected int. Got value: many"),
