@@ -27,16 +27,22 @@ from datasets.files import PICTURES, DataError, default_colours, read_image, rea
 from datasets.inspected_splits import choose_task, find_splits, serves
 from datasets.inspection import KEPT, Finding, Findings, Inspected, Kind, Sample, inspect_splits
 from datasets.loading import Samples, check_batch, check_shared_memory, collate_detection, eval_loader, train_loader
+from datasets.ranges import BATCH, COUNT, DRAWN, SIDE, WORKERS, check_options
 from datasets.segmentation import DATASETS, SegmentationDataset, SegmentationFiles, find_segmentation, limit
 from datasets.segmentation_inspection import InspectedSegmentation
 from datasets.shapes import write_shapes
 
 __all__ = [
+    "BATCH",
     "CLASSIFICATION_DATASETS",
+    "COUNT",
     "DATASETS",
     "DETECTION_DATASETS",
+    "DRAWN",
     "KEPT",
     "PICTURES",
+    "SIDE",
+    "WORKERS",
     "Augmentation",
     "Augmented",
     "CentreCrop",
@@ -66,6 +72,7 @@ __all__ = [
     "check_classification",
     "check_detection",
     "check_detection_splits",
+    "check_options",
     "check_segmentation",
     "check_shared_memory",
     "check_splits",

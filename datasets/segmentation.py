@@ -24,6 +24,7 @@ from datasets.files import (
     read_upright,
     read_upright_mask,
 )
+from datasets.ranges import COUNT, check_options
 from datasets.shapes import write_shapes
 
 # fmt: off
@@ -265,5 +266,6 @@ class SegmentationDataset(Dataset[dict[str, object]]):
 
 
 def limit(files: SegmentationFiles, most: int | None) -> SegmentationFiles:
-    """The first `most` pictures of a split, or all of them for None."""
+    """The first `most` pictures of a split, at least one, or all of them for None."""
+    check_options(max_pictures=(most, *COUNT))
     return replace(files, pairs=files.pairs[:most])

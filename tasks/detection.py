@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
-from datasets import limit_detection, resize_picture
+from datasets import check_options, limit_detection, resize_picture
 from heads import DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
 from tasks.detection_metrics import coco_scores
@@ -99,12 +99,16 @@ class DetectionTask(Task):
         spec: what to build.
         optimization: how to train.
         box_weight: of the box loss beside the class loss.
+
+    Raises:
+        DataError: for a box weight outside 0 to 1000.
     """
 
     kind = "detection"
     spec_type = DetectionSpec
 
     def __init__(self, spec: DetectionSpec, optimization: Optimization | None = None, box_weight: float = 1.0) -> None:
+        check_options(box_weight=(box_weight, 0, 1000))
         network = DetectionNetwork(spec)
         super().__init__(spec, network, optimization)
         self.box_weight = box_weight

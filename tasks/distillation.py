@@ -31,7 +31,7 @@ class Distillation:
         distillation_weight: of the teacher's part in the loss; the labels have the rest.
 
     Raises:
-        TaskError: for a temperature that is not above 0, a weight outside 0 to 1, or weights that are missing, or that
+        TaskError: for a temperature outside 0.01 to 1000, a weight outside 0 to 1, or weights that are missing, or that
             nothing needs.
     """
 
@@ -41,8 +41,8 @@ class Distillation:
     distillation_weight: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise TaskError(f"--temperature {self.temperature} is not above 0")
+        if not 0.01 <= self.temperature <= 1000:
+            raise TaskError(f"--temperature {self.temperature} is not in 0.01 to 1000")
         if not 0 <= self.distillation_weight <= 1:
             raise TaskError(f"--distillation-weight {self.distillation_weight} is not in 0 to 1")
         if self._library and self.teacher_weights is None:

@@ -12,9 +12,11 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
+from datasets import check_options
 from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
 from heads.taps import tap_channels
 from tasks.base import Spec, Task
+from tasks.errors import TaskError
 from tasks.optim import Optimization
 
 MIOU_EVERY = 10  # steps between updates of the running training mIoU
@@ -103,6 +105,10 @@ class SegmentationTask(Task):
         class_weights: for cross_entropy and ohem, one a class, or None.
         label_smoothing: for cross_entropy and ohem.
         auxiliary_weight: of the auxiliary head's loss.
+
+    Raises:
+        DataError: for a number outside its range.
+        TaskError: if all class weights are 0, or a loss cannot be had.
     """
 
     kind = "segmentation"
@@ -117,6 +123,15 @@ class SegmentationTask(Task):
         label_smoothing: float = 0.0,
         auxiliary_weight: float = 0.4,
     ) -> None:
+        check_options(
+            label_smoothing=(label_smoothing, 0, 1),
+            class_weights=(class_weights, 0, 1e6),
+            auxiliary=(auxiliary_weight, 0, 100),
+        )
+        if class_weights is not None and not any(class_weights):
+            raise TaskError("--class-weights are all 0; leave some above it")
+        if "lovasz" in loss and len(spec.names) == 1:
+            raise TaskError("--loss lovasz needs two classes or more, and there is one")
         super().__init__(spec, SegmentationNetwork(spec), optimization)
         self.auxiliary_weight = auxiliary_weight
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
@@ -190,7 +205,11 @@ class SegmentationTask(Task):
 
         Returns:
             uint8 [H, W] of class indices, one a picture.
+
+        Raises:
+            DataError: for scales outside 0.1 to 4, or a window with a side under 32.
         """
+        check_options(scales=(scales, 0.1, 4), window=(window, 32, 65536))
         return [self._predict_one(image, scales, flip, window) for image in images]
 
     def _predict_one(self, image: Image, scales: Sequence[float], flip: bool, window: tuple[int, int] | None) -> Image:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from datasets import COUNT, check_options
 from tasks import ClassificationTask, SegmentationTask, load_task
 from tasks.classification_prediction import classify_pictures, show_labels
 from tasks.prediction import find_sources, predict_pictures, predict_video, show_boxes, show_masks
+from tasks.readiness import choose_device, require_folder
 from tools.cli import command
 
 
@@ -48,8 +50,10 @@ def predict(
         max_frames: stop a video or webcam after so many frames.
         device: cpu, cuda, or auto.
     """
+    check_options(opacity=(opacity, 0, 1), threshold=(threshold, 0, 1), max_frames=(max_frames, *COUNT))
+    require_folder(output)
     found = find_sources(source)
-    task = load_task(checkpoint, device).fold()
+    task = load_task(checkpoint, choose_device(device)).fold()
     if isinstance(task, ClassificationTask):
         show = show_labels(task)
     elif isinstance(task, SegmentationTask):

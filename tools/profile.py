@@ -13,6 +13,7 @@ from typing import Any
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from backbones import BackboneOptions
+from datasets import SIDE, check_options
 from tasks import TaskError
 from tasks.costs import build_network, print_costs
 from tasks.paper_costs import print_paper_rows
@@ -46,10 +47,11 @@ def profile(
     if all:
         print_paper_rows()
         return
-    sides = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", size)
+    sides = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", size)
     if not sides:
         raise TaskError(f'--size "{size}" is not HEIGHTxWIDTH, such as 1025x2049')
     height, width = int(sides[1]), int(sides[2] or sides[1])
+    check_options(size=([height, width], 1, SIDE[1]), classes=(classes, 1, 10**5))
     network = build_network(backbone, head, classes, head_options, backbone_options, (height, width), auxiliary > 0)
     print_costs(network, height, width, every_layer)
 

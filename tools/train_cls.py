@@ -17,8 +17,12 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from backbones import BackboneOptions, load_weights, start_normalisation
 from datasets import (
+    BATCH,
+    COUNT,
+    SIDE,
     ClassificationAugmentation,
     check_classification,
+    check_options,
     default_colours,
     evaluation_samples,
     find_classification,
@@ -28,6 +32,7 @@ from datasets import (
 from tasks import ClassificationTask, Distillation, Optimization, TaskError, classification_spec
 from tasks.classification_evaluation import judge_classifier
 from tasks.classification_pictures import draw_labels
+from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command
 
@@ -82,6 +87,8 @@ def train_cls(
         check_data: read all files before the first step and tell of all faults at once.
         max_pictures: use only so many pictures of each split, from all over it.
     """
+    check_options(size=(size, *SIDE), epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
+    require_folder(run.output)
     train_files, val_files = (
         limit_classification(files, max_pictures)
         for files in find_classification(dataset, (train_split, val_split), data_root, download)
@@ -98,6 +105,7 @@ def train_cls(
     spec = replace(spec, **start_normalisation(spec.table, weights))
     run.seed_everything()
     task = ClassificationTask(spec, optimization, label_smoothing, distillation.load(spec.names))
+    require_step(task.network, batch_size, size)
     if weights is not None:
         print(load_weights(task.network.backbone, weights))
     train, val = training_samples(train_files, size, augmentation), evaluation_samples(val_files, size, spec.share)

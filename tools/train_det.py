@@ -16,10 +16,13 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from backbones import BackboneOptions
 from datasets import (
+    BATCH,
+    COUNT,
     DetectionAugmentation,
     DetectionDataset,
     Resize,
     check_detection_splits,
+    check_options,
     find_detection,
     limit_detection,
     tell_difference,
@@ -28,6 +31,7 @@ from heads import DetectionLoss
 from tasks import DetectionTask, Optimization, TaskError, detection_spec
 from tasks.detection_evaluation import detection_colours, draw_detections, judge
 from tasks.detection_weights import load_detection_weights, start_detection_normalisation
+from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command
 
@@ -86,6 +90,8 @@ def train_det(
         check_data: read all files before the first step and tell of all faults at once.
         max_pictures: use only the first so many pictures of each split.
     """
+    check_options(epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
+    require_folder(run.output)
     DetectionLoss(loss)  # an unknown name ends the command here
     small = dataset == "shapes"
     size, epochs = size or ((160, 160) if small else (320, 320)), epochs or (12 if small else 60)
@@ -107,6 +113,7 @@ def train_det(
     spec = replace(spec, **start_detection_normalisation(spec.table, weights))
     run.seed_everything()
     task = DetectionTask(spec, optimization, box_weight)
+    require_step(task.network, batch_size, size)
     if weights is not None:
         print(load_detection_weights(task.network, spec, weights))
     elif dataset != "shapes" and len(train_files.pictures) < FEW:

@@ -14,10 +14,13 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from backbones import BackboneOptions, load_weights, start_normalisation
 from datasets import (
+    BATCH,
+    COUNT,
     Augmentation,
     SegmentationDataset,
     SegmentationFiles,
     SegmentationSummary,
+    check_options,
     check_segmentation,
     check_splits,
     find_segmentation,
@@ -25,6 +28,7 @@ from datasets import (
 )
 from tasks import Optimization, SegmentationTask, TaskError, segmentation_spec, segmentation_table
 from tasks.pictures import draw_masks
+from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command
 
@@ -84,6 +88,8 @@ def train_seg(
         check_data: read all files before the first step and tell of all faults at once.
         max_pictures: use only the first so many pictures of each split.
     """
+    check_options(epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
+    require_folder(run.output)
     crop = crop or ((160, 160) if dataset == "shapes" else (512, 512))
     augmentation = replace(augmentation, crop=crop)
     segmentation_table(backbone, head, **backbone_options.given())  # a mistake ends the command before any download
@@ -104,6 +110,7 @@ def train_seg(
     balance = _class_weights(class_weights, train_files, summary)
     run.seed_everything()
     task = SegmentationTask(spec, optimization, loss, balance, label_smoothing, auxiliary)
+    require_step(task.network, batch_size, crop)
     if weights is not None:
         print(load_weights(task.network.backbone, weights))
     train, val = SegmentationDataset(train_files, augmentation), SegmentationDataset(val_files)

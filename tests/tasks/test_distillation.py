@@ -73,7 +73,7 @@ def test_classes_that_differ(classifier):
         ({"teacher": "timm:resnet10t"}, "--teacher timm:resnet10t needs --teacher-weights: imagenet, or a file"),
         ({"teacher": "a.ckpt", "teacher_weights": "imagenet"}, "--teacher-weights is for teachers out of timm"),
         ({"teacher_weights": "imagenet"}, "--teacher-weights is for teachers out of timm"),
-        ({"temperature": 0.0}, "--temperature 0.0 is not above 0"),
+        ({"temperature": 0.0}, "--temperature 0.0 is not in 0.01 to 1000"),
         ({"distillation_weight": 1.5}, "--distillation-weight 1.5 is not in 0 to 1"),
     ],
 )
