@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 IGNORE = 255
+ROWS = 256  # of a picture that are converted at a time
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 Colour = tuple[int, int, int]
 
@@ -30,16 +31,26 @@ def read_image(path: Path, content: bytes | None = None) -> NDArray[np.uint8]:
     Raises:
         DataError: if the file is missing, truncated or no picture.
     """
-    image = ImageOps.exif_transpose(_open(path, content))
+    image = _open(path, content)
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
         if image.mode == "I;16" or values.max(initial=0) > 255:
             values = values / 256
         image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
     try:
-        return np.array(image.convert("RGB"))
+        return _to_rgb(image)
     except ValueError:
         raise DataError(f"{path}: pictures of mode {image.mode} cannot be converted; save it as RGB") from None
+
+
+def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """A picture's pixels, rows by rows: the whole one converted would take three times their memory for a moment."""
+    rgb = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    for top in range(0, image.height, ROWS):
+        rows = image.crop((0, top, image.width, min(top + ROWS, image.height)))
+        rgb[top : top + ROWS] = np.asarray(rows.convert("RGB"))
+    return rgb
 
 
 def read_mask(path: Path, colours: list[Colour] | None = None) -> NDArray[np.uint8]:

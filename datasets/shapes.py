@@ -42,7 +42,7 @@ def write_shapes(root: Path, seed: int = 0, splits: dict[str, int] | None = None
         splits: how many pictures each split has; by default 1200 train, 200 val, 200 test.
 
     Raises:
-        DataError: if `root` holds something else.
+        DataError: if `root` holds something else, or cannot be written.
     """
     splits = splits or SPLITS
     recipe = json.dumps({"generator": "shapes 1", "seed": seed, "splits": splits})
@@ -62,6 +62,8 @@ def write_shapes(root: Path, seed: int = 0, splits: dict[str, int] | None = None
         (unfinished / "shapes.json").write_text(recipe)
         unfinished.chmod(0o755)
         _move(unfinished, root, recipe)
+    except OSError as error:
+        raise DataError(f"{root}: could not be written ({error.strerror or error})") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
