@@ -91,12 +91,12 @@ def in_memory(task: SegmentationTask, image: np.ndarray, side: int) -> np.ndarra
 @pytest.mark.parametrize(
     "head, size, side",  # strides 8, 16 and 1
     [
-        ("lraspp", (150, 203), 64),
+        ("lraspp", (150, 103), 64),
         ("lraspp", (301, 90), 128),
         ("lraspp", (90, 301), 96),
         ("lraspp", (520, 150), 256),
-        ("raspp", (150, 203), 64),
-        ("unet", (150, 103), 64),
+        ("raspp", (150, 103), 64),
+        ("unet", (110, 70), 64),
     ],
 )
 def test_strips_are_everything_in_memory_bit_for_bit(head, size, side):
@@ -112,7 +112,7 @@ def test_strips_are_everything_in_memory_bit_for_bit(head, size, side):
 def test_windows_lie_where_the_whole_picture_has_the_same(head):
     task, image = network_task(head), noise(128, 416)
     if head == "lraspp":
-        task.network.head.classify_low.weight.data *= 20  # its skip at stride 8, over what windows see otherwise
+        task.network.head.classify_high.weight.data.zero_()  # which of random weights drowns the skip at stride 8
     whole, windows = task.predict([image])[0], task.predict([image], window=(128, 224))[0]
     alike = {shift: (whole == np.roll(windows, shift, 1)).mean() for shift in (-16, -8, -4, 0, 4, 8, 16)}
     assert max(alike, key=alike.__getitem__) == 0, alike
