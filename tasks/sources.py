@@ -35,7 +35,7 @@ def find_sources(source: str, output: Path) -> Sources:
     """What a --source means.
 
     Hidden files and folders below a folder are left out, and so is what lies in an output folder within it: the
-    results of an earlier run. Of links that lead to one folder, the first is followed.
+    results of an earlier run. Where links lead to one folder, the shortest way is taken.
 
     Args:
         source: a picture, a folder, a glob, a video, "webcam" or "webcam:N".
@@ -58,7 +58,10 @@ def find_sources(source: str, output: Path) -> Sources:
         folder = Path(re.split(r"[*?\[]", source)[0] + "x").parent  # the folders before the first wildcard
         below = (Path(name) for name in glob.iglob(source, recursive=True))
         nothing = f"{source}: no such picture, folder or video, and no picture matches it as a pattern"
-    places = {_place(p): p for p in sorted(below, reverse=True) if p.suffix.lower() in PICTURES and not p.is_dir()}
+    below = sorted(
+        (p for p in below if p.suffix.lower() in PICTURES and not p.is_dir()), key=lambda p: (len(p.parts), p)
+    )
+    places = {_place(p): p for p in reversed(below)}
     results = Path(os.path.realpath(output))
     within = results if Path(os.path.realpath(folder)) in results.parents else None
     pictures = sorted(p for place, p in places.items() if within not in place.parents)
