@@ -24,7 +24,7 @@ def predict_video(video: Path | int, output: Path, show: Show, most: int | None)
         The file, and how many frames it has.
 
     Raises:
-        DataError: if the video or webcam cannot be opened, or has no frames.
+        DataError: if the video or webcam cannot be opened, or has no frames, or a name is not UTF-8.
         TaskError: if the result cannot be written.
     """
     name = f"webcam{video}" if isinstance(video, int) else video.stem
@@ -49,7 +49,7 @@ def _write_video(path: Path, rate: float, drawings: Iterator[Image], until_inter
         OSError: if the video does not hold them all, of which OpenCV says nothing.
     """
     first = next(drawings)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (first.shape[1], first.shape[0]))
+    writer = cv2.VideoWriter(_name(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (first.shape[1], first.shape[0]))
     if not writer.isOpened():
         raise OSError(f"no video of {first.shape[1]}x{first.shape[0]} can be made here")
     count = 0
@@ -63,7 +63,7 @@ def _write_video(path: Path, rate: float, drawings: Iterator[Image], until_inter
     finally:
         writer.release()
     capture = cv2.VideoCapture(str(path))
-    arrived = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    arrived = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     capture.set(cv2.CAP_PROP_POS_FRAMES, count - 1)
     last = capture.read()[0]
     capture.release()
@@ -72,9 +72,17 @@ def _write_video(path: Path, rate: float, drawings: Iterator[Image], until_inter
     return count
 
 
+def _name(video: Path) -> str:
+    """A file's name for OpenCV, which crashes at one that is no text."""
+    try:
+        return str(video).encode().decode()
+    except UnicodeEncodeError:
+        raise DataError(f"{video}: the name of a video must be UTF-8; rename it") from None
+
+
 @contextmanager
 def _capture(video: Path | int) -> Iterator[cv2.VideoCapture]:
-    capture = cv2.VideoCapture(video if isinstance(video, int) else str(video))
+    capture = cv2.VideoCapture(video if isinstance(video, int) else _name(video))
     try:
         if not capture.isOpened():
             what = f"webcam {video}" if isinstance(video, int) else str(video)
