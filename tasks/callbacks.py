@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, W
 from torch import Tensor
 
 from tasks.errors import RunError
-from tasks.writing import written_whole
+from tasks.writing import whole
 
 
 class Ema(WeightAveraging):
@@ -45,7 +45,7 @@ class Ema(WeightAveraging):
 
 # what a run writes into its folder; --overwrite removes these, and nothing else that may be there
 WRITTEN = (
-    *("config.yaml", "metrics.csv", "hparams.yaml", "best.ckpt", "last.ckpt", "events.out.tfevents.*", ".part-*"),
+    *("config.yaml", "metrics.csv", "hparams.yaml", "best.ckpt", "last.ckpt", "events.out.tfevents.*", ".part*"),
     *("pictures/epoch_*.png", "eval_*/*.json", "eval_*/*.png", "eval_*/confusion.csv"),
 )
 
@@ -73,7 +73,7 @@ class FirstStep(Callback):
         self.begun = True
         for path in self.stale:
             path.unlink(missing_ok=True)
-        with written_whole(self.folder / "config.yaml") as unfinished:
+        with whole(self.folder / "config.yaml") as unfinished:
             unfinished.write_text(self.config, encoding="utf-8")
 
     def __enter__(self) -> "FirstStep":
@@ -224,9 +224,9 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         stop, due = self._agreed(trainer, self.signals.received, self._due(trainer))
-        whole = batch_idx % trainer.accumulate_grad_batches == 0 and not self._validated
+        stepped = batch_idx % trainer.accumulate_grad_batches == 0 and not self._validated
         self._validated = False
-        if (stop or due) and whole:
+        if (stop or due) and stepped:
             if batch_idx:  # the end of the epoch before has saved all there was otherwise
                 self._save(trainer, "between batches")
             if stop:

@@ -15,7 +15,7 @@ from torch import Tensor
 from backbones import BackboneError
 from backbones.files import read_torch, require_whole
 from tasks.errors import CheckpointError, NonFiniteLoss
-from tasks.writing import written_whole
+from tasks.writing import whole
 
 VERSION = 2  # of the format; files of release 0.1.0 have none, and are read as 1
 
@@ -79,7 +79,7 @@ def export_weights(checkpoint: Path, path: Path) -> None:
     """
     content = read_checkpoint(checkpoint)
     metadata = {"mobiledense": json.dumps(content["mobiledense"])}
-    with written_whole(path) as unfinished:
+    with whole(path) as unfinished:
         save_file({key: value.contiguous() for key, value in content["state_dict"].items()}, unfinished, metadata)
 
 
@@ -101,7 +101,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 step = checkpoint.get("global_step")
                 raise NonFiniteLoss(f"{broken} became infinite or not a number by step {step}; lower --lr{kept}")
         try:
-            with written_whole(final) as unfinished, unfinished.open("wb") as file:
+            with whole(final) as unfinished, unfinished.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())

@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from tasks.writing import written_whole
+from tasks.writing import whole
 
 FIRST = ["step", "epoch"]
 
@@ -83,7 +83,7 @@ class MetricsFile(Logger):
 
     def _rewrite(self, lines: list[str]) -> None:
         self.rows = len(lines)
-        with written_whole(self.path) as unfinished:
+        with whole(self.path) as unfinished:
             unfinished.write_text(_line(self.columns) + "".join(line + "\n" for line in lines), encoding="utf-8")
 
 

@@ -14,7 +14,8 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from datasets import Samples, check_batch, check_shared_memory
+from datasets import COUNT, WORKERS, Samples, check_batch, check_shared_memory
+from datasets.ranges import SEED, check_fields
 from tasks.base import Task
 from tasks.callbacks import FirstStep, Interval, LastCheckpoint, SeedSteps, Signals
 from tasks.checkpoints import export_weights
@@ -27,7 +28,6 @@ from tasks.pictures import Draw, ValidationPictures
 from tasks.resume import TellSchedule, begun_run, config_without_actions
 from tasks.trainer import build_trainer, fit, is_first_process
 
-MOST_WORKERS = 128
 LOCK = ".lock"
 
 
@@ -51,7 +51,8 @@ class Run:
             --trainer.gradient_clip_val 1, --trainer.accumulate_grad_batches 4 or --trainer.max_steps 100.
 
     Raises:
-        RunError: for a value outside its range.
+        DataError: for a number outside its range.
+        RunError: for another value that cannot be.
     """
 
     ema: float = 0.998
@@ -68,11 +69,7 @@ class Run:
     trainer: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        ranges = {"ema": (0, 0.999999), "patience": (1, 10**6), "workers": (0, MOST_WORKERS), "seed": (0, 2**32 - 1)}
-        for option, (least, most) in ranges.items():
-            value = getattr(self, option)
-            if value is not None and not least <= value <= most:
-                raise RunError(f"--{option} {value} is not in {least} to {most}")
+        check_fields(self, {"ema": (0, 0.999999), "patience": COUNT, "workers": WORKERS, "seed": SEED})
         if self.resume and self.overwrite:
             raise RunError("--resume goes on with a run, --overwrite replaces it: give one of the two")
         if self.export_weights is not None and self.export_weights.suffix != ".safetensors":

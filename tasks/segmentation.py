@@ -1,5 +1,6 @@
 """Segmentation: a network, what it is trained on, how it is judged, and masks in a picture's own pixels."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from heads.taps import tap_channels
 from tasks.base import Spec, Task
 from tasks.errors import TaskError
 from tasks.optim import Optimization
+from tasks.sliding_window import slide
 
 MIOU_EVERY = 10  # steps between updates of the running training mIoU
 Image = NDArray[np.uint8]
@@ -199,9 +201,11 @@ class SegmentationTask(Task):
 
         Args:
             images: uint8 [H, W, 3] RGB.
-            scales: the network sees the picture at each of these sizes; probabilities are averaged.
+            scales: the network sees the picture, or each window of it, at each of these sizes; probabilities are
+                averaged.
             flip: also mirrored, averaged likewise.
-            window: height and width of a sliding window with half overlap, or None for the whole picture at once.
+            window: height and width of a sliding window for pictures larger than it, see `sliding_window.slide`, or
+                None for the whole picture at once.
 
         Returns:
             uint8 [H, W] of class indices, one a picture.
@@ -214,43 +218,31 @@ class SegmentationTask(Task):
 
     def _predict_one(self, image: Image, scales: Sequence[float], flip: bool, window: tuple[int, int] | None) -> Image:
         height, width = image.shape[:2]
+        if window is not None and (height > window[0] or width > window[1]):
+            return slide(lambda patch: self._scores(patch, scales, flip), image, window)
+        return arg_max_mask(self._scores(image, scales, flip), (height, width))[0].cpu().numpy()
+
+    def _scores(self, image: Image, scales: Sequence[float], flip: bool) -> Tensor:
+        """Logits of a picture, or averaged probabilities where it is seen several times, [1, classes, h, w].
+
+        The latter are averaged on the logits' own grid, or on every fourth pixel where that is coarser.
+        """
         x = self.normalise(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None])
         if tuple(scales) == (1.0,) and not flip:
-            return arg_max_mask(self._slide(x, window), (height, width))[0].cpu().numpy()
-        # averaged on a grid of a quarter of the picture, which is finer than the logits of all but U-Nets
-        grid, total = (-(-height // 4), -(-width // 4)), torch.zeros(())
+            return self.network(x)
+        height, width = image.shape[:2]
+        grid: tuple[int, int] | None = None
+        total = torch.zeros((), device=x.device)
         for scale in scales:
             scaled = resize(x, (max(1, round(height * scale)), max(1, round(width * scale))))
-            total = total + resize(self._slide(scaled, window), grid).softmax(1).cpu()
-            if flip:
-                total = total + resize(self._slide(scaled.flip(3), window).flip(3), grid).softmax(1).cpu()
-        return arg_max_mask(total, (height, width))[0].numpy()
-
-    def _slide(self, x: Tensor, window: tuple[int, int] | None) -> Tensor:
-        """Logits of [1, 3, H, W], from overlapping windows if the picture is larger than one."""
-        height, width = x.shape[2:]
-        if window is None or (height <= window[0] and width <= window[1]):
-            return self.network(x)
-        rows, columns = min(height, window[0]), min(width, window[1])
-        total, count = torch.zeros(()), torch.zeros(())
-        for top in _starts(height, rows):
-            for left in _starts(width, columns):
-                logits = resize(
-                    self.network(x[:, :, top : top + rows, left : left + columns]), (-(-rows // 4), -(-columns // 4))
-                )
-                if total.ndim == 0:
-                    grid = (-(-height // 4), -(-width // 4))
-                    total, count = logits.new_zeros(1, logits.shape[1], *grid), logits.new_zeros(1, 1, *grid)
-                y, z = -(-top // 4), -(-left // 4)
-                total[:, :, y : y + logits.shape[2], z : z + logits.shape[3]] += logits
-                count[:, :, y : y + logits.shape[2], z : z + logits.shape[3]] += 1
-        return total / count
-
-
-def _starts(length: int, window: int) -> list[int]:
-    """Where windows with half overlap begin, on multiples of 4, the last one flush with the end."""
-    step = max(4, window // 2 // 4 * 4)
-    return [*range(0, length - window, step), length - window]
+            for mirrored in (False, True)[: 1 + flip]:
+                logits = self.network(scaled.flip(3)).flip(3) if mirrored else self.network(scaled)
+                if grid is None:
+                    stride = max(scaled.shape[2:]) / max(logits.shape[2:])
+                    cell = min(4, 2 ** max(0, round(math.log2(stride))))
+                    grid = -(-height // cell), -(-width // cell)
+                total = total + resize(logits, grid).softmax(1)
+        return total
 
 
 @dataclass(frozen=True)
