@@ -14,7 +14,7 @@ from torch import Tensor
 
 from backbones import BackboneError
 from backbones.files import read_torch, require_whole
-from tasks.errors import CheckpointError, NonFiniteLoss
+from tasks.errors import CheckpointError, NonFiniteLoss, TaskError
 from tasks.writing import whole
 
 VERSION = 2  # of the format; files of release 0.1.0 have none, and are read as 1
@@ -105,8 +105,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-        except (OSError, RuntimeError) as error:
-            raise CheckpointError(f"{final}: could not be saved ({_why(error)}){kept}") from None
+        except (TaskError, RuntimeError) as error:
+            # torch's writer tells of a full disk in words of its own (enforce fail at inline_container.cc)
+            reason = "the disk is full, most likely" if "inline_container" in str(error) else str(error).splitlines()[0]
+            raise CheckpointError(f"{final}: could not be saved ({reason}){kept}") from None
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """The content of a checkpoint of ours; see `read_checkpoint`."""
@@ -119,10 +121,3 @@ def first_not_finite(tensors: Iterable[tuple[str, Any]]) -> str | None:
         if isinstance(tensor, Tensor) and tensor.is_floating_point() and not torch.isfinite(tensor).all():
             return name
     return None
-
-
-def _why(error: Exception) -> str:
-    """torch's writer tells of a disk that is full in words of its own (enforce fail at inline_container.cc)."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return "no space left, most likely" if "inline_container" in str(error) else str(error).splitlines()[0]

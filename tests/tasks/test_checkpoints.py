@@ -1,3 +1,4 @@
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasks import CheckpointError, SegmentationTask
+from tasks import CheckpointError, NonFiniteLoss, SegmentationTask
 from tasks.checkpoints import AtomicCheckpointIO, read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code.replace("PATH", str(path))], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.stdout.startswith(f"{path}: could not be saved") and "the previous one is kept" in done.stdout
+    assert done.stdout.startswith(f"{path}: could not be saved") and "last.ckpt from before is kept" in done.stdout
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -48,7 +49,7 @@ def test_missing_foreign_and_other_tasks_checkpoints_are_named(tmp_path):
     torch.save({"weight": torch.zeros(1)}, tmp_path / "plain.pth")
     with pytest.raises(CheckpointError, match="not written by this package"):
         SegmentationTask.load(tmp_path / "plain.pth")
-    torch.save({"mobiledense": {"task": "detection"}}, tmp_path / "boxes.ckpt")
+    torch.save({"mobiledense": {"task": "detection"}, "state_dict": {}}, tmp_path / "boxes.ckpt")
     with pytest.raises(CheckpointError, match="for detection, not for segmentation"):
         SegmentationTask.load(tmp_path / "boxes.ckpt")
 
@@ -58,3 +59,94 @@ def test_truncated_checkpoint_is_named(tmp_path, checkpoint):
     path.write_bytes(checkpoint.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match=r"cut.ckpt: not a readable checkpoint"):
         SegmentationTask.load(path)
+
+
+def test_every_flipped_bit_is_noticed_or_changes_nothing(tmp_path, checkpoint):
+    whole = checkpoint.read_bytes()
+    expected = read_checkpoint(checkpoint)["state_dict"]
+    draw, noticed = random.Random(0), 0
+    for _ in range(60):
+        place = draw.randrange(8 * len(whole))
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path = tmp_path / "damaged.ckpt"
+        path.write_bytes(damaged)
+        try:
+            found = read_checkpoint(path)["state_dict"]
+            assert all(torch.equal(tensor, expected[key]) for key, tensor in found.items())
+        except CheckpointError as error:
+            assert str(error).startswith(f"{path}: ")
+            noticed += 1
+    assert noticed > 50  # most bits are those of weights, of which torch.load notices none
+
+
+@pytest.mark.parametrize(
+    "entry, value",
+    [
+        ("table", None),
+        ("table", {"name": "v3-small", "rows": 7}),
+        ("head", "lrasp"),
+        ("head", 3),
+        ("names", "background"),
+        ("names", ["a", "a", "b", "c", "d", "e"]),
+        ("names", [1, 2, 3, 4, 5, 6]),
+        ("colours", [(0, 0)]),
+        ("colours", 9),
+        ("input_size", (0, 64)),
+        ("input_size", "big"),
+        ("mean", (0.5, float("nan"), 0.5)),
+        ("std", (0.0, 0.1, 0.1)),
+        ("head_options", {"bogus": 1}),
+        ("head_options", {1: 2}),
+        ("auxiliary", True),
+    ],
+)
+def test_a_description_that_is_wrong_or_lacking_is_one_line(entry, value, tmp_path, checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    for change in (lambda: content["mobiledense"].update({entry: value}), lambda: content["mobiledense"].pop(entry)):
+        change()
+        torch.save(content, tmp_path / "x.ckpt")
+        if entry not in content["mobiledense"] and entry in ("mean", "std", "head_options", "auxiliary"):
+            SegmentationTask.load(tmp_path / "x.ckpt")  # which have defaults
+            continue
+        with pytest.raises(CheckpointError, match=r"x.ckpt: ") as raised:
+            SegmentationTask.load(tmp_path / "x.ckpt")
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda state: state.pop("network.head.gate.weight"), "network.head.gate.weight is missing"),
+        (lambda state: state.update(extra=torch.zeros(1)), "extra is one too many"),
+        (lambda state: state.update({7: torch.zeros(1)}), "7 is one too many"),
+        (lambda state: state.update({"network.head.gate.weight": torch.zeros(2)}), r"gate.weight is \[2\]"),
+        (lambda state: state.update({"network.head.gate.weight": "text"}), "holds no numbers of its kind"),
+        (lambda state: state["network.head.gate.weight"].fill_(float("nan")), "infinite or not a number"),
+    ],
+)
+def test_weights_that_do_not_fit_are_one_line(change, said, tmp_path, checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    change(content["state_dict"])
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match=f"x.ckpt: .*{said}") as raised:
+        SegmentationTask.load(tmp_path / "x.ckpt")
+    assert "\n" not in str(raised.value)
+
+
+def test_weights_that_diverged_do_not_replace_the_last_finite_ones(tmp_path):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.zeros(3)}}, path)
+    before = path.read_bytes()
+    for part in ("state_dict", "current_model_state"):
+        broken = {"state_dict": {}, "global_step": 7, part: {"w": torch.tensor([1.0, float("inf")])}}
+        with pytest.raises(NonFiniteLoss, match=r"w became infinite or not a number by step 7; lower --lr; last\.ckpt"):
+            AtomicCheckpointIO().save_checkpoint(broken, path)
+    assert path.read_bytes() == before
+
+
+def test_checkpoints_of_the_first_release_are_read(tmp_path, checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    del content["mobiledense"]["version"], content["train_matrix"]
+    torch.save(content, tmp_path / "old.ckpt")
+    assert SegmentationTask.load(tmp_path / "old.ckpt").spec.names[1] == "disc"
