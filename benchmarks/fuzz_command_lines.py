@@ -44,7 +44,7 @@ def fuzz(lines: int = 300, seed: int = 0) -> None:
             wrong = fault(case, status, said)
             counts[wrong or ("refused in one line" if status else "accepted")] += 1
             if wrong:
-                print(f"{case.tool} {shlex.join(case.line())[:200]}\n  {wrong}: {said[-400:]}")
+                print(f"{case.tool} {shlex.join(case.line())[:200]}\n  {wrong}: {said[-400:]}", flush=True)
     for what, count in counts.most_common():
         print(f"{count:6} {what}")
 
