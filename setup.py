@@ -1,6 +1,21 @@
+import sys
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
+
+EDITABLE = (
+    "mobiledense is installed from a checkout, with pip install -e . and no other way: "
+    "its datasets/ in a wheel would overwrite Hugging Face's package of that name"
+)
+if any("build_wheel" in word for word in sys.orig_argv):  # pip's first hook, before it fetches all dependencies
+    sys.exit(EDITABLE)
+
+
+class NoWheel(bdist_wheel):
+    def run(self) -> None:
+        sys.exit(EDITABLE)
+
 
 setup(
     name="mobiledense",
@@ -10,7 +25,13 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=["backbones", "heads", "datasets", "tasks", "tools"],
+    # What an install adds to other programs. datasets and tools stay out of them, lest they shadow packages of those
+    # names: tasks finds ours beside itself, and the command runs in the checkout.
+    packages=["backbones", "heads", "tasks"],
+    package_dir={name: name for name in ("backbones", "heads", "tasks")},
+    py_modules=["mobiledense"],
+    entry_points={"console_scripts": ["mobiledense = mobiledense:main"]},
+    cmdclass={"bdist_wheel": NoWheel},
     install_requires=[
         "torch>=2.9",
         "torchvision>=0.24",

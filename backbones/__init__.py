@@ -20,6 +20,7 @@ from backbones.create import (
 from backbones.encoders import register_encoders
 from backbones.keys import torchvision_state_dict
 from backbones.mobilenet import Backbone
+from backbones.options import BackboneOptions
 from backbones.papers import (
     TABLES,
     mnasnet_a1_table,
@@ -39,6 +40,7 @@ __all__ = [
     "TABLES",
     "Backbone",
     "BackboneError",
+    "BackboneOptions",
     "LoadReport",
     "Row",
     "Table",

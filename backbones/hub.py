@@ -1,12 +1,15 @@
 """Files on the Hugging Face hub, named hf://OWNER/NAME or hf://OWNER/NAME/FILE."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import hf_hub_download
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.utils import logging
 
+from backbones.download import ADVICE, WAIT, in_time, one_line, require_whole
 from backbones.tables import BackboneError
 
 HUB = "hf://"
@@ -35,15 +38,45 @@ def fetch(address: str) -> Path:
         ConnectionError: if the download fails.
     """
     repository, file = split_address(address)
+    file = file or WEIGHTS_FILE
+    url = hf_hub_url(repository, file)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # it writes a line for every attempt
     try:
-        return Path(hf_hub_download(repository, file or WEIGHTS_FILE))
+        path = _fetch(repository, file, url)
+        if path is not None:
+            require_whole(path)
+            return path
     except RepositoryNotFoundError:
         raise FileNotFoundError(f"{address}: the hub has no such repository, or it is private") from None
+    except Exception as error:  # the library lets those of its HTTP client pass, of which there are several kinds
+        raise ConnectionError(
+            f"{address}: could not fetch {file} ({one_line(error)}); download {url} elsewhere and {ADVICE}"
+        ) from None
+    finally:
+        logging.set_verbosity(verbosity)
+    raise FileNotFoundError(f"{address}: the repository has no file {file}")
+
+
+def _fetch(repository: str, file: str, url: str) -> Path | None:
+    """The file in the library's cache, or None if the repository has no such file.
+
+    The hub is asked for it first, since the library would go on asking for a minute where there is no network.
+    """
+    try:
+        in_time(lambda: get_hf_file_metadata(url, timeout=WAIT))
+    except RepositoryNotFoundError:
+        raise
     except RemoteEntryNotFoundError:
-        raise FileNotFoundError(f"{address}: the repository has no file {file or WEIGHTS_FILE}") from None
-    except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise ConnectionError(f"{address}: could not fetch {file or WEIGHTS_FILE} ({reason})") from None
+        with suppress(RemoteEntryNotFoundError):
+            hf_hub_download(repository, file)  # which notes it, for when there is no network
+        return None
+    except Exception:
+        held = try_to_load_from_cache(repository, file)
+        if held is None:
+            raise
+        return Path(held) if isinstance(held, str) else None
+    return Path(hf_hub_download(repository, file))
 
 
 def fetch_table(address: str) -> dict[str, Any]:

@@ -82,9 +82,9 @@ V3_SMALL = (
 
 
 def check_width(width: float) -> None:
-    """Refuse a width multiplier that is not positive with a BackboneError."""
-    if not width > 0:
-        raise BackboneError(f"width {width} is not above 0")
+    """Refuse a width multiplier outside 0.05 to 8 with a BackboneError; below, all widths would be the least."""
+    if not 0.05 <= width <= 8:
+        raise BackboneError(f"width {width} is not in 0.05 to 8")
 
 
 def mobilenet_v1_table(width: float = 1.0) -> Table:
@@ -96,7 +96,7 @@ def mobilenet_v1_table(width: float = 1.0) -> Table:
         width: multiplier of every width.
 
     Raises:
-        BackboneError: for a width that is not positive.
+        BackboneError: for a width outside 0.05 to 8.
     """
     check_width(width)
     stem = channels_in = max(int(32 * width), 8)
@@ -120,7 +120,7 @@ def mobilenet_v2_table(
         scale_last: the last convolution follows widths under 1 too, as in SSDLite.
 
     Raises:
-        BackboneError: for a width that is not positive.
+        BackboneError: for a width outside 0.05 to 8.
     """
     check_width(width)
     stages = [(k, t, c // 2 if rf2 and c >= 160 else c, n, s, squeeze) for k, t, c, n, s, squeeze in V2]
@@ -139,7 +139,7 @@ def mnasnet_a1_table(width: float = 1.0, scale_last: bool = False, round_squeeze
             a quarter of the block's input.
 
     Raises:
-        BackboneError: for a width that is not positive.
+        BackboneError: for a width outside 0.05 to 8.
     """
     check_width(width)
     stem, rows = _inverted_residuals(MNASNET_A1, width, RE, squeeze_divisor=8 if round_squeeze else 1)
@@ -155,7 +155,7 @@ def mnasnet_b1_table(width: float = 1.0, scale_last: bool = False) -> Table:
         scale_last: the last convolution follows the width, as in SSDLite.
 
     Raises:
-        BackboneError: for a width that is not positive.
+        BackboneError: for a width outside 0.05 to 8.
     """
     check_width(width)
     stem, rows = _inverted_residuals(MNASNET_B1, width, RE)
@@ -202,7 +202,7 @@ def mobilenet_v3_table(
         minimalistic: no squeeze-and-excitation, ReLU for hard-swish, 3x3 for 5x5 (Google's "minimalistic" nets).
 
     Raises:
-        BackboneError: for an unknown variant, a width that is not positive, or rf2 and reduced_tail together.
+        BackboneError: for an unknown variant, a width outside 0.05 to 8, or rf2 and reduced_tail together.
     """
     if variant not in ("large", "small"):
         raise BackboneError(f'MobileNetV3 is "large" or "small", not "{variant}"')

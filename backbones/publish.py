@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from backbones.costs import count_costs
 from backbones.create import build_backbone, table_from_dict
+from backbones.files import DESCRIPTION, read_torch, read_weights
 from backbones.hub import HUB, TABLE_FILE, WEIGHTS_FILE
-from backbones.sources import read_weights
 from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import TimmTable
@@ -36,7 +36,7 @@ features = backbone(images)  # {{"c1": ..., ..., "c5": ...}}
 
 `python tools/train_seg.py --backbone {address} --weights {address}` trains a segmentation network on it, train_det a
 detection network.
-{training}
+{pictures}{training}
 ## Table
 
 {table}
@@ -90,12 +90,16 @@ def write_model(source: Tapped | str | Path, repository: str, folder: Path) -> N
         description = read_weights(Path(source))[1]
         if not description:
             raise BackboneError(f"{source}: not a checkpoint of this package, so that the network is not known")
-        backbone = build_backbone(table_from_dict(description["table"]))
+        try:
+            backbone = build_backbone(table_from_dict(description["table"]))
+            size, training = tuple(description["input_size"]), _training(Path(source), description)
+        except KeyError as error:
+            raise BackboneError(f"{source}: it does not say of its network what its {error} is") from None
         load_weights(backbone, source)
-        size, training = tuple(description["input_size"]), _training(Path(source), description)
     state = {key: tensor.contiguous() for key, tensor in backbone.state_dict().items()}
-    save_file(state, folder / WEIGHTS_FILE, {"format": "pt"})
-    table = backbone.table
+    table, normalisation = backbone.table, backbone.normalisation
+    described = json.dumps({"table": table.to_dict(), **normalisation})
+    save_file(state, folder / WEIGHTS_FILE, {"format": "pt", DESCRIPTION: described})
     (folder / TABLE_FILE).write_text(json.dumps(table.to_dict(), indent=1), encoding="utf-8")
     with torch.device("meta"):
         costs = count_costs(build_backbone(table), *size)
@@ -106,14 +110,22 @@ def write_model(source: Tapped | str | Path, repository: str, folder: Path) -> N
         madds=costs.madds / 1e6,
         height=size[0],
         width=size[1],
+        pictures=_pictures(normalisation),
         training=training,
         table=_rows(table),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
+def _pictures(normalisation: dict[str, Any]) -> str:
+    if not normalisation:
+        return ""
+    mean, std = normalisation["mean"], normalisation["std"]
+    return f"\nPictures had mean {mean} taken off and were divided by {std}, with values in 0 to 1.\n"
+
+
 def _training(checkpoint: Path, description: dict[str, Any]) -> str:
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    content = read_torch(checkpoint)
     scores = [
         f"{state['monitor']} {float(state['best_model_score']):.4f}"
         for state in content.get("callbacks", {}).values()
@@ -122,7 +134,6 @@ def _training(checkpoint: Path, description: dict[str, Any]) -> str:
     names, (height, width) = description["names"], description["input_size"]
     sentences = [
         f"Trained for {description['task']} of {len(names)} classes ({', '.join(names)}) at {height}x{width}.",
-        f"Pictures had mean {description['mean']} taken off and were divided by {description['std']}.",
         f"{content.get('global_step', 0)} steps; best {', '.join(scores) or 'score not recorded'}.",
     ]
     return "\n## Training\n\n" + "\n".join(sentences) + "\n"

@@ -1,14 +1,16 @@
-"""Where weights come from: torchvision's and timm's published ones, and files."""
+"""Where weights come from: torchvision's and timm's published ones, and the normalisation that goes with them."""
 
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor
 
-from backbones.hub import HUB
+from backbones.download import fetch_url
+from backbones.files import is_normalisation, read_weights
+from backbones.hub import HUB, WEIGHTS_FILE, fetch, split_address
 from backbones.papers import TABLES
 from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
@@ -38,7 +40,7 @@ def published_weights(backbone: Tapped) -> dict[str, Tensor]:
     name, theirs = backbone.table.name, _timm_name(backbone.table)
     _require_full_width(backbone.table)
     if theirs is not None:
-        return _fetch_timm(theirs, **({"features_only": True} if name.startswith(PREFIX) else {}))
+        return timm_pretrained(theirs, **({"features_only": True} if name.startswith(PREFIX) else {})).state_dict()
     if name in TORCHVISION:
         return fetch_weights(getattr(torchvision.models, TORCHVISION[name]).DEFAULT)
     raise BackboneError(f"neither torchvision nor timm publishes ImageNet weights for {name}")
@@ -66,19 +68,48 @@ def start_normalisation(table: Table | TimmTable, source: str | Path | None) -> 
     Raises:
         FileNotFoundError: if there is no such file.
         BackboneError: if the file cannot be read.
+        ConnectionError: if the download fails.
     """
-    if source is None or str(source).startswith(HUB):
+    if source is None:
         return {}
-    if source != "imagenet":
-        description = read_weights(Path(source))[1]
-        return {key: tuple(description[key]) for key in ("mean", "std") if description}
-    theirs = _timm_name(table)
-    if theirs is None:
-        return {}
-    import timm
+    description = {} if source == "imagenet" else read_weights(local_file(source))[1]
+    return known_normalisation(table, str(source), description)
 
-    config = timm.get_pretrained_cfg(theirs)
-    return {"mean": tuple(config.mean), "std": tuple(config.std)} if config else {}
+
+def known_normalisation(table: Table | TimmTable, source: str, description: dict[str, Any]) -> dict[str, Any]:
+    """What `start_normalisation` returns, where the source has been read.
+
+    Args:
+        table: likewise.
+        source: likewise.
+        description: what the source's file says of its network.
+    """
+    if source == "imagenet":
+        theirs = _timm_name(table)
+        if theirs is None:
+            return {}
+        import timm
+
+        config = timm.get_pretrained_cfg(theirs)
+        description = config.to_dict() if config else {}
+    elif not description and source.startswith(HUB):
+        description = _timm_config(source)
+    found: dict[str, Any] = {key: description.get(key) for key in ("mean", "std")}
+    return {key: tuple(value) for key, value in found.items()} if all(map(is_normalisation, found.values())) else {}
+
+
+def local_file(source: str | Path) -> Path:
+    """The file that a source of weights names, fetched if it is on the hub."""
+    return fetch(str(source)) if str(source).startswith(HUB) else Path(source)
+
+
+def _timm_config(address: str) -> dict[str, Any]:
+    """What timm's own repositories on the hub say of how their weights were trained; nothing for others."""
+    try:
+        path = fetch(f"{HUB}{split_address(address)[0]}/config.json")
+        return dict(json.loads(path.read_text(encoding="utf-8"))["pretrained_cfg"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _timm_name(table: Table | TimmTable) -> str | None:
@@ -90,59 +121,42 @@ def _timm_name(table: Table | TimmTable) -> str | None:
     return TIMM.get(table.name)
 
 
-def _fetch_timm(name: str, **options: Any) -> dict[str, Tensor]:
+def timm_pretrained(name: str, **options: Any) -> Any:
+    """A network of timm's with the weights that timm publishes for it.
+
+    timm would fetch them too, and without a network try for a minute; here it is given the file.
+
+    Args:
+        name: timm's.
+        **options: of `timm.create_model`.
+
+    Raises:
+        BackboneError: if timm publishes none.
+        ConnectionError: if the download fails.
+    """
     import timm
 
-    try:
-        return timm.create_model(name, pretrained=True, **options).state_dict()
-    except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConnectionError(
-            f"could not fetch timm's {name} ({reason}); download it elsewhere and give the file as the weights"
-        ) from error
+    config: Any = None
+    with suppress(RuntimeError):  # an architecture without the weights that are named behind its dot
+        config = timm.get_pretrained_cfg(name)
+    if config is None or not (config.hf_hub_id or config.url):
+        raise BackboneError(f"timm publishes no weights for {name}")
+    if config.hf_hub_id:
+        home = f"{HUB}{config.hf_hub_id}/"
+        try:
+            path = fetch(home + (config.hf_hub_filename or WEIGHTS_FILE))
+        except FileNotFoundError:  # old ones are pickles alone
+            path = fetch(home + "pytorch_model.bin")
+    else:
+        path = fetch_url(config.url)
+    given = {"file": str(path), "custom_load": False}
+    return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=given, **options)
 
 
 def fetch_weights(weights: torchvision.models.WeightsEnum) -> dict[str, Tensor]:
-    """A state dict that torchvision publishes, through its hub's cache, hash checked.
+    """A state dict that torchvision publishes, through torch's cache, hash checked.
 
     Raises:
         ConnectionError: if the download fails.
     """
-    try:
-        return weights.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:  # torch raises the latter for a wrong hash
-        raise ConnectionError(
-            f"could not fetch {weights.url} ({error}); download it elsewhere and give the file as the weights"
-        ) from error
-
-
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a weights file, and what a checkpoint of ours says of its network (nothing for other files).
-
-    Args:
-        path: a .pth, .pt, .ckpt or .safetensors file.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        BackboneError: if it cannot be read or holds no tensors.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'{path}: no such weights file (published ones are "imagenet" and, for detection, "coco")'
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path), {}
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes that are no weights can raise anything at all in an unpickler
-        reason = (str(error).splitlines() or [""])[0].split(". ")[0]
-        raise BackboneError(f"{path}: not a readable weights file ({type(error).__name__}: {reason})") from error
-    description = content.get("mobiledense", {}) if isinstance(content, dict) else {}
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    entries = content.items() if isinstance(content, dict) else ()
-    tensors = {key: value for key, value in entries if isinstance(value, Tensor)}
-    if not tensors:
-        raise BackboneError(f"{path}: holds no state dict")
-    return tensors, description
+    return read_weights(fetch_url(weights.url))[0]

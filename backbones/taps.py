@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from backbones.tables import BackboneError
@@ -17,12 +18,41 @@ class Tapped(nn.Module):
         channels: of every tap there is.
         strides: of every tap there is.
         taps: those that `forward` returns.
+        made_for: height and width of the pictures it was made for, if it may take no others.
+        normalisation: mean and std, as a spec has them, of the pictures that its weights were trained on, where it is
+            known; `load_weights` sets it.
     """
 
     table: Any
     channels: dict[str, int]
     strides: dict[str, int]
     taps: tuple[str, ...]
+    made_for: tuple[int, int] | None = None
+    normalisation: dict[str, Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalisation = {}
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The layout to train in: channels_last, which is the faster one, or contiguous where that is not safe.
+
+        oneDNN's gradient of a 1x1 convolution with a stride writes past its workspace in channels_last memory if there
+        are fewer than 16 channels in, and the process ends at once or later (its issue 6035). Some of timm's networks
+        have one beside their first 3x3 convolution.
+        """
+        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+        strided = [conv for conv in convolutions if conv.kernel_size == (1, 1) and conv.stride != (1, 1)]
+        safe = all(conv.in_channels // conv.groups >= 16 for conv in strided)
+        return torch.channels_last if safe else torch.contiguous_format
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse pictures of a size that the network cannot take, which is any here.
+
+        Raises:
+            BackboneError: naming the size it can take.
+        """
 
     def set_taps(self, taps: Sequence[str]) -> None:
         """Choose which feature maps `forward` returns.

@@ -1,5 +1,6 @@
 """Any of timm's networks that hands out feature maps, behind the contract of our own backbones."""
 
+import copy
 import difflib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -77,6 +78,9 @@ class TimmBackbone(Tapped):
         channels, strides = self.network.feature_info.channels(), self.network.feature_info.reduction()
         self.channels = {tap: channels[place] for tap, place in self._places.items()}
         self.strides = {tap: strides[place] for tap, place in self._places.items()}
+        config = getattr(self.network, "pretrained_cfg", None) or {}
+        if config.get("fixed_input_size"):
+            self.made_for = tuple(config["input_size"][1:])
         self._channels_last = getattr(self.network, "output_fmt", None) == "NHWC"
         self.set_taps(taps or [f"c{level}" for level in places])
         if table.norm_momentum is not None:
@@ -85,9 +89,31 @@ class TimmBackbone(Tapped):
                     module.momentum = table.norm_momentum
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        maps = self.network(images)
+        maps = self.network(images) if self.made_for is None else self._maps_of_a_size(images)
         found = {tap: maps[self._places[tap]] for tap in self.taps}
         return {tap: x.permute(0, 3, 1, 2) for tap, x in found.items()} if self._channels_last else found
+
+    def _maps_of_a_size(self, images: Tensor) -> Any:
+        try:
+            return self.network(images)
+        except (AssertionError, RuntimeError):  # there are as many kinds of failure as networks
+            (height, width), (rows, columns) = images.shape[2:], self.made_for or (0, 0)
+            if (height, width) == (rows, columns):
+                raise
+            raise BackboneError(
+                f"{self.table.name} is made for pictures of {rows}x{columns} and cannot take {height}x{width}: give it "
+                f"its size (--crop {rows} {columns} of train_seg, --window of eval_seg and predict, --size of the "
+                f"other tools), or choose a network that takes any"
+            ) from None
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse pictures of a size that the network cannot take; some take others than they were made for.
+
+        Raises:
+            BackboneError: naming the size it was made for.
+        """
+        if self.made_for not in (None, (height, width)):
+            copy.deepcopy(self).to("meta").eval()(torch.empty(1, 3, height, width, device="meta"))
 
 
 def create_network(name: str, output_stride: int = 32) -> Any:

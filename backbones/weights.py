@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backbones.hub import HUB, fetch, fetch_table, split_address
+from backbones.files import read_weights, require_usable
+from backbones.hub import HUB, fetch_table, split_address
 from backbones.keys import timm_keys, torchvision_keys
 from backbones.mobilenet import Backbone
 from backbones.papers import TABLES
-from backbones.sources import published_weights, read_weights
+from backbones.sources import known_normalisation, local_file, published_weights
 from backbones.tables import BackboneError
 from backbones.taps import Tapped
 
@@ -69,7 +70,8 @@ def load_weights(backbone: Tapped, source: str | Path) -> LoadReport:
             Keys are ours, torchvision's or timm's, bare or under a prefix such as "backbone.".
 
     Raises:
-        BackboneError: if there are no published weights, or the source holds another architecture or nothing that fits.
+        BackboneError: if there are no published weights, or the source holds another architecture, nothing that fits,
+            or values that are not finite.
         FileNotFoundError: if there is no such file.
         ConnectionError: if the download fails.
     """
@@ -87,6 +89,9 @@ def load_weights(backbone: Tapped, source: str | Path) -> LoadReport:
     used = {theirs for theirs, _ in renamed.values()}
     report.unused = [key for key in state if key not in used]
     _require_architecture(backbone, report, state, description)
+    for key in report.taken:
+        require_usable(source, *renamed[key], own[key])
+    backbone.normalisation = known_normalisation(backbone.table, str(source), description)
     backbone.load_state_dict({key: renamed[key][1] for key in report.taken}, strict=False)
     return report
 
@@ -94,12 +99,10 @@ def load_weights(backbone: Tapped, source: str | Path) -> LoadReport:
 def _read(backbone: Tapped, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if source == "imagenet":
         return published_weights(backbone), {}
-    if not source.startswith(HUB):
-        return read_weights(Path(source))
-    state, description = read_weights(fetch(source))
-    if not split_address(source)[1]:
+    state, description = read_weights(local_file(source))
+    if source.startswith(HUB) and not split_address(source)[1] and "table" not in description:
         with suppress(FileNotFoundError):  # others than push_to_hub put weights there too
-            description = {"table": fetch_table(source)}
+            description = {**description, "table": fetch_table(source)}
     return state, description
 
 

@@ -22,16 +22,27 @@ from datasets.detection import (
 from datasets.detection_augment import Augmented, DetectionAugmentation, Resize, resize_picture
 from datasets.detection_checks import DetectionSummary, check_detection, check_detection_splits
 from datasets.detection_files import DetectionFiles, Objects
+from datasets.detection_inspection import InspectedDetection
 from datasets.files import PICTURES, DataError, default_colours, read_image, read_labels, read_mask, write_mask
-from datasets.loading import Samples, check_batch, collate_detection, eval_loader, train_loader
+from datasets.inspected_splits import choose_task, find_splits, serves
+from datasets.inspection import KEPT, Finding, Findings, Inspected, Kind, Sample, inspect_splits
+from datasets.loading import Samples, check_batch, check_shared_memory, collate_detection, eval_loader, train_loader
+from datasets.ranges import BATCH, COUNT, DRAWN, SIDE, WORKERS, check_options
 from datasets.segmentation import DATASETS, SegmentationDataset, SegmentationFiles, find_segmentation, limit
+from datasets.segmentation_inspection import InspectedSegmentation
 from datasets.shapes import write_shapes
 
 __all__ = [
+    "BATCH",
     "CLASSIFICATION_DATASETS",
+    "COUNT",
     "DATASETS",
     "DETECTION_DATASETS",
+    "DRAWN",
+    "KEPT",
     "PICTURES",
+    "SIDE",
+    "WORKERS",
     "Augmentation",
     "Augmented",
     "CentreCrop",
@@ -44,8 +55,15 @@ __all__ = [
     "DetectionFiles",
     "DetectionSummary",
     "DetectionTransform",
+    "Finding",
+    "Findings",
+    "Inspected",
+    "InspectedDetection",
+    "InspectedSegmentation",
+    "Kind",
     "Objects",
     "Resize",
+    "Sample",
     "Samples",
     "SegmentationDataset",
     "SegmentationFiles",
@@ -54,8 +72,11 @@ __all__ = [
     "check_classification",
     "check_detection",
     "check_detection_splits",
+    "check_options",
     "check_segmentation",
+    "check_shared_memory",
     "check_splits",
+    "choose_task",
     "collate_detection",
     "default_colours",
     "eval_loader",
@@ -63,6 +84,8 @@ __all__ = [
     "find_classification",
     "find_detection",
     "find_segmentation",
+    "find_splits",
+    "inspect_splits",
     "limit",
     "limit_classification",
     "limit_detection",
@@ -70,6 +93,7 @@ __all__ = [
     "read_labels",
     "read_mask",
     "resize_picture",
+    "serves",
     "tell_difference",
     "train_loader",
     "training_samples",

@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.files import IGNORE
+from datasets.files import IGNORE, DataError
+from datasets.ranges import SEED, SIDE, check_fields
 
+RANGES = {"crop": SIDE, "scale": (0.1, 10), "flip": (0, 1), "colour": (0, 1), "blur": (0, 1), "seed": SEED}
 cv2.setNumThreads(0)  # loader workers are the parallelism; OpenCV's own threads would fight over the same cores
 
 
@@ -69,6 +71,9 @@ class Augmentation:
         colour: strength of brightness, contrast and saturation jitter; hue moves by a tenth of it.
         blur: probability of a slight Gaussian blur.
         seed: of all random choices.
+
+    Raises:
+        DataError: for a value outside its range.
     """
 
     crop: tuple[int, int] = (512, 512)
@@ -79,6 +84,9 @@ class Augmentation:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self, RANGES)
+        if self.scale[0] > self.scale[1]:
+            raise DataError(f"--scale {self.scale[0]} {self.scale[1]}: give the smaller one first")
         steps: list[Any] = [ScaleCrop(self.crop, self.scale)]
         if self.flip:
             steps.append(A.HorizontalFlip(p=self.flip))

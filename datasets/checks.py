@@ -57,14 +57,8 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
         outcomes = list(track(results, label, total=len(files.pairs), transient=True))
     faults = [fault for fault, _ in outcomes if fault]
     counts = np.array([pixels for _, pixels in outcomes])
-    if _is_binary(counts) and len(files.names) > 1:
-        faults.append(
-            f"{files.pairs[0][1].parent}: every mask holds only 0 and 255, and 255 means void, so nothing is labelled "
-            f'"{files.names[1]}"; save the masks with 1 in place of 255'
-        )
-    if not faults and not counts[:, :IGNORE].any():
-        masks = files.pairs[0][1].parent
-        faults.append(f"{masks}: every mask of split {files.split} holds only 255, which means void; label some pixels")
+    faults += binary_fault(files, counts.sum(0))
+    faults += [] if faults else void_fault(files, counts.sum(0))
     if faults:
         raise DataError(list_faults(faults, f"{files.root}, split {files.split}"))
     counts = counts[:, : len(files.names)]
@@ -88,9 +82,22 @@ def check_splits(*splits: SegmentationFiles) -> list[SegmentationSummary]:
     return summaries
 
 
-def _is_binary(counts: NDArray[np.int64]) -> bool:
-    values = np.flatnonzero(counts.sum(0))
-    return values.tolist() == [0, IGNORE]
+def binary_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[str]:
+    """The fault of a split whose masks hold only 0 and 255, or none; `pixels` int64 [256] are those of every value."""
+    if len(files.names) < 2 or np.flatnonzero(pixels).tolist() != [0, IGNORE]:
+        return []
+    return [
+        f"{files.pairs[0][1].parent}: every mask holds only 0 and 255, and 255 means void, so nothing is labelled "
+        f'"{files.names[1]}"; save the masks with 1 in place of 255'
+    ]
+
+
+def void_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[str]:
+    """The same of a split whose masks hold only 255."""
+    if np.flatnonzero(pixels).tolist() not in ([], [IGNORE]):
+        return []
+    masks = files.pairs[0][1].parent
+    return [f"{masks}: every mask of split {files.split} holds only 255, which means void; label some pixels"]
 
 
 def list_faults(faults: Iterable[str], where: str) -> str:

@@ -19,10 +19,11 @@ from torchvision.transforms import v2
 
 from datasets.detection_augment import MEAN, resize_picture
 from datasets.files import DataError
+from datasets.ranges import SEED, check_fields
 
 GROUP = 8  # pictures that share RandAugment's draws
-MOST = {"shift": math.inf, "flip": 1, "randaugment": math.inf, "magnitude": 30, "erasing": 1}
-MOST |= {"mixup": math.inf, "cutmix": math.inf}
+RANGES = {"shift": (0, 128), "flip": (0, 1), "randaugment": (0, 100), "magnitude": (0, 30), "erasing": (0, 1)}
+RANGES |= {"mixup": (0, 100), "cutmix": (0, 100), "seed": SEED}
 DRAWS = 8  # random numbers a picture: two for the shift, one for the flip, five for the erased window
 
 
@@ -102,9 +103,7 @@ class ClassificationAugmentation:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, most in MOST.items():
-            if not 0 <= (getattr(self, name) or 0) <= most:
-                raise DataError(f"--{name} {getattr(self, name)} is not in 0 to {most}")
+        check_fields(self, RANGES)
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise DataError(f"--scale {list(self.scale)}: two shares in 0 to 1 are wanted, the smaller one first")
 

@@ -1,8 +1,9 @@
 """Looking at every picture and class of classification splits before the first step, as checks.py does for masks."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from rich.progress import track
 
@@ -32,15 +33,27 @@ def check_classification(*splits: ClassificationFiles, read: bool = True, thread
             faults = [f"{files.root}: split {files.split} is empty"]
         if faults:
             messages.append(list_faults(faults, f"{files.root}, split {files.split}"))
+    messages += class_faults(splits)
+    if messages:
+        raise DataError("\n".join(dict.fromkeys(messages)))
+
+
+def class_faults(splits: Sequence[Any], fewest: int = 2) -> list[str]:
+    """What is wrong with the classes of some splits taken together, a line each.
+
+    Args:
+        splits: anything with root, split and names.
+        fewest: how many classes there must be.
+    """
     first = splits[0]
-    if len(first.names) == 1:
-        messages.append(f"{first.root}: only one class, {first.names[0]}; a classifier tells two or more apart")
+    faults = []
+    if len(first.names) < fewest:
+        faults.append(f"{first.root}: only one class, {first.names[0]}; a classifier tells two or more apart")
     for files in splits[1:]:
         if files.names != first.names:
             difference = tell_difference(first.names, files.names, first.split, files.split)
-            messages.append(f"{files.root}: the classes of {first.split} and {files.split} differ: {difference}")
-    if messages:
-        raise DataError("\n".join(dict.fromkeys(messages)))
+            faults.append(f"{files.root}: the classes of {first.split} and {files.split} differ: {difference}")
+    return faults
 
 
 def _unreadable(files: ClassificationFiles, threads: int) -> list[str]:

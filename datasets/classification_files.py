@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.files import PICTURES, DataError
+from datasets.ranges import COUNT, check_options
 
 HELD_OUT = 10  # every tenth training picture is for validation, where the data has no split of its own for it
 
@@ -50,6 +51,7 @@ class ClassificationFiles:
 
 def limit_classification(files: ClassificationFiles, most: int | None) -> ClassificationFiles:
     """`most` pictures from all over a split, or all of them for None; pictures often lie sorted by class."""
+    check_options(max_pictures=(most, *COUNT))
     count = len(files.pictures)
     if most is None or count <= most:
         return files

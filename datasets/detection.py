@@ -15,6 +15,7 @@ from datasets.detection_files import DetectionFiles, Objects, size_fault
 from datasets.detection_voc import voc_0712, voc_detection
 from datasets.download import download_voc2007, download_voc2012
 from datasets.files import DataError, read_image
+from datasets.ranges import COUNT, check_options
 from datasets.shapes import write_shapes
 
 DETECTION_DATASETS = ("shapes", "voc", "coco")
@@ -146,10 +147,12 @@ class DetectionDataset(Dataset[dict[str, object]]):
 
 def limit_detection(files: DetectionFiles, most: int | None) -> DetectionFiles:
     """The first `most` pictures of a split, or all of them for None; faults and notes stay those of the whole split."""
+    check_options(max_pictures=(most, *COUNT))
     return replace(
         files,
         pictures=files.pictures[:most],
         objects=files.objects[:most],
         ids=files.ids[:most],
         sizes=files.sizes[:most],
+        unsound=files.unsound[:most],
     )

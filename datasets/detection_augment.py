@@ -13,9 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.ranges import SEED, SIDE, check_fields
+
 MEAN = (124, 116, 104)  # ImageNet's mean colour
 OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 TRIALS = 50
+RANGES = {"size": SIDE, "expand_ratio": (1, 10), "min_size": (0, SIDE[1]), "seed": SEED}
+RANGES |= dict.fromkeys(("crop", "expand", "flip", "colour", "mosaic"), (0, 1))
 Picture = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
 
@@ -102,7 +106,7 @@ class SampleWindow(A.DualTransform):
         windows = np.concatenate([starts, starts + spans], axis=1)
         aspect = spans[:, 0] / spans[:, 1]
         objects = boxes if len(boxes) else np.array([[0, 0, *sides]])
-        shared = np.where(_shows(windows, objects), _jaccard(windows, objects), -1.0)
+        shared = np.where(_shows(windows, objects), jaccard(windows, objects), -1.0)
         fits = (aspect >= 0.5) & (aspect <= 2) & (shared.max(1) >= least)
         return windows[fits.argmax()] if fits.any() else canvas
 
@@ -142,7 +146,7 @@ def _shows(windows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[
     return np.all((centres > windows[:, None, :2]) & (centres < windows[:, None, 2:]), axis=2)
 
 
-def _jaccard(windows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+def jaccard(windows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Intersection over union, float64 [windows, boxes]."""
     low = np.maximum(windows[:, None, :2], boxes[:, :2])
     high = np.minimum(windows[:, None, 2:], boxes[:, 2:])
@@ -165,6 +169,9 @@ class DetectionAugmentation:
         mosaic: probability that the picture is laid in a grid of two by two with three others, in place of expand.
         min_size: boxes with a side of fewer pixels, once clipped, are dropped.
         seed: of all random choices.
+
+    Raises:
+        DataError: for a value outside its range.
     """
 
     size: tuple[int, int] = (320, 320)
@@ -178,6 +185,7 @@ class DetectionAugmentation:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self, RANGES)
         grid = (2 * self.size[0], 2 * self.size[1])
         mosaic = A.Mosaic((2, 2), grid, self.size, fit_mode="contain", interpolation=cv2.INTER_AREA, fill=MEAN, p=1.0)
         object.__setattr__(self, "_single", self._steps([], self.expand))

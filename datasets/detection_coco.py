@@ -59,9 +59,9 @@ def coco_detection(root: Path, split: str, annotations: Path | None = None) -> D
     corners = rows.numbers()
     spans = corners[:, 2:].copy()
     corners[:, 2:] += corners[:, :2]
-    objects, more = rows.objects(corners, spans, limits, sources, names)
+    objects, more, unsound = rows.objects(corners, spans, limits, sources, names)
     notes += more
-    return DetectionFiles(root, split, names, pictures, objects, ids, category_ids, sizes, faults, notes)
+    return DetectionFiles(root, split, names, pictures, objects, ids, category_ids, sizes, faults, notes, unsound)
 
 
 def _find_json(root: Path, split: str) -> Path:

@@ -60,8 +60,25 @@ class Objects:
 
 
 @dataclass(frozen=True)
+class Unsound:
+    """A box that was dropped or clipped.
+
+    Args:
+        label: index into the names of the classes.
+        corners: x1, y1, x2, y2 in continuous pixels, before clipping; NaN where the file has no finite number.
+        what: was wrong and done, as notes have it.
+        place: file, class and numbers as the file has them.
+    """
+
+    label: int
+    corners: tuple[float, ...]
+    what: str
+    place: str
+
+
+@dataclass(frozen=True)
 class DetectionFiles:
-    """One split as files, with an entry a picture in `pictures`, `objects`, `ids` and `sizes`.
+    """One split as files, with an entry a picture in `pictures`, `objects`, `ids`, `sizes` and `unsound`.
 
     Args:
         root: the tree.
@@ -74,6 +91,7 @@ class DetectionFiles:
         sizes: height and width that the annotation declares, or None.
         faults: of the annotations, a line each that names the file; `check_detection` raises them with its own.
         notes: what was put right or may surprise, counted, a line each.
+        unsound: the boxes that were dropped or clipped.
     """
 
     root: Path
@@ -86,6 +104,7 @@ class DetectionFiles:
     sizes: list[Size | None]
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unsound: list[list[Unsound]] = field(default_factory=list)
 
 
 @dataclass
@@ -134,8 +153,8 @@ class Rows:
         limits: Sequence[Size | None],
         sources: Sequence[str],
         names: Sequence[str],
-    ) -> tuple[list[Objects], list[str]]:
-        """The rows as objects of every picture, without boxes that bound nothing, and notes of what was done.
+    ) -> tuple[list[Objects], list[str], list[list[Unsound]]]:
+        """The rows as objects of every picture, without boxes that bound nothing, notes of what was done, and to which.
 
         Boxes are clipped to their picture, silently up to a pixel, as that is what tools disagree about.
 
@@ -161,8 +180,14 @@ class Rows:
         sound &= ~sliver
         beyond = sound & np.any(np.abs(clipped - corners) > 1, axis=1)
 
+        unsound: list[list[Unsound]] = [[] for _ in limits]
+
         def note(rows: NDArray[np.bool_], what: str) -> list[str]:
-            places = [self._place(row, sources, names) for row in np.flatnonzero(rows).tolist()]
+            chosen = np.flatnonzero(rows).tolist()
+            places = [self._place(row, sources, names) for row in chosen]
+            for row, place in zip(chosen, places, strict=True):
+                box = Unsound(self.labels[row], tuple(corners[row].tolist()), what, place)
+                unsound[self.picture[row]].append(box)
             return counted(places, "box", "boxes", what)
 
         notes = [
@@ -185,7 +210,7 @@ class Rows:
         kept = kept[np.argsort(picture[kept], kind="stable")]
         ends = np.bincount(picture[kept], minlength=len(limits)).cumsum()[:-1]
         parts = [np.split(column[kept], ends) for column in columns]
-        return [Objects(*part) for part in zip(*parts, strict=True)][: len(limits)], notes
+        return [Objects(*part) for part in zip(*parts, strict=True)][: len(limits)], notes, unsound
 
     def _place(self, row: int, sources: Sequence[str], names: Sequence[str]) -> str:
         numbers = ",".join(f"{number:.10g}" for number in self.written[row])

@@ -15,6 +15,7 @@ from datasets.files import PICTURES, DataError, is_inside, one_line, read_bytes,
 from datasets.segmentation import VOC_NAMES
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
+JOINED = ("pictures", "objects", "ids", "sizes", "faults", "notes", "unsound")
 FLAGS = {"": False, "0": False, "false": False, "unspecified": False, "1": True, "true": True}
 VOC_0712 = {"train": ("VOC2007", "VOC2012"), "val": ("VOC2007",), "test": ("VOC2007",)}
 
@@ -67,11 +68,11 @@ def voc_detection(root: Path, split: str) -> DetectionFiles:
     written = rows.numbers()
     sources = [f"{stem}.xml" for stem in stems]
     spans = written[:, 2:] - written[:, :2]
-    objects, notes = rows.objects(written - [1, 1, 0, 0], spans, limits, sources, names)
+    objects, notes, unsound = rows.objects(written - [1, 1, 0, 0], spans, limits, sources, names)
     notes += counted(sizeless, "annotation", "annotations", "without the picture's size")
     ids: list[int | str] = [*stems]
     categories = list(range(1, len(names) + 1))
-    return DetectionFiles(root, split, names, pictures, objects, ids, categories, sizes, faults, notes)
+    return DetectionFiles(root, split, names, pictures, objects, ids, categories, sizes, faults, notes, unsound)
 
 
 def voc_0712(root: Path, split: str) -> DetectionFiles:
@@ -92,7 +93,7 @@ def voc_0712(root: Path, split: str) -> DetectionFiles:
     def joined(name: str) -> list:
         return list(chain.from_iterable(getattr(part, name) for part in parts))
 
-    several = {name: joined(name) for name in ("pictures", "objects", "ids", "sizes", "faults", "notes")}
+    several = {name: joined(name) for name in JOINED}
     return replace(parts[0], root=root, split=split, **several)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 IGNORE = 255
+ROWS = 256  # of a picture that are converted at a time
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 # what a file of these names may hold; others of Pillow's decoders run programs (EPS) or take any bytes for a picture
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
@@ -97,9 +98,18 @@ def read_upright(path: Path, content: bytes | None = None) -> tuple[NDArray[np.u
         if image.mode == "F":  # from 0 to 1, or to 255, or to anything
             raise ValueError
         try:
-            return np.array(image.convert("RGB")), orientation
+            return _to_rgb(image), orientation
         except ValueError:
             raise DataError(f"{path}: pictures of mode {image.mode} cannot be converted; save it as RGB") from None
+
+
+def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """A picture's pixels, rows by rows: the whole one converted would take three times their memory for a moment."""
+    rgb = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    for top in range(0, image.height, ROWS):
+        rows = image.crop((0, top, image.width, min(top + ROWS, image.height)))
+        rgb[top : top + ROWS] = np.asarray(rows.convert("RGB"))
+    return rgb
 
 
 def read_mask(path: Path, colours: list[Colour] | None = None) -> NDArray[np.uint8]:
@@ -163,7 +173,8 @@ def _open(path: Path, content: bytes) -> tuple[Image.Image, int, str]:
     image.load()
     if 0 in image.size:
         raise DataError(f"{path}: is {image.width}x{image.height}; a picture has pixels")
-    return ImageOps.exif_transpose(image), orientation, stored if isinstance(stored, str) else str(stored[0])
+    ImageOps.exif_transpose(image, in_place=True)
+    return image, orientation, stored if isinstance(stored, str) else str(stored[0])
 
 
 def orientation_of(image: Image.Image) -> int:

@@ -1,6 +1,9 @@
 """Batches: which samples a process gets, in which order, and how they become tensors."""
 
+import shutil
+import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from datasets.detection import DetectionDataset
 from datasets.files import DataError
 from datasets.segmentation import SegmentationDataset
 
+PREFETCHED = 2  # batches that every worker makes ahead, which is torch's default
 Samples = SegmentationDataset | DetectionDataset | ClassificationDataset
 
 
@@ -19,7 +23,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
     """Yields (epoch, index), so that a sample depends on nothing a worker remembers.
 
     Process `rank` of `world` gets every world-th entry of one order, so that the processes' batches taken together are
-    the batch that one process would see. Lightning calls `set_epoch`.
+    the batch that one process would see. Lightning calls `set_epoch`, though only once it has begun to iterate over a
+    resumed run's first epoch, which therefore is said beforehand.
 
     Args:
         length: of the dataset.
@@ -29,14 +34,25 @@ class EpochSampler(Sampler[tuple[int, int]]):
         world: number of processes.
         batch_size: over all processes; what does not fill a batch at the end of the order is dropped, as otherwise some
             processes could have a step more than others, and wait for them for ever.
+        epoch: that comes first.
+        done: batches of that epoch which a run has seen before it was broken off.
     """
 
     def __init__(
-        self, length: int, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1, batch_size: int = 1
+        self,
+        length: int,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        batch_size: int = 1,
+        epoch: int = 0,
+        done: int = 0,
     ) -> None:
         self.length, self.shuffle, self.seed, self.rank, self.world = length, shuffle, seed, rank, world
         self.used = length - length % batch_size
-        self.epoch = 0
+        self.epoch = self.begun = epoch
+        self.skipped = done * batch_size  # of the epoch begun
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order and the augmentations of `epoch`."""
@@ -49,7 +65,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
         order = np.arange(self.length)
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
-        return iter([(self.epoch, int(index)) for index in order[self.rank : self.used : self.world]])
+        skipped = self.skipped if self.epoch == self.begun else 0
+        return iter([(self.epoch, int(index)) for index in order[skipped + self.rank : self.used : self.world]])
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
@@ -101,6 +118,8 @@ def check_batch(dataset: Samples, batch_size: int, world: int = 1) -> None:
     Raises:
         DataError: if the batch does not divide over the processes, or is larger than the dataset.
     """
+    if batch_size < 1:
+        raise DataError(f"--batch-size {batch_size} must be 1 or more")
     if batch_size % world:
         raise DataError(f"--batch-size {batch_size} counts all processes, and does not divide over {world}")
     if len(dataset) < batch_size:
@@ -110,8 +129,52 @@ def check_batch(dataset: Samples, batch_size: int, world: int = 1) -> None:
         )
 
 
+def check_shared_memory(dataset: Samples, batch_size: int, workers: int, folder: Path = Path("/dev/shm")) -> None:
+    """Whether the batches that workers have ready fit into shared memory, which containers have little of.
+
+    Beyond it, a worker would be killed by the system, and a run with it.
+
+    Args:
+        dataset: of samples of one size.
+        batch_size: images a step of this process.
+        workers: loader processes.
+        folder: where shared memory is mounted.
+
+    Raises:
+        DataError: if they may not fit.
+    """
+    if (
+        not workers
+        or not folder.is_dir()
+        or (isinstance(dataset, ClassificationDataset) and dataset.images is not None)
+    ):
+        return
+    sample = dataset[0]
+    size = sum(value.nbytes for value in sample.values() if isinstance(value, np.ndarray))
+    needed, free = size * batch_size * (PREFETCHED * workers + 1), shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(
+            f"{folder}: {free / 2**20:,.0f} MiB of shared memory are free, and {workers} loader workers need "
+            f"{needed / 2**20:,.0f}; give --workers 0, or the container more (docker run --shm-size 2g)"
+        )
+
+
+def _outlive_signals(_: int) -> None:
+    """Have a worker go on after Ctrl-C or SIGTERM, which its run saves on first; for half a minute at most."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(30))
+
+
 def train_loader(
-    dataset: Samples, batch_size: int, workers: int, seed: int = 0, rank: int = 0, world: int = 1
+    dataset: Samples,
+    batch_size: int,
+    workers: int,
+    seed: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    epoch: int = 0,
+    done: int = 0,
 ) -> DataLoader[dict[str, Any]]:
     """Shuffled batches; the last one is dropped if it is not full.
 
@@ -122,12 +185,14 @@ def train_loader(
         seed: of the order.
         rank: of this process.
         world: number of processes.
+        epoch: that comes first.
+        done: batches of that epoch which are left out, see `EpochSampler`.
 
     Raises:
         DataError: if the batch does not divide over the processes, or is larger than the dataset.
     """
     check_batch(dataset, batch_size, world)
-    sampler = EpochSampler(len(dataset), True, seed, rank, world, batch_size)
+    sampler = EpochSampler(len(dataset), True, seed, rank, world, batch_size, epoch, done)
     return _loader(dataset, sampler, batch_size // world, workers, drop_last=True)
 
 
@@ -157,5 +222,6 @@ def _loader(
         collate_fn=COLLATE[type(dataset)],
         drop_last=drop_last,
         persistent_workers=workers > 0,
+        worker_init_fn=_outlive_signals if workers else None,
         pin_memory=torch.cuda.is_available() and not held,
     )

@@ -24,6 +24,7 @@ from datasets.files import (
     read_upright,
     read_upright_mask,
 )
+from datasets.ranges import COUNT, check_options
 from datasets.shapes import write_shapes
 
 # fmt: off
@@ -192,15 +193,39 @@ def read_pair(files: SegmentationFiles, picture: Path, drawn: Path) -> tuple[NDA
     """
     image, turned = read_upright(picture)
     mask, mask_turned = read_upright_mask(drawn, files.mask_colours)
-    height, width = image.shape[:2]
+    fault = pair_fault(files, picture, drawn, mask, image.shape[:2], (turned, mask_turned))
+    if fault:
+        raise DataError(fault[1])
+    return image, mask
+
+
+def pair_fault(
+    files: SegmentationFiles,
+    picture: Path,
+    drawn: Path,
+    mask: NDArray[np.uint8],
+    size: tuple[int, ...],
+    turned: tuple[int, int],
+) -> tuple[str, str] | None:
+    """What `read_pair` refuses in a mask that can be read: "size", "turn" or "values", and the message.
+
+    Args:
+        files: the split.
+        picture: of the mask.
+        drawn: the mask's file.
+        mask: uint8 [H, W].
+        size: height and width of the picture.
+        turned: EXIF orientation of the picture and of the mask.
+    """
+    height, width = size
     if mask.shape != (height, width):
-        size = f"{mask.shape[1]}x{mask.shape[0]}"
-        raise DataError(f"{drawn}: {size}, but its picture {picture.name} is {width}x{height} once upright")
-    told = mask_turned == 1 and turned >= 5 and height != width
-    if turned != mask_turned and not told:
-        raise DataError(
-            f"{picture}: EXIF orientation {turned}, and its mask {drawn.name} has {mask_turned}, so that nothing tells "
-            "whether the mask is for the upright picture; save the picture upright and without EXIF orientation"
+        other = f"{mask.shape[1]}x{mask.shape[0]}"
+        return "size", f"{drawn}: {other}, but its picture {picture.name} is {width}x{height} once upright"
+    told = turned[1] == 1 and turned[0] >= 5 and height != width
+    if turned[0] != turned[1] and not told:
+        return "turn", (
+            f"{picture}: EXIF orientation {turned[0]}, and its mask {drawn.name} has {turned[1]}, so that nothing "
+            "tells whether the mask is for the upright picture; save the picture upright and without EXIF orientation"
         )
     if mask.max() >= len(files.names):
         pixels = np.bincount(mask.ravel(), minlength=256)
@@ -208,8 +233,8 @@ def read_pair(files: SegmentationFiles, picture: Path, drawn: Path) -> tuple[NDA
         if beyond:
             values = ", ".join(f"{value} on {pixels[value]:,} pixels" for value in beyond[:3])
             classes = f"0 {files.names[0]} to {len(files.names) - 1} {files.names[-1]}"
-            raise DataError(f"{drawn}: mask value {values}; classes are {classes}, and 255 for void")
-    return image, mask
+            return "values", f"{drawn}: mask value {values}; classes are {classes}, and 255 for void"
+    return None
 
 
 class SegmentationDataset(Dataset[dict[str, object]]):
@@ -241,5 +266,6 @@ class SegmentationDataset(Dataset[dict[str, object]]):
 
 
 def limit(files: SegmentationFiles, most: int | None) -> SegmentationFiles:
-    """The first `most` pictures of a split, or all of them for None."""
+    """The first `most` pictures of a split, at least one, or all of them for None."""
+    check_options(max_pictures=(most, *COUNT))
     return replace(files, pairs=files.pairs[:most])

@@ -42,7 +42,7 @@ def write_shapes(root: Path, seed: int = 0, splits: dict[str, int] | None = None
         splits: how many pictures each split has; by default 1200 train, 200 val, 200 test.
 
     Raises:
-        DataError: if `root` holds something else.
+        DataError: if `root` holds something else, or cannot be written.
     """
     splits = splits or SPLITS
     recipe = json.dumps({"generator": "shapes 1", "seed": seed, "splits": splits})
@@ -51,6 +51,16 @@ def write_shapes(root: Path, seed: int = 0, splits: dict[str, int] | None = None
         return
     if root.exists() and not (root.is_dir() and not any(root.iterdir())):
         raise DataError(f"{root}: holds something else than this Shapes set; remove it or name another --data-root")
+    try:
+        _write(root, recipe, seed, splits)
+    except OSError as error:
+        raise DataError(
+            f"{root}: the Shapes set cannot be written ({error.strerror or error}); name a folder with --data-root"
+        ) from None
+
+
+def _write(root: Path, recipe: str, seed: int, splits: dict[str, int]) -> None:
+    """Write the set beside `root`, and move it there once it is whole."""
     root.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=root.parent, prefix=".shapes-"))
     try:

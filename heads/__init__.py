@@ -1,9 +1,8 @@
 """Heads: named feature maps in, raw predictions out; with the losses and the decoding of those predictions."""
 
-import difflib
 import inspect
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
 from torch import nn
 
@@ -15,7 +14,8 @@ from heads.detections import Decoded, decode_detections, decode_fixed
 from heads.distillation import distillation_loss
 from heads.losses import IGNORE, LOSSES, SegmentationLoss
 from heads.masks import arg_max_mask
-from heads.matching import match_anchors
+from heads.matching import best_overlap, match_anchors
+from heads.options import check_options, unknown
 from heads.smp import DECODERS, SMPDecoder
 from heads.ssdlite import SSDLite
 from heads.taps import HeadError
@@ -36,7 +36,7 @@ def backbone_options(name: str) -> dict[str, Any]:
         return dict(ASPP[name].backbone_options)
     if name in DECODERS:
         return {"output_stride": DECODERS[name]}
-    raise HeadError(_unknown("segmentation head", name, SEGMENTATION_HEADS))
+    raise HeadError(unknown("segmentation head", name, SEGMENTATION_HEADS))
 
 
 def create_segmentation_head(
@@ -52,10 +52,12 @@ def create_segmentation_head(
         **options: filters for R-ASPP and LR-ASPP; the library's own for segmentation-models-pytorch's decoders.
 
     Raises:
-        HeadError: for an unknown name, or a tap that the backbone lacks.
+        HeadError: for an unknown name or option, naming the nearest one, a value that an option cannot have, or a tap
+            that the backbone lacks.
     """
     backbone_options(name)
     if name in ASPP:
+        check_options(name, _options(ASPP[name]), options)
         return ASPP[name](channels, strides, num_classes, **options)
     return SMPDecoder(name, channels, strides, num_classes, **options)
 
@@ -73,21 +75,19 @@ def create_detection_head(
         **options: of `SSDLite`.
 
     Raises:
-        HeadError: for an unknown name or option, naming the nearest one, or a tap that the backbone lacks.
+        HeadError: for an unknown name or option, naming the nearest one, a value that an option cannot have, or a tap
+            that the backbone lacks.
     """
     if name not in DETECTION_HEADS:
-        raise HeadError(_unknown("detection head", name, DETECTION_HEADS))
-    known = list(inspect.signature(SSDLite).parameters)[3:]
-    for option in options:
-        if option not in known:
-            raise HeadError(_unknown(f"option of {name}", option, known))
+        raise HeadError(unknown("detection head", name, DETECTION_HEADS))
+    check_options(name, _options(SSDLite), options)
     return SSDLite(channels, strides, num_classes, **DETECTION_HEADS[name] | options)
 
 
-def _unknown(what: str, name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
-    return f'there is no {what} "{name}"{hint} (there are {", ".join(known)})'
+def _options(head: type[nn.Module]) -> dict[str, type]:
+    """The options of a head and their types, behind channels, strides and the number of classes."""
+    parameters = list(inspect.signature(head).parameters.values())[3:]
+    return {option.name: (*get_args(option.annotation), option.annotation)[0] for option in parameters}
 
 
 __all__ = [
@@ -105,6 +105,7 @@ __all__ = [
     "SegmentationLoss",
     "arg_max_mask",
     "backbone_options",
+    "best_overlap",
     "create_classifier",
     "create_detection_head",
     "create_segmentation_head",

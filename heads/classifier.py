@@ -1,10 +1,11 @@
 """The classifier of the papers: global pool, a hidden layer in V3 alone, dropout, and one linear layer."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from heads.options import check_options
 from heads.taps import tap_channels
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "hard_swish": nn.Hardswish}
@@ -54,7 +55,7 @@ class Classifier(nn.Module):
 
 
 def create_classifier(
-    channels: Mapping[str, int], table: ClassifierTable, num_classes: int, dropout: float = 0.2
+    channels: Mapping[str, int], table: ClassifierTable, num_classes: int, **options: Any
 ) -> Classifier:
     """The classifier of a backbone's paper: V3's has a hidden layer of 1280 or 1024, the others' have none.
 
@@ -62,6 +63,10 @@ def create_classifier(
         channels: the backbone's `channels`.
         table: the backbone's table.
         num_classes: logits per picture.
-        dropout: see `Classifier`.
+        **options: dropout, see `Classifier`.
+
+    Raises:
+        HeadError: for another option, or a dropout outside 0 to 0.99.
     """
-    return Classifier(channels, num_classes, table.hidden, table.activation, dropout)
+    check_options("classifier", {"dropout": float}, options)
+    return Classifier(channels, num_classes, table.hidden, table.activation, **options)

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,11 +16,27 @@ IGNORE = 255
 LOSSES = ("cross_entropy", "ohem", "dice", "focal", "lovasz")
 
 
+class _WholeBatch(torch.autograd.Function):
+    """The entries of all processes, [N, ...] -> [processes * N, ...]."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:  # type: ignore[override]
+        parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, x)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        # every process computes the same loss, and the gradients of the weights are averaged over processes later
+        processes, rank = dist.get_world_size(), dist.get_rank()
+        return gradient.tensor_split(processes)[rank] * processes
+
+
 class CrossEntropy(nn.Module):
-    """Cross-entropy, averaged over the labelled pixels of the whole global batch.
+    """Cross-entropy, averaged over the labelled pixels of the batch.
 
     With several processes every one divides by the same number, so that averaging gradients gives what one process
-    with all the pictures would compute.
+    with all the images would compute.
 
     Args:
         class_weights: float [classes], or None.
@@ -55,7 +72,7 @@ class CrossEntropy(nn.Module):
             weights = weights * _hard(plain, target != IGNORE)
             pixels = pixels * (weights > 0)
         total = weights.sum()
-        if dist.is_available() and dist.is_initialized():
+        if not self.ohem and _processes() > 1:
             dist.all_reduce(total)
             total = total / dist.get_world_size()
         return pixels.sum() / total.clamp(min=torch.finfo(total.dtype).eps)
@@ -74,7 +91,9 @@ class SegmentationLoss(nn.Module):
     """A sum of named losses.
 
     `loss(logits, target)` takes float [N, classes, h, w] at any size and uint8 or int64 [N, H, W] with class indices or
-    255, and returns a scalar.
+    255, and returns a scalar. With several processes it is the loss of the batch of all of them: cross-entropy shares
+    its number of pixels, and the others, which do not add up over parts of a batch, are computed from the logits of all
+    processes by each.
 
     Args:
         names: names out of `LOSSES` joined by "+", such as "ohem+dice". Dice, Focal and Lovasz are
@@ -94,14 +113,32 @@ class SegmentationLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         # the softmax over classes is slow on channels_last memory
-        logits = resize(logits.float().contiguous(), target.shape[-2:])
+        logits = logits.float().contiguous()
+        total = self._sum([term for term in self.terms if _adds_up(term)], logits, target)
+        others = [term for term in self.terms if not _adds_up(term)]
+        if others and _processes() > 1:
+            logits, parts = _WholeBatch.apply(logits), [torch.empty_like(target) for _ in range(_processes())]
+            dist.all_gather(parts, target.contiguous())
+            target = torch.cat(parts)
+        return total + self._sum(others, logits, target)
+
+    def _sum(self, terms: list[nn.Module], logits: Tensor, target: Tensor) -> Tensor:
+        if not terms:
+            return logits.new_zeros(())
+        logits = resize(logits, target.shape[-2:])
         void = not (target != IGNORE).any()
         # cross-entropy runs on a batch without labels too: other processes wait for it to share its number of pixels
-        terms = [
-            logits.sum() * 0.0 if void and not isinstance(term, CrossEntropy) else term(logits, target.long())
-            for term in self.terms
-        ]
-        return torch.stack(terms).sum()
+        found = [logits.sum() * 0.0 if void and not _adds_up(term) else term(logits, target.long()) for term in terms]
+        return torch.stack(found).sum()
+
+
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _adds_up(term: nn.Module) -> bool:
+    """Whether a loss is a mean over pixels; the others look at all the batch's pixels together."""
+    return isinstance(term, CrossEntropy) and not term.ohem
 
 
 def _build(name: str, class_weights: Tensor | None, label_smoothing: float) -> nn.Module:

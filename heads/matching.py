@@ -60,6 +60,12 @@ def match_anchors(anchors: Anchors, boxes: Tensor, labels: Tensor, threshold: fl
     return meaning.index_select(0, matched).view(len(labels), -1)
 
 
+@torch.no_grad()
+def best_overlap(anchors: Anchors, boxes: Tensor) -> Tensor:
+    """The greatest intersection over union that any anchor has with boxes, float32 [B, 4] corners: float32 [B]."""
+    return _nearest(anchors, boxes)[1].amax(1)
+
+
 def _nearest(anchors: Anchors, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """The anchor of every shape centred nearest to boxes [B, 4], and its intersection over union: [B, S] each."""
     rows, columns, first, step = anchors.grids.unbind(1)

@@ -1,6 +1,5 @@
 """Decoders of segmentation-models-pytorch on our taps: their decoder and classifier, our backbone in front."""
 
-import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from heads.aspp import resize
+from heads.options import RANGES, unknown
 from heads.taps import HeadError, tap_channels
 
 # architecture -> the backbone's output stride that its paper, or the library's default, works with
@@ -25,6 +25,11 @@ DECODERS = {
     "upernet": 32,
     "segformer": 32,
 }
+
+
+# of the library's options, what the backbone or this file sets
+OURS = {"self", "encoder_name", "encoder_weights", "encoder_depth", "encoder_output_stride", "in_channels", "classes"}
+OURS |= {"activation", "aux_params", "upsampling", "kwargs"}
 
 
 class _Taps(nn.Module):
@@ -51,7 +56,7 @@ class SMPDecoder(nn.Module):
         **options: the library's own options for that architecture, such as decoder_channels.
 
     Raises:
-        HeadError: for an option that the architecture does not have.
+        HeadError: for an option that the architecture does not have, or a value that it cannot have.
     """
 
     def __init__(
@@ -61,11 +66,13 @@ class SMPDecoder(nn.Module):
         import segmentation_models_pytorch as smp  # takes seconds to import, so only who asks for a decoder pays
 
         accepted = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[name].__init__).parameters
-        for option in options:  # the library takes any name and drops those it does not know
-            if option not in accepted:
-                near = difflib.get_close_matches(option, accepted, 1)
-                hint = f'; did you mean "{near[0]}"?' if near else ""
-                raise HeadError(f'the head "{name}" has no option "{option}"{hint}')
+        known = [option for option in accepted if option not in OURS]
+        for option, value in options.items():  # the library takes any name and drops those it does not know
+            if option not in known:
+                raise HeadError(unknown(f"option of {name}", option, known))
+            numbers = value if isinstance(value, list | tuple) else [value]
+            if any(isinstance(number, int | float) and not 0 <= number <= RANGES["filters"][1] for number in numbers):
+                raise HeadError(f"option {option} of {name}: {value} is not in 0 to {RANGES['filters'][1]}")
         depth = accepted["encoder_depth"].default
         self.taps = tuple(f"c{level}" for level in range(1, depth + 1))
         out_channels = [3, *tap_channels(channels, self.taps)]
@@ -74,6 +81,8 @@ class SMPDecoder(nn.Module):
         smp.encoders.encoders["mobiledense"] = {"encoder": _Taps, "params": {"out_channels": out_channels}}
         try:
             model = smp.create_model(name, "mobiledense", encoder_weights=None, classes=num_classes, **options)
+        except Exception as error:  # of any kind, where the library does not look at its options' values
+            raise HeadError(f"{name} cannot be built with {options} ({error})") from None
         finally:
             del smp.encoders.encoders["mobiledense"]
         self.decoder = model.decoder

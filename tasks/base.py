@@ -1,7 +1,8 @@
 """What all tasks share: a network built from its spec, optimisation, and checkpoints of both."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -13,8 +14,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from backbones import Table, TimmTable, table_from_dict
 from backbones.mobilenet import ConvNormAct
-from tasks.checkpoints import read_checkpoint
-from tasks.errors import CheckpointError, NonFiniteLoss
+from tasks.checkpoints import VERSION, first_not_finite, read_checkpoint
+from tasks.errors import CheckpointError, NonFiniteLoss, TaskError
 from tasks.optim import Optimization
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -34,6 +35,9 @@ class Spec:
         head_options: options of the head.
         mean: of the pictures the network expects, per channel, with values in 0 to 1.
         std: likewise.
+
+    Raises:
+        TaskError: for a value that no network can have.
     """
 
     table: Table | TimmTable
@@ -45,15 +49,41 @@ class Spec:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
+    def __post_init__(self) -> None:
+        require = {
+            "names": all(isinstance(name, str) for name in self.names) and 0 < len(set(self.names)) == len(self.names),
+            "colours": len(self.colours) == len(self.names)
+            and all(len(colour) == 3 and all(0 <= part <= 255 for part in colour) for colour in self.colours),
+            "input_size": len(self.input_size) == 2 and all(0 < int(side) == side for side in self.input_size),
+            "mean": len(self.mean) == 3 and all(map(math.isfinite, self.mean)),
+            "std": len(self.std) == 3 and all(0 < part < math.inf for part in self.std),
+            "head_options": all(isinstance(option, str) for option in self.head_options),
+        }
+        for name, holds in require.items():
+            if not holds:
+                raise TaskError(f"{name} cannot be {getattr(self, name)!r:.80}")
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as stored in a checkpoint."""
         return asdict(self) | {"table": self.table.to_dict()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Any:
-        """The inverse of `to_dict`."""
-        plain = {key: value for key, value in data.items() if key != "task"}
-        return cls(**{**plain, "table": table_from_dict(data["table"])})
+        """The inverse of `to_dict`; entries that the class does not have are left out.
+
+        Raises:
+            TaskError: for entries that are missing, or cannot be what they are.
+            BackboneError: for a table that is none.
+        """
+        known = {item.name: item for item in fields(cls)}
+        needed = {name for name, item in known.items() if item.default is item.default_factory is MISSING}
+        missing = sorted(needed - data.keys())
+        if missing:
+            raise TaskError(f"{', '.join(missing)} missing")
+        values = {name: data[name] for name in known if name in data} | {"table": table_from_dict(data["table"])}
+        # out of json tuples come back as lists
+        values |= {name: tuple(values[name]) for name in ("input_size", "mean", "std") if name in values}
+        return cls(**values | {"colours": [tuple(colour) for colour in values["colours"]]})
 
 
 class Task(L.LightningModule):
@@ -61,7 +91,7 @@ class Task(L.LightningModule):
 
     Args:
         spec: what `network` was built from.
-        network: in channels_last memory from here on.
+        network: in its backbone's `memory_format` from here on.
         optimization: how to train.
     """
 
@@ -71,11 +101,13 @@ class Task(L.LightningModule):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: Any, network: nn.Module, optimization: Optimization | None) -> None:
+    def __init__(self, spec: Any, network: Any, optimization: Optimization | None) -> None:
         super().__init__()
         self.spec = spec
         self.optimization = optimization or Optimization()
-        self.network = network.to(memory_format=torch.channels_last)
+        self.most_steps: int | None = None  # where a run ends before its epochs do
+        self.memory_format = network.backbone.memory_format
+        self.network = network.to(memory_format=self.memory_format)
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1) * 255, persistent=False)
 
@@ -93,12 +125,12 @@ class Task(L.LightningModule):
         checkpoint = read_checkpoint(Path(path), cls.kind)
         try:
             task = cls(cls.spec_type.from_dict(checkpoint["mobiledense"]))  # type: ignore[call-arg, arg-type]
-        except ValueError as error:
-            raise CheckpointError(f"{path}: the network that it describes cannot be built ({error})") from None
-        try:
-            task.load_state_dict(checkpoint["state_dict"])
-        except RuntimeError as error:
-            raise CheckpointError(f"{path}: weights do not fit the network that it describes ({error})") from None
+        except Exception as error:  # whatever an entry of another type than ours runs into
+            raise CheckpointError(f"{path}: the network that it describes cannot be built ({error})") from error
+        fault = _misfit(task.state_dict(), checkpoint["state_dict"])
+        if fault:
+            raise CheckpointError(f"{path}: weights do not fit the network that it describes: {fault}")
+        task.load_state_dict(checkpoint["state_dict"])
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         return task.eval().to(device)
@@ -118,18 +150,37 @@ class Task(L.LightningModule):
                     # timm's own kind of batch norm activates too
                     if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
                         module[index], module[index + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
-        self.network.to(memory_format=torch.channels_last)
+        self.network.to(memory_format=self.memory_format)
         return self
 
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint says of the network: plain values, enough to build it again."""
+        return self.spec.to_dict() | {"task": self.kind, "version": VERSION}
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["mobiledense"] = self.spec.to_dict() | {"task": self.kind}
+        checkpoint["mobiledense"] = self.describe()
 
     def configure_optimizers(self) -> Any:
-        return self.optimization.build(self.network, int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        return self.optimization.build(self.network, min(steps, self.most_steps or steps))
+
+    def log_now(self, step: int, **values: float) -> None:
+        """Log values of training to the loggers at once, under a step counted from 0.
+
+        What Lightning logs at the end of an epoch comes after last.ckpt, and a run that is killed between the two would
+        lose it; what it logs now and then it repeats until the epoch ends, of which a resumed run knows nothing.
+        """
+        named = {f"train/{name}": value for name, value in values.items()}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(named | {"epoch": self.trainer.current_epoch}, step=step)
+
+    def over_processes(self, count: float) -> float:
+        """The sum of a number over all processes."""
+        return float(self.trainer.strategy.reduce(torch.tensor(float(count), device=self.device), reduce_op="sum"))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 [N, 3, H, W] with values 0 to 255 -> float32 as the network expects it, channels_last."""
-        images = images.to(self.mean.device, torch.float32, memory_format=torch.channels_last)
+        """uint8 [N, 3, H, W] with values 0 to 255 -> float32 as the network expects it, in its memory format."""
+        images = images.to(self.mean.device, torch.float32, memory_format=self.memory_format)
         return (images - self.mean) / self.std
 
     def require_finite(self, loss: Tensor, files: Sequence[str]) -> None:
@@ -143,3 +194,17 @@ class Task(L.LightningModule):
             raise NonFiniteLoss(
                 f"the loss became {loss.item()} at step {self.global_step}; lower --lr, or look at\n  {listing}"
             )
+
+
+def _misfit(own: Mapping[str, Tensor], given: Mapping[Any, Any]) -> str | None:
+    """Why weights cannot be loaded, if they cannot."""
+    for key in [*own, *(key for key in given if key not in own)]:
+        if key not in given or key not in own:
+            return f"{key} is {'missing' if key in own else 'one too many'}"
+        ours, theirs = own[key], given[key]
+        if not isinstance(theirs, Tensor) or theirs.is_floating_point() != ours.is_floating_point():
+            return f"{key} holds no numbers of its kind"
+        if theirs.shape != ours.shape:
+            return f"{key} is {list(theirs.shape)}, and {list(ours.shape)} in the network"
+    broken = first_not_finite(given.items())
+    return f"{broken} is infinite or not a number" if broken else None

@@ -1,54 +1,128 @@
-"""Checkpoints: read with clear errors, and written so that a full disk leaves the previous one whole."""
+"""Checkpoints: whole or not there, read without running anything in them, and checked against damage."""
 
+import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
-from tasks.errors import CheckpointError
+from backbones import BackboneError
+from backbones.files import read_torch, require_whole
+from tasks.errors import CheckpointError, NonFiniteLoss
+from tasks.writing import whole
+
+VERSION = 2  # of the format; files of release 0.1.0 have none, and are read as 1
 
 
 def read_checkpoint(path: Path, task: str | None = None) -> dict[str, Any]:
-    """The content of a checkpoint written by this package.
+    """The content of a checkpoint written by this package, or of the weights that `export_weights` made of one.
+
+    Every part of a checkpoint has a checksum (CRC-32, as in any zip archive), which torch itself does not look at.
 
     Args:
         path: the file.
         task: "classification", "detection" or "segmentation", or None for any.
 
     Raises:
-        CheckpointError: if it is missing, unreadable, or of another task.
+        CheckpointError: if it is missing, damaged, no checkpoint of ours, of another task or of a later version.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # an unpickler trips over garbage in any way it likes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: not a readable checkpoint ({reason})") from None
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read(path)
     description = content.get("mobiledense") if isinstance(content, dict) else None
-    if not description:
+    if not isinstance(description, dict) or not isinstance(content.get("state_dict"), dict):
         raise CheckpointError(f"{path}: not written by this package; plain weights go to --weights")
-    if task is not None and description["task"] != task:
-        raise CheckpointError(f"{path}: a checkpoint for {description['task']}, not for {task}")
+    kind, version = description.get("task"), description.get("version", 1)
+    if not isinstance(version, int) or version > VERSION:
+        raise CheckpointError(f"{path}: is of format {version}, and this release reads up to {VERSION}; update it")
+    if task is not None and kind != task:
+        raise CheckpointError(f"{path}: a checkpoint for {kind}, not for {task}")
     return content
+
+
+def _read(path: Path) -> Any:
+    try:
+        content = read_torch(path, "checkpoint")
+        require_whole(path)
+    except BackboneError as error:
+        raise CheckpointError(str(error)) from None
+    return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, "pt") as file:
+            description = json.loads((file.metadata() or {}).get("mobiledense", "null"))
+            return {"mobiledense": description, "state_dict": {key: file.get_tensor(key) for key in file.keys()}}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
+
+
+def export_weights(checkpoint: Path, path: Path) -> None:
+    """Write a checkpoint's weights as safetensors, with all that is needed to use them in its metadata.
+
+    Whatever takes a checkpoint takes the file too, except `--resume`.
+
+    Args:
+        checkpoint: written by training; the averaged weights are taken where there are some.
+        path: ends in .safetensors.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be read.
+        OSError: if the file cannot be written.
+    """
+    content = read_checkpoint(checkpoint)
+    metadata = {"mobiledense": json.dumps(content["mobiledense"])}
+    with whole(path) as unfinished:
+        save_file({key: value.contiguous() for key, value in content["state_dict"].items()}, unfinished, metadata)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the final name and renames, so that the previous checkpoint survives a write that fails."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint, complete or not at all.
+
+        Raises:
+            NonFiniteLoss: if weights are infinite or not a number.
+            CheckpointError: if the file cannot be written.
+        """
         final = Path(path)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = final.with_name(f".{final.name}.part")
+        kept = f"; {final.name} from before is kept" if final.exists() else ""
+        for part in ("state_dict", "current_model_state"):
+            broken = first_not_finite(checkpoint.get(part, {}).items())
+            if broken:
+                step = checkpoint.get("global_step")
+                raise NonFiniteLoss(f"{broken} became infinite or not a number by step {step}; lower --lr{kept}")
         try:
-            with unfinished.open("wb") as file:
+            with whole(final) as unfinished, unfinished.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(unfinished, final)
         except (OSError, RuntimeError) as error:
-            unfinished.unlink(missing_ok=True)
-            kept = "; the previous one is kept" if final.exists() else ""
-            raise CheckpointError(f"{final}: could not be saved ({error}){kept}") from None
+            raise CheckpointError(f"{final}: could not be saved ({_why(error)}){kept}") from None
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """The content of a checkpoint of ours; see `read_checkpoint`."""
+        return read_checkpoint(Path(path))
+
+
+def first_not_finite(tensors: Iterable[tuple[str, Any]]) -> str | None:
+    """The name of the first tensor that has a value which is infinite or not a number, or None."""
+    for name, tensor in tensors:
+        if isinstance(tensor, Tensor) and tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            return name
+    return None
+
+
+def _why(error: Exception) -> str:
+    """torch's writer tells of a disk that is full in words of its own (enforce fail at inline_container.cc)."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "no space left, most likely" if "inline_container" in str(error) else str(error).splitlines()[0]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
-from backbones import Table, TimmTable, build_backbone, create_table, table_options
+from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
 from datasets import CentreCrop
 from heads import create_classifier, distillation_loss
 from tasks.base import Spec, Task
@@ -54,12 +54,40 @@ def classification_table(backbone: str, size: tuple[int, int], **options: Any) -
     return replace(create_table(backbone, **stem | given), norm_momentum=0.1)
 
 
+def classification_spec(
+    backbone: str,
+    options: BackboneOptions,
+    names: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    input_size: tuple[int, int],
+    head_options: dict[str, Any] | None = None,
+    **fields: Any,
+) -> ClassificationSpec:
+    """What training builds and `tools/profile.py` counts.
+
+    Args:
+        backbone: as for `backbones.create_table`.
+        options: of the backbone; see `classification_table` for what is left out.
+        names: see `ClassificationSpec`, as the other entries of it.
+        colours: likewise.
+        input_size: likewise.
+        head_options: likewise.
+        **fields: likewise, by name.
+
+    Raises:
+        BackboneError: for an unknown backbone or option.
+    """
+    table = classification_table(backbone, input_size, **options.given())
+    return ClassificationSpec(table, "classifier", list(names), list(colours), input_size, head_options or {}, **fields)
+
+
 class ClassificationNetwork(nn.Module):
     """Backbone and classifier. `network(images)`: normalised float32 [N, 3, H, W] -> raw logits [N, classes]."""
 
     def __init__(self, spec: ClassificationSpec) -> None:
         super().__init__()
         self.backbone = build_backbone(spec.table)
+        self.backbone.check_size(*spec.input_size)
         self.head = create_classifier(self.backbone.channels, spec.table, len(spec.names), **spec.head_options)
         self.backbone.set_taps(self.head.taps)
 

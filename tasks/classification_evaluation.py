@@ -1,7 +1,5 @@
 """Judging a classifier over a split, and writing what came of it."""
 
-import csv
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,8 @@ from datasets import ClassificationDataset, ClassificationFiles, eval_loader, ev
 from tasks.classification import TOP, ClassificationTask
 from tasks.classification_pictures import draw_labels
 from tasks.errors import TaskError
-from tasks.pictures import plot_confusion, write_picture
+from tasks.pictures import plot_confusion
+from tasks.writing import write_json, write_picture, write_table
 
 ROWS = 30  # classes that the printed table has at most
 
@@ -110,17 +109,18 @@ def write_classification_evaluation(
 
     Returns:
         What was written.
+
+    Raises:
+        TaskError: if a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     names, wrong = task.spec.names, np.flatnonzero(~scores.right)
     worst = wrong[np.argsort(-scores.losses[wrong], kind="stable")][:drawn]
     accuracy = {name: None if np.isnan(one) else one for name, one in zip(names, scores.accuracy.tolist(), strict=True)}
     content = settings | {"top1": scores.top1, "top5": scores.top5, "loss": scores.loss, "accuracy": accuracy}
     content["worst"] = [{"file": samples.files.pictures[i], "loss": float(scores.losses[i])} for i in worst]
-    (folder / "scores.json").write_text(json.dumps(content, indent=1))
-    with (folder / "confusion.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = ([name, *row] for name, row in zip(names, scores.matrix.tolist(), strict=True))
-        csv.writer(file).writerows([["truth \\ prediction", *names], *rows])
+    write_json(folder / "scores.json", content)
+    rows = ([name, *row] for name, row in zip(names, scores.matrix.tolist(), strict=True))
+    write_table(folder / "confusion.csv", [["truth \\ prediction", *names], *rows])
     plot_confusion(scores.matrix, names, folder / "confusion.png")
     written = [folder / name for name in ("scores.json", "confusion.csv", "confusion.png")]
     if len(worst):

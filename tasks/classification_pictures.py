@@ -35,13 +35,18 @@ def contact_sheet(
     for index, (image, lines, colour) in enumerate(zip(images, captions, colours, strict=True)):
         top, left = index // columns * height, index % columns * width
         cell = sheet[top : top + height, left : left + width]
-        scale = SIDE / max(image.shape[:2])
-        fitted = resize_picture(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
+        fitted = thumbnail(image)
         down, right = (SIDE - fitted.shape[0]) // 2, (SIDE - fitted.shape[1]) // 2
         cell[down : down + fitted.shape[0], right : right + fitted.shape[1]] = fitted
         for number, text in enumerate(lines, start=1):
             cv2.putText(cell, _cut(text), (1, SIDE + number * LINE - 3), FONT, 0.38, colour, 1, cv2.LINE_AA)
     return sheet
+
+
+def thumbnail(image: Image) -> Image:
+    """A picture, uint8 [H, W, 3], at the size that it has in a cell."""
+    scale = SIDE / max(image.shape[:2])
+    return resize_picture(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
 
 
 def _cut(text: str) -> str:

@@ -1,19 +1,18 @@
 """The classes of pictures in files: a table of them, and a sheet to look at."""
 
-import csv
-import json
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
-from datasets import DataError, read_image
-from datasets.checks import list_faults
 from tasks.classification import TOP, ClassificationTask
-from tasks.classification_pictures import RIGHT, contact_sheet
+from tasks.classification_pictures import RIGHT, contact_sheet, thumbnail
 from tasks.detection_pictures import draw_boxes
-from tasks.pictures import Image, write_picture
-from tasks.prediction import Show, Shown, Sources
+from tasks.pictures import Image
+from tasks.prediction import LARGE, Show, Shown
+from tasks.sources import Sources, keep_apart, places, read_pictures, unread
+from tasks.writing import write_json, write_picture, write_table
 
 BATCH = 32
 DRAWN = 96  # pictures on the sheet at most
@@ -36,43 +35,51 @@ def classify_pictures(task: ClassificationTask, sources: Sources, output: Path, 
 
     Raises:
         DataError: if some pictures could not be read.
+        TaskError: if results cannot be written, or would be written over a picture.
     """
+    keep_apart([output / "contact.png"], places(sources.pictures))
     found: list[tuple[Path, dict[str, float]]] = []
-    drawn, captions, faults = [], [], []
+    faults: list[str] = []
+    drawn, captions = [], []
     paths = sources.pictures
     shown = {paths[index] for index in np.linspace(0, len(paths) - 1, min(DRAWN, len(paths))).round().astype(int)}
-    for start in track(range(0, len(paths), BATCH), "Predicting", transient=True):
-        images = {}
-        for path in paths[start : start + BATCH]:
-            try:
-                images[path] = read_image(path)
-            except DataError as error:
-                faults.append(str(error))
-        named = name_classes(task, list(images.values())) if images else []
-        for (path, image), classes in zip(images.items(), named, strict=True):
+    for batch in _batches(read_pictures(paths, faults)):
+        for (path, image), classes in zip(batch, name_classes(task, [image for _, image in batch]), strict=True):
             found.append((path, classes))
             if path in shown:
-                drawn.append(image)
+                drawn.append(thumbnail(image))
                 captions.append([f"{name} {100 * probability:.0f} %" for name, probability in [*classes.items()][:2]])
+        del batch, image  # before the next one is read
     if found:
         _write(output, found, with_json)
         write_picture(output / "contact.png", contact_sheet(drawn, captions, [RIGHT] * len(drawn)))
     if faults:
-        raise DataError(list_faults(faults, f"{len(found)} pictures predicted in {output}"))
+        raise unread(faults, f"wrote predictions for {len(found)} pictures to {output}")
     return len(found)
 
 
+def _batches(pictures: Iterator[tuple[Path, Image]]) -> Iterator[list[tuple[Path, Image]]]:
+    """Up to 32 pictures together, or as many as have 16 megapixels."""
+    batch: list[tuple[Path, Image]] = []
+    for path, image in pictures:
+        batch.append((path, image))
+        if len(batch) == BATCH or sum(one.size for _, one in batch) >= 3 * LARGE:
+            yield batch
+            batch = []
+        del image
+    if batch:
+        yield batch
+
+
 def _write(output: Path, found: list[tuple[Path, dict[str, float]]], with_json: bool) -> None:
-    output.mkdir(parents=True, exist_ok=True)
-    with (output / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
-        places = range(1, len(found[0][1]) + 1)
-        table = csv.writer(file)
-        table.writerow(["file", *(f"{column}{place}" for place in places for column in ("class", "probability"))])
-        for path, classes in found:
-            table.writerow([path, *(value for name, score in classes.items() for value in (name, f"{score:.6f}"))])
+    places = range(1, len(found[0][1]) + 1)
+    header = ["file", *(f"{column}{place}" for place in places for column in ("class", "probability"))]
+    values = ([value for name, score in classes.items() for value in (name, f"{score:.6f}")] for _, classes in found)
+    rows = ([path, *row] for (path, _), row in zip(found, values, strict=True))
+    write_table(output / "predictions.csv", chain([header], rows))
     if with_json:
         content = [{"file": str(path), "classes": classes} for path, classes in found]
-        (output / "predictions.json").write_text(json.dumps(content, indent=1))
+        write_json(output / "predictions.json", content)
 
 
 def show_labels(task: ClassificationTask) -> Show:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import lightning.pytorch as L
+from torch.utils.data import DataLoader
 
 from datasets import ClassificationDataset, Samples, eval_loader, train_loader
 
@@ -16,11 +17,16 @@ class Loaders(L.LightningDataModule):
         batch_size: pictures a step, over all processes and accumulated steps apart.
         workers: loader processes of the training loader; the validation loader has as many.
         seed: of the order.
+        begun: the epoch that a resumed run is in, and how many of its batches are done.
     """
 
-    def __init__(self, train: Samples, val: Samples, batch_size: int, workers: int, seed: int) -> None:
+    def __init__(
+        self, train: Samples, val: Samples, batch_size: int, workers: int, seed: int, begun: tuple[int, int] = (0, 0)
+    ) -> None:
         super().__init__()
+        self.begun = begun
         self.train, self.val = train, val
+        self.made: list[DataLoader[Any]] = []
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
 
     def setup(self, stage: str) -> None:
@@ -31,10 +37,23 @@ class Loaders(L.LightningDataModule):
 
     def train_dataloader(self) -> Any:
         rank, world = self._place()
-        return train_loader(self.train, self.batch_size, self.workers, self.seed, rank, world)
+        # Lightning asks for the loader, and begins to iterate over it, before it knows the epoch of a resumed run
+        now = self.trainer.current_epoch if self.trainer else 0
+        place = (now, 0) if now > self.begun[0] else self.begun
+        self.made.append(train_loader(self.train, self.batch_size, self.workers, self.seed, rank, world, *place))
+        return self.made[-1]
 
     def val_dataloader(self) -> Any:
-        return eval_loader(self.val, self.workers, *self._place())
+        self.made.append(eval_loader(self.val, self.workers, *self._place()))
+        return self.made[-1]
+
+    def close(self) -> None:
+        """End the workers, which would outlive a SIGTERM that Python sends them at its own end."""
+        for loader in self.made:
+            workers: Any = loader._iterator
+            if workers is not None and loader.num_workers:
+                workers._shutdown_workers()
+                loader._iterator = None
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -10,8 +10,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from backbones import Table, TimmTable, build_backbone, create_table, table_options
-from datasets import limit_detection, resize_picture
+from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
+from datasets import check_options, limit_detection, resize_picture
 from heads import DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
 from tasks.detection_metrics import coco_scores
@@ -47,12 +47,43 @@ def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
     return replace(create_table(backbone, **papers | given), norm_momentum=0.03)
 
 
+def detection_spec(
+    backbone: str,
+    options: BackboneOptions,
+    head: str,
+    names: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    input_size: tuple[int, int],
+    head_options: dict[str, Any] | None = None,
+    **fields: Any,
+) -> DetectionSpec:
+    """What training builds and `tools/profile.py` counts: the head's extra maps follow the backbone's width.
+
+    Args:
+        backbone: as for `backbones.create_table`.
+        options: of the backbone; what is left out is as SSDLite has it.
+        head: see `heads.create_detection_head`.
+        names: see `DetectionSpec`, as the other entries of it.
+        colours: likewise.
+        input_size: likewise.
+        head_options: likewise.
+        **fields: likewise, by name.
+
+    Raises:
+        BackboneError: for an unknown backbone or option.
+    """
+    width = {} if options.width is None else {"width": options.width}
+    table, of_head = detection_table(backbone, **options.given()), width | (head_options or {})
+    return DetectionSpec(table, head, list(names), list(colours), input_size, of_head, **fields)
+
+
 class DetectionNetwork(nn.Module):
     """Backbone and head. `network(images)` takes normalised float32 [N, 3, H, W]; `heads.SSDLite` has the outputs."""
 
     def __init__(self, spec: DetectionSpec) -> None:
         super().__init__()
         self.backbone = build_backbone(spec.table)
+        self.backbone.check_size(*spec.input_size)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = create_detection_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
         self.backbone.set_taps(self.head.taps)
@@ -68,12 +99,16 @@ class DetectionTask(Task):
         spec: what to build.
         optimization: how to train.
         box_weight: of the box loss beside the class loss.
+
+    Raises:
+        DataError: for a box weight outside 0 to 1000.
     """
 
     kind = "detection"
     spec_type = DetectionSpec
 
     def __init__(self, spec: DetectionSpec, optimization: Optimization | None = None, box_weight: float = 1.0) -> None:
+        check_options(box_weight=(box_weight, 0, 1000))
         network = DetectionNetwork(spec)
         super().__init__(spec, network, optimization)
         self.box_weight = box_weight
@@ -82,6 +117,7 @@ class DetectionTask(Task):
             network.head.set_prior(0.01)
         self.anchors = network.head.anchors(spec.input_size)
         self.found: dict[str, Detections] = {}
+        self.tiny = 0  # boxes that augmentation left too small to see, in the epoch so far
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         logits, offsets = self.network(self.normalise(batch["image"]))
@@ -90,10 +126,19 @@ class DetectionTask(Task):
         self.require_finite(loss, batch["file"])
         shown = {"train/loss": loss, "train/class_loss": classes, "train/box_loss": boxes}
         self.log_dict(shown, prog_bar=True, sync_dist=True, batch_size=len(logits))
-        # boxes that augmentation left too small to see, over the epoch
-        tiny = float(sum(batch["tiny"]))
-        self.log("train/tiny_boxes", tiny, on_step=False, on_epoch=True, reduce_fx="sum", sync_dist=True)
+        self.tiny += sum(batch["tiny"])
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log_now(self.global_step - 1, tiny_boxes=self.over_processes(self.tiny))
+        self.tiny = 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["tiny"] = int(self.over_processes(self.tiny))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.tiny = checkpoint["tiny"] if self.trainer.is_global_zero else 0
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
         self.found |= zip(batch["file"], self.detect(batch["image"], batch["size"]), strict=True)

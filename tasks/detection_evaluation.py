@@ -1,6 +1,5 @@
 """Judging detections over a split, and writing what came of it."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from tasks.detection_metrics import STATS, CocoScores, VocScores, coco_scores, v
 from tasks.detection_pictures import draw_boxes, plot_precision_recall
 from tasks.detections import Detections, read_results, write_results
 from tasks.errors import TaskError
-from tasks.pictures import COLUMNS, Colours, Image, grid, write_picture
+from tasks.pictures import COLUMNS, Colours, Image, fit, grid
+from tasks.writing import write_json, write_picture
 
 SHOWN = 0.3  # detections below this score are not drawn
 
@@ -93,8 +93,10 @@ def write_detection_evaluation(
 
     Returns:
         What was written.
+
+    Raises:
+        TaskError: if a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     coco, voc, voc07 = evaluation.coco, evaluation.voc, evaluation.voc07
     content = {
         **settings,
@@ -105,7 +107,7 @@ def write_detection_evaluation(
             for name, ap, ap50, area, eleven in zip(files.names, coco.ap, coco.ap50, voc.ap, voc07.ap, strict=True)
         },
     }
-    (folder / "scores.json").write_text(json.dumps(content, indent=1))
+    write_json(folder / "scores.json", content)
     write_results(folder / "results.json", files, detections)
     curve = folder / "precision_recall.png"
     plot_precision_recall(voc.curves, voc.ap, files.names, curve, "Precision and recall at IoU 0.5 (VOC's rule)")
@@ -134,10 +136,10 @@ def detection_colours(count: int) -> list[tuple[int, int, int]]:
 def _row(
     image: Image, boxes: Any, labels: Any, found: Detections, names: Sequence[str], colours: Colours
 ) -> list[Image]:
-    """Input, truth, and the detections from a score of `SHOWN` up."""
+    """Input, truth, and the detections from a score of `SHOWN` up, fitted into cells."""
     sure = found.scores >= SHOWN
     drawn = draw_boxes(image, found.boxes[sure], found.labels[sure], names, colours, found.scores[sure])
-    return [image, draw_boxes(image, boxes, labels, names, colours), drawn]
+    return [fit(image), fit(draw_boxes(image, boxes, labels, names, colours)), fit(drawn)]
 
 
 def draw_detections(task: DetectionTask, samples: Sequence[dict[str, Any]]) -> Image:

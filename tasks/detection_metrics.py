@@ -69,7 +69,7 @@ def coco_scores(files: DetectionFiles, detections: Sequence[Detections], backend
     Args:
         files: the ground truth.
         detections: one a picture, in the order of the split.
-        backend: "pycocotools", or "faster" for faster-coco-eval, which gives the same numbers sooner.
+        backend: "pycocotools", or "faster" for faster-coco-eval, whose numbers are the same to about 1e-15, sooner.
 
     Raises:
         TaskError: for an unknown backend, one that is not installed, or detections of other than the split's pictures.

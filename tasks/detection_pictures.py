@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.detection_metrics import Curve
-from tasks.pictures import Colours, Image
+from tasks.pictures import Colours, Image, write_plot
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LINES = 12  # more curves than this cannot be told apart
@@ -37,7 +37,7 @@ def draw_boxes(
     """
     drawn = np.ascontiguousarray(image).copy()
     height, width = drawn.shape[:2]
-    thickness = max(1, round(max(height, width) / 300))
+    thickness = max(1, round(_side(drawn) / 300))
     corners = np.round(boxes - (0, 0, 1, 1)).clip(0, (width - 1, height - 1) * 2).astype(int)
     for (left, top, right, bottom), label in zip(corners[::-1].tolist(), labels[::-1], strict=True):
         cv2.rectangle(drawn, (left, top), (right, bottom), colours[label], thickness)
@@ -48,10 +48,15 @@ def draw_boxes(
     return drawn
 
 
+def _side(image: Image) -> int:
+    """What lines and letters are measured by: the longer side, but of a strip no more than it is high."""
+    return min(max(image.shape[:2]), 4 * min(image.shape[:2]))
+
+
 def _write(drawn: Image, text: str, left: int, top: int, colour: tuple[int, int, int]) -> None:
     """Text on a plate of a colour, standing on (left, top), moved into the picture, cut if that is too narrow."""
-    height, width = drawn.shape[:2]
-    scale = max(0.35, max(height, width) / 1400)
+    width = drawn.shape[1]
+    scale = max(0.35, _side(drawn) / 1400)
     ink = max(1, round(1.5 * scale))
     while len(text) > 1 and cv2.getTextSize(text, FONT, scale, ink)[0][0] + 4 > width:
         text = text[:-1]
@@ -75,6 +80,9 @@ def plot_precision_recall(
         names: class names.
         path: the file.
         title: above the plot.
+
+    Raises:
+        TaskError: if the file cannot be written.
     """
     import matplotlib
 
@@ -95,8 +103,7 @@ def plot_precision_recall(
     axes.grid(alpha=0.3)
     if len(valid):
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), title="AP %", frameon=False)
-    figure.savefig(path, dpi=110, bbox_inches="tight")
-    plt.close(figure)
+    write_plot(path, figure)
 
 
 def _envelope(curve: Curve, recall: NDArray[np.float64]) -> NDArray[np.float64]:

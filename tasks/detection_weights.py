@@ -9,9 +9,10 @@ from torch import Tensor
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights
 
 from backbones import Backbone, Table, TimmTable, load_weights, start_normalisation
+from backbones.files import read_weights, require_usable
 from backbones.hub import HUB
 from backbones.keys import torchvision_keys
-from backbones.sources import fetch_weights, read_weights
+from backbones.sources import fetch_weights
 from tasks.detection import DetectionNetwork, DetectionSpec
 from tasks.errors import TaskError
 
@@ -34,6 +35,7 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
 
     Raises:
         TaskError: if nothing in the source fits.
+        BackboneError: if the file cannot be read, or holds values that are not finite.
         FileNotFoundError: if there is no such file.
         ConnectionError: if the download fails.
     """
@@ -48,7 +50,7 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
     same = description.get("table", {}).get("name") == spec.table.name
     if description.get("task") == "detection" and same:
         state = {key.removeprefix("network."): tensor for key, tensor in state.items() if key.startswith("network.")}
-        return _load(network, spec.names, state, description["names"], str(source))
+        return _load(network, spec.names, state, description.get("names", []), str(source))
     bias = _torchvisions_bias(state)
     if bias is not None and spec.table.name == "mobilenet_v3_large":
         names = coco_names if len(bias) == 6 * (len(coco_names) + 1) else []
@@ -74,7 +76,7 @@ def _is_published(source: str | Path) -> bool:
 def _torchvisions_bias(state: dict[str, Tensor]) -> Tensor | None:
     """The biases of the classes in the second map, where a state dict is one of torchvision's SSDLite."""
     found = [tensor for key, tensor in state.items() if key.endswith("classification_head.module_list.1.1.bias")]
-    return found[0] if found else None
+    return found[0] if found and found[0].ndim == 1 else None
 
 
 def from_torchvision(network: DetectionNetwork, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -107,10 +109,12 @@ def _load(
         tensor = state.get(key)
         if tensor is not None and re.match(r"head\.class_branches\.\d+\.1\.", key):
             cells = own.unflatten(0, (-1, len(names) + 1)).clone()
-            if tensor.numel() * (len(names) + 1) == own.numel() * (len(their_names) + 1):
+            if tensor.shape == (len(cells) * (len(their_names) + 1), *own.shape[1:]):
+                require_usable(source, key, tensor, own)
                 cells[:, ours] = tensor.unflatten(0, (-1, len(their_names) + 1))[:, theirs]
                 taken[key] = cells.flatten(0, 1)
         elif tensor is not None and tensor.shape == own.shape:
+            require_usable(source, key, tensor, own)
             taken[key] = tensor
     if not any(tensor.ndim for tensor in taken.values()):
         raise TaskError(f"{source}: nothing in it fits this network")

@@ -1,7 +1,6 @@
 """What a detector found in a picture, and COCO results json: written, and read from anybody."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import DataError, DetectionFiles
+from tasks.writing import write_json
 
 KEYS = ("image_id", "category_id", "bbox", "score")
 SHAPE = "results are a list of {image_id, category_id, bbox: [x, y, width, height], score}"
@@ -40,7 +40,7 @@ def write_results(path: Path, files: DetectionFiles, detections: Sequence[Detect
         detections: one a picture, in the order of the split.
 
     Raises:
-        DataError: if the file cannot be written; one that was there before is kept.
+        TaskError: if the file cannot be written; one that was there before is kept.
     """
     results: list[dict[str, Any]] = []
     for picture, found in zip(files.ids, detections, strict=True):
@@ -51,14 +51,7 @@ def write_results(path: Path, files: DetectionFiles, detections: Sequence[Detect
             {"image_id": picture, "category_id": files.category_ids[label], "bbox": box, "score": score}
             for label, box, score in zip(found.labels.tolist(), boxes.tolist(), found.scores.tolist(), strict=True)
         ]
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(results))
-        os.replace(unfinished, path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise DataError(f"{path}: could not be written ({error})") from None
+    write_json(path, results, indent=None)
 
 
 def read_results(path: Path, files: DetectionFiles) -> list[Detections]:

@@ -10,7 +10,8 @@ import torchvision
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
-from backbones.sources import fetch_weights, read_weights
+from backbones.files import read_weights, require_usable
+from backbones.sources import fetch_weights, timm_pretrained
 from datasets import tell_difference
 from tasks.base import IMAGENET_MEAN, IMAGENET_STD
 from tasks.classification import ClassificationTask
@@ -30,7 +31,7 @@ class Distillation:
         distillation_weight: of the teacher's part in the loss; the labels have the rest.
 
     Raises:
-        TaskError: for a temperature that is not above 0, a weight outside 0 to 1, or weights that are missing, or that
+        TaskError: for a temperature outside 0.01 to 1000, a weight outside 0 to 1, or weights that are missing, or that
             nothing needs.
     """
 
@@ -40,8 +41,8 @@ class Distillation:
     distillation_weight: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise TaskError(f"--temperature {self.temperature} is not above 0")
+        if not 0.01 <= self.temperature <= 1000:
+            raise TaskError(f"--temperature {self.temperature} is not in 0.01 to 1000")
         if not 0 <= self.distillation_weight <= 1:
             raise TaskError(f"--distillation-weight {self.distillation_weight} is not in 0 to 1")
         if self._library and self.teacher_weights is None:
@@ -98,12 +99,7 @@ def _from_library(library: str, name: str, weights: str, names: Sequence[str]) -
         _fill(network, Path(weights), f"{library}:{name} with {len(names)} classes")
         return network, list(names)
     if library == "timm":
-        try:
-            network = timm.create_model(name, pretrained=True)
-        except (OSError, RuntimeError) as error:
-            raise ConnectionError(
-                f"could not fetch the weights of timm:{name} ({error}); give them as a file, --teacher-weights FILE"
-            ) from error
+        network = timm_pretrained(name)
     else:
         network = get_model(name, weights=None)
         network.load_state_dict(fetch_weights(get_model_weights(name).DEFAULT))
@@ -118,4 +114,5 @@ def _fill(network: nn.Module, path: Path, what: str) -> None:
         theirs, ours = (list(found[key].shape) if key in found else "missing" for found in (state, own))
         if theirs != ours:
             raise TaskError(f"{path}: does not fit {what}: {key} is {theirs} in the file, and {ours} in the network")
+        require_usable(path, key, state[key], own[key])
     network.load_state_dict(state)

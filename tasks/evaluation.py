@@ -1,6 +1,5 @@
 """Judging a segmentation network over a split, and writing what came of it."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +13,21 @@ from rich.progress import track
 from rich.table import Table
 
 from datasets import SegmentationDataset, SegmentationFiles
-from tasks.pictures import draw_masks, plot_confusion, write_picture
+from tasks.pictures import ROWS, draw_masks, plot_confusion
 from tasks.segmentation import ConfusionMatrix, SegmentationScores, SegmentationTask, segmentation_scores
+from tasks.writing import write_json, write_picture
 
 
 @dataclass(frozen=True)
 class SegmentationEvaluation:
-    """Scores over all pictures together, and each picture's own mIoU in the order of the split."""
+    """Scores over all pictures together, each picture's own mIoU in the order of the split, and how it was predicted.
+
+    `options` are those of `SegmentationTask.predict`.
+    """
 
     scores: SegmentationScores
     picture_miou: list[float]
+    options: dict[str, Any]
 
 
 def evaluate_segmentation(
@@ -42,19 +46,21 @@ def evaluate_segmentation(
         flip: likewise.
         window: likewise.
     """
+    options: dict[str, Any] = {"scales": scales, "flip": flip, "window": window}
     count = len(task.spec.names)
     total: NDArray[np.int64] = np.zeros((count, count), dtype=np.int64)
     picture_miou = []
     matrix = ConfusionMatrix(count)
     for batch in track(loader, "Evaluating", transient=True):
         image = batch["image"][0].permute(1, 2, 0).numpy()
-        predicted = task.predict([image], scales, flip, window)[0]
-        matrix.update(torch.from_numpy(predicted)[None], batch["mask"])
+        predicted = torch.from_numpy(task.predict([image], **options)[0])
+        for found, truth in zip(predicted.split(ROWS), batch["mask"][0].split(ROWS), strict=True):
+            matrix.update(found, truth)
         scores = matrix.scores()
         total += scores.matrix
         picture_miou.append(scores.miou)
         matrix.reset()
-    return SegmentationEvaluation(segmentation_scores(total), picture_miou)
+    return SegmentationEvaluation(segmentation_scores(total), picture_miou, options)
 
 
 def print_scores(scores: SegmentationScores, names: Sequence[str], title: str) -> None:
@@ -81,8 +87,11 @@ def write_evaluation(
     settings: dict[str, Any],
     drawn: int,
 ) -> None:
-    """Write scores.json, confusion.png, samples.png (pictures across the split), worst.png (lowest mIoU first)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write scores.json, confusion.png, samples.png (pictures across the split), worst.png (lowest mIoU first).
+
+    Raises:
+        TaskError: if a file cannot be written.
+    """
     scores, names = evaluation.scores, task.spec.names
     own = {str(pair[0]): miou for pair, miou in zip(files.pairs, evaluation.picture_miou, strict=True)}
     content = {
@@ -93,11 +102,12 @@ def write_evaluation(
         "confusion_matrix": scores.matrix.tolist(),
         "pictures_miou": {name: None if np.isnan(miou) else miou for name, miou in own.items()},
     }
-    (folder / "scores.json").write_text(json.dumps(content, indent=1))
+    write_json(folder / "scores.json", content)
     plot_confusion(scores.matrix, names, folder / "confusion.png")
     order = np.argsort(np.nan_to_num(evaluation.picture_miou, nan=1.0), kind="stable")
     across = np.linspace(0, len(files.pairs) - 1, min(drawn, len(files.pairs))).round()
     dataset = SegmentationDataset(files)
     for name, chosen in (("worst", order[:drawn]), ("samples", across)):
         if len(chosen):
-            write_picture(folder / f"{name}.png", draw_masks(task, [dataset[int(index)] for index in chosen]))
+            samples = (dataset[int(index)] for index in chosen)
+            write_picture(folder / f"{name}.png", draw_masks(task, samples, **evaluation.options))

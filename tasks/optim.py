@@ -9,6 +9,8 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from tasks.errors import TaskError
+
 
 @dataclass(frozen=True)
 class Optimization:
@@ -22,6 +24,9 @@ class Optimization:
         schedule: "poly" falls as (1 - t) ** power, "cosine" as half a cosine; both end at 0.
         power: of "poly".
         warmup_steps: optimiser steps over which the rate rises from 0 to lr.
+
+    Raises:
+        TaskError: for a value outside its range.
     """
 
     optimizer: Literal["sgd", "adamw"] = "adamw"
@@ -31,6 +36,15 @@ class Optimization:
     schedule: Literal["poly", "cosine"] = "poly"
     power: float = 0.9
     warmup_steps: int = 100
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lr < math.inf:
+            raise TaskError(f"--lr {self.lr} is not a number above 0")
+        for option in ("weight_decay", "momentum", "power", "warmup_steps"):
+            value = getattr(self, option)
+            if not 0 <= value < (1 if option == "momentum" else math.inf):
+                limit = " and below 1" if option == "momentum" else ""
+                raise TaskError(f"--{option.replace('_', '-')} {value} is not a number from 0 up{limit}")
 
     def build(self, network: nn.Module, steps: int) -> dict[str, Any]:
         """What Lightning's `configure_optimizers` returns, for a run of `steps` optimiser steps."""
@@ -63,3 +77,9 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
+
+
+def requested_steps(trainer_options: dict[str, Any] | None) -> int | None:
+    """The optimiser steps after which `--trainer.max_steps` ends a run, or None."""
+    steps = (trainer_options or {}).get("max_steps")
+    return None if steps in (None, -1) else int(steps)

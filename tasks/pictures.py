@@ -1,6 +1,6 @@
 """Pictures for people: overlays, grids of input, truth and prediction, and confusion matrices."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,16 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
+from datasets import resize_picture
 from heads import IGNORE
+from tasks.writing import whole, write_picture
 
 Image = NDArray[np.uint8]
 Colours = Sequence[tuple[int, int, int]]
 Draw = Callable[[Any, Sequence[dict[str, Any]]], Image]
+ROWS = 256  # of a picture that are worked on at a time, so that large ones need little memory beside their own
+CELL = (960, 480)  # height and width of a cell of a grid at most
+NARROWEST, GAP = 90, 6  # of a cell, so that its title can be read, and what separates cells, in pixels
 
 
 def colour_mask(mask: Image, colours: Colours) -> Image:
@@ -26,28 +31,40 @@ def colour_mask(mask: Image, colours: Colours) -> Image:
     return palette[mask]
 
 
-def overlay(image: Image, mask: Image, colours: Colours, opacity: float = 0.55) -> Image:
-    """The picture with its mask's colours laid over it, uint8 [H, W, 3]; void stays as it is."""
-    mixed = cv2.addWeighted(colour_mask(mask, colours), opacity, image, 1 - opacity, 0)
-    return np.where((mask == IGNORE)[..., None], image, mixed)
+def overlay(image: Image, mask: Image, colours: Colours, opacity: float = 0.55, out: Image | None = None) -> Image:
+    """The picture with its mask's colours laid over it, uint8 [H, W, 3]; void stays as it is.
+
+    It is drawn into `out`, which may be the picture itself, or into a new array.
+    """
+    drawn = np.empty_like(image) if out is None else out
+    for top in range(0, len(image), ROWS):
+        rows, labels = image[top : top + ROWS], mask[top : top + ROWS]
+        mixed = cv2.addWeighted(colour_mask(labels, colours), opacity, rows, 1 - opacity, 0)
+        drawn[top : top + ROWS] = np.where((labels == IGNORE)[..., None], rows, mixed)
+    return drawn
+
+
+def fit(image: Image) -> Image:
+    """A picture shrunk, if need be, into a cell of a grid, `CELL` high and wide at most and 1 at least."""
+    shrink = min(1.0, *(most / side for most, side in zip(CELL, image.shape[:2], strict=True)))
+    return resize_picture(image, (max(1, round(image.shape[0] * shrink)), max(1, round(image.shape[1] * shrink))))
 
 
 def grid(rows: Sequence[Sequence[Image]], titles: Sequence[str], names: Sequence[str], colours: Colours) -> Image:
     """Rows of pictures under column titles, with a legend of the classes below; uint8 [H, W, 3] RGB.
 
     Args:
-        rows: uint8 [H, W, 3] RGB; every picture is fitted into a cell of the largest one's size, at most 480 wide.
+        rows: uint8 [H, W, 3] RGB; every picture is fitted into a cell, see `fit`.
         titles: one a column.
         names: class names.
         colours: class colours.
     """
-    tallest, widest = (max(image.shape[axis] for row in rows for image in row) for axis in (0, 1))
-    shrink = min(1.0, 480 / widest)
-    cell = (round(tallest * shrink), round(widest * shrink))
-    gap = 6
-    lines = [np.concatenate([_label(title, cell[1] + gap) for title in titles], axis=1)]
-    for row in rows:
-        lines.append(np.concatenate([_fit(image, cell, shrink, gap) for image in row], axis=1))
+    fitted = [[fit(image) for image in row] for row in rows]
+    tallest, widest = (max(image.shape[axis] for row in fitted for image in row) for axis in (0, 1))
+    cell = (tallest + GAP, max(widest, NARROWEST) + GAP)
+    lines = [np.concatenate([_label(title, cell[1]) for title in titles], axis=1)]
+    for row in fitted:
+        lines.append(np.concatenate([_frame(image, cell) for image in row], axis=1))
     width = lines[0].shape[1]
     lines += _legend(names, colours, width)
     return np.concatenate(lines, axis=0)
@@ -59,10 +76,9 @@ def _label(text: str, width: int) -> Image:
     return strip
 
 
-def _fit(image: Image, cell: tuple[int, int], shrink: float, gap: int) -> Image:
-    size = (round(image.shape[1] * shrink), round(image.shape[0] * shrink))
-    framed = np.full((cell[0] + gap, cell[1] + gap, 3), 255, dtype=np.uint8)
-    framed[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if shrink < 1 else image
+def _frame(image: Image, cell: tuple[int, int]) -> Image:
+    framed = np.full((*cell, 3), 255, dtype=np.uint8)
+    framed[: image.shape[0], : image.shape[1]] = image
     return framed
 
 
@@ -84,6 +100,9 @@ def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) 
     """Write a confusion matrix as a picture: each row is a true class, in shares of what is of that class.
 
     Beyond 60 classes neither names nor numbers could be read, and they are left out.
+
+    Raises:
+        TaskError: if the file cannot be written.
     """
     import matplotlib
 
@@ -105,18 +124,29 @@ def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) 
             ink = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=ink, fontsize=8)
     figure.colorbar(shown, ax=axes, fraction=0.046, label="share of the true class")
-    figure.savefig(path, dpi=110, bbox_inches="tight")
-    plt.close(figure)
+    write_plot(path, figure)
 
 
-def write_picture(path: Path, image: Image) -> None:
-    """Write uint8 [H, W, 3] RGB as a PNG, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+def write_plot(path: Path, figure: Any) -> None:
+    """Write a figure of matplotlib's as a PNG, and close it.
+
+    Raises:
+        TaskError: if the file cannot be written.
+    """
+    from matplotlib import pyplot as plt
+
+    try:
+        with whole(path) as unfinished:
+            figure.savefig(unfinished, dpi=110, bbox_inches="tight")
+    finally:
+        plt.close(figure)
 
 
 class ValidationPictures(Callback):
-    """After each validation, draws input, truth and prediction of a few pictures into the run and TensorBoard.
+    """With each validation, draws input, truth and prediction of a few images into the run and TensorBoard.
+
+    It does so while the averaged weights, which are validated and saved, are in the network; so it stands before
+    `Ema` among the callbacks.
 
     Args:
         samples: as the validation dataset gives them.
@@ -127,8 +157,8 @@ class ValidationPictures(Callback):
     def __init__(self, samples: Sequence[dict[str, Any]], folder: Path, draw: Draw) -> None:
         self.samples, self.folder, self.draw = samples, folder, draw
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not trainer.is_global_zero:
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if not trainer.is_global_zero or trainer.state.fn != "fit":
             return
         image = self.draw(pl_module, self.samples)
         write_picture(self.folder / f"epoch_{trainer.current_epoch:03d}.png", image)
@@ -140,10 +170,11 @@ class ValidationPictures(Callback):
 COLUMNS = ("input", "truth", "prediction")
 
 
-def draw_masks(task: Any, samples: Sequence[dict[str, Any]]) -> Image:
-    """Input, truth and prediction of segmentation samples, a row each."""
+def draw_masks(task: Any, samples: Iterable[dict[str, Any]], **options: Any) -> Image:
+    """Input, truth and prediction of segmentation samples, a row each; `options` are those of the task's `predict`."""
     rows, colours = [], task.spec.colours
     for sample in samples:
         image = sample["image"]
-        rows.append([image, colour_mask(sample["mask"], colours), overlay(image, task.predict([image])[0], colours)])
+        truth, found = colour_mask(sample["mask"], colours), task.predict([image], **options)[0]
+        rows.append([fit(image), fit(truth), fit(overlay(image, found, colours))])
     return grid(rows, COLUMNS, task.spec.names, colours)

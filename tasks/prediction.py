@@ -1,61 +1,22 @@
-"""Prediction over files: which pictures a source means, and overlays, masks, JSON or a video written for them."""
+"""Prediction over pictures: overlays, masks and JSON written for each of them."""
 
-import glob
-import json
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from rich.progress import track
 
-from datasets import PICTURES, DataError, read_image, write_mask
-from datasets.checks import list_faults
+from datasets import write_mask
 from tasks.detection import DetectionTask
 from tasks.detection_pictures import draw_boxes
-from tasks.pictures import Image, overlay, write_picture
+from tasks.errors import TaskError
+from tasks.pictures import ROWS, Image, overlay
 from tasks.segmentation import SegmentationTask
+from tasks.sources import Sources, keep_apart, places, read_pictures, result_names, unread
+from tasks.writing import whole, write_json, write_picture
 
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Pictures below a common folder, or one video (a path, or a webcam's number)."""
-
-    folder: Path
-    pictures: list[Path]
-    video: Path | int | None = None
-
-
-def find_sources(source: str) -> Sources:
-    """What a --source means.
-
-    Args:
-        source: a picture, a folder, a glob, a video, "webcam" or "webcam:N".
-
-    Raises:
-        DataError: if nothing is there.
-    """
-    if source == "webcam" or (source.startswith("webcam:") and source[7:].isdigit()):
-        return Sources(Path(), [], int(source[7:] or 0))
-    path = Path(source)
-    if path.is_dir():
-        pictures = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES)
-        if not pictures:
-            raise DataError(f"{path}: no pictures ({', '.join(PICTURES)}) in it")
-        return Sources(path, pictures)
-    if path.is_file():
-        return Sources(path.parent, [path]) if path.suffix.lower() not in VIDEOS else Sources(path.parent, [], path)
-    pictures = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).suffix.lower() in PICTURES)
-    if not pictures:
-        raise DataError(f"{source}: no such picture, folder or video, and no picture matches it as a pattern")
-    fixed = Path(re.split(r"[*?\[]", source)[0] + "x").parent  # the folders before the first wildcard
-    return Sources(fixed, pictures)
+LARGE, WINDOW = 16_000_000, (1024, 1024)  # pixels above which pictures are predicted in windows, and their size
 
 
 @dataclass(frozen=True)
@@ -75,18 +36,32 @@ class Shown:
     mask: Image | None = None
 
 
-Show = Callable[[Image], Shown]
+Show = Callable[[Image], Shown]  # may draw into the picture that it is given
 
 
 def show_masks(task: SegmentationTask, opacity: float, options: dict[str, Any]) -> Show:
-    """Pictures with masks laid over them; `options` are those of `SegmentationTask.predict`."""
+    """Pictures with masks laid over them; `options` are those of `SegmentationTask.predict`.
+
+    Without a window among them, pictures above 16 megapixels are predicted in windows of 1024x1024, and that is said.
+    """
+    said = False
 
     def show(image: Image) -> Shown:
-        mask = task.predict([image], **options)[0]
-        pixels = np.bincount(mask.ravel(), minlength=len(task.spec.names))
+        nonlocal said
+        window = options["window"]
+        if window is None and image.shape[0] * image.shape[1] > LARGE:
+            window = WINDOW
+            if not said:
+                print("pictures above 16 megapixels are predicted in windows of 1024x1024; --window sets other ones")
+            said = True
+        mask = task.predict([image], **options | {"window": window})[0]
+        pixels = np.zeros(len(task.spec.names), dtype=np.int64)
+        for top in range(0, len(mask), ROWS):
+            pixels += np.bincount(mask[top : top + ROWS].ravel(), minlength=len(pixels))
         counts = {name: int(count) for name, count in zip(task.spec.names, pixels, strict=True) if count}
         classes = {name: {"pixels": count, "share": count / mask.size} for name, count in counts.items()}
-        return Shown("overlay", overlay(image, mask, task.spec.colours, opacity), {"classes": classes}, mask)
+        drawing = overlay(image, mask, task.spec.colours, opacity, out=image)
+        return Shown("overlay", drawing, {"classes": classes}, mask)
 
     return show
 
@@ -113,88 +88,38 @@ def predict_pictures(
 
     Raises:
         DataError: if some pictures could not be read.
+        TaskError: if results cannot be written, or would be written over a picture.
     """
-    faults = []
-    stems = [path.relative_to(sources.folder).with_suffix("") for path in sources.pictures]
-    for path, stem in track(list(zip(sources.pictures, stems, strict=True)), "Predicting", transient=True):
-        try:
-            image = read_image(path)
-        except DataError as error:
-            faults.append(str(error))
-            continue
-        # a.jpg and a.png in one folder would write over each other
-        name = (
-            path.relative_to(sources.folder).as_posix().replace(".", "_") if stems.count(stem) > 1 else stem.as_posix()
-        )
-        shown = show(image)
-        write_picture(output / f"{name}_{shown.kind}.png", shown.drawing)
-        if shown.mask is not None:
-            write_mask(output / f"{name}_mask.png", shown.mask, colours)
-        if with_json:
-            content = {"file": str(path), "height": image.shape[0], "width": image.shape[1], **shown.description}
-            (output / f"{name}.json").write_text(json.dumps(content, indent=1))
-    if faults:
-        raise DataError(list_faults(faults, f"{len(sources.pictures) - len(faults)} pictures written to {output}"))
-    return len(sources.pictures)
-
-
-def predict_video(video: Path | int, output: Path, show: Show, most: int | None) -> Path:
-    """Write a video with every frame drawn on, as OUTPUT/NAME_overlay.mp4 or NAME_boxes.mp4.
-
-    A webcam runs until Ctrl-C.
-
-    Raises:
-        DataError: if the video or webcam cannot be opened, or has no frames.
-    """
-    output.mkdir(parents=True, exist_ok=True)
-    name = f"webcam{video}" if isinstance(video, int) else video.stem
-    written = None
-    with _capture(video) as capture:
-        writer = None
-        rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
-        try:
-            for frame in track(_frames(capture, most), "Predicting", total=_length(capture, most), transient=True):
-                image: Any = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-                shown = show(image)
-                if writer is None:
-                    written = output / f"{name}_{shown.kind}.mp4"
-                    size = (frame.shape[1], frame.shape[0])
-                    writer = cv2.VideoWriter(str(written), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
-                writer.write(cv2.cvtColor(shown.drawing, cv2.COLOR_RGB2BGR))
-        except KeyboardInterrupt:
-            if not isinstance(video, int):
-                raise
-        finally:
-            if writer is not None:
-                writer.release()
-    if written is None:
-        raise DataError(f"{video}: no frame could be read")
-    return written
-
-
-@contextmanager
-def _capture(video: Path | int) -> Iterator[cv2.VideoCapture]:
-    capture = cv2.VideoCapture(video if isinstance(video, int) else str(video))
+    faults: list[str] = []
+    count, pictures = 0, places(sources.pictures)
+    names = dict(zip(sources.pictures, result_names(sources), strict=True))
     try:
-        if not capture.isOpened():
-            what = f"webcam {video}" if isinstance(video, int) else str(video)
-            raise DataError(f"{what}: cannot be opened")
-        yield capture
-    finally:
-        capture.release()
+        for path, image in read_pictures(sources.pictures, faults):
+            shown = show(image)
+            del image  # neither it nor what was made of it stays while the next one is read
+            _write_shown(shown, path, output / names[path], pictures, colours, with_json)
+            del shown
+            count += 1
+    except TaskError as error:
+        raise TaskError(f"{error}; {_told(count, output)} before that") from None
+    if faults:
+        raise unread(faults, _told(count, output))
+    return count
 
 
-def _frames(capture: cv2.VideoCapture, most: int | None) -> Iterator[Any]:
-    count = 0
-    while most is None or count < most:
-        there, frame = capture.read()
-        if not there:
-            return
-        count += 1
-        yield frame
+def _told(count: int, output: Path) -> str:
+    return f"wrote predictions for {count} pictures to {output}"
 
 
-def _length(capture: cv2.VideoCapture, most: int | None) -> int | None:
-    frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    known = [number for number in (frames, most) if number is not None and number > 0]
-    return min(known) if known else None
+def _write_shown(
+    shown: Shown, path: Path, stem: Path, pictures: set[Path], colours: list[tuple[int, int, int]], with_json: bool
+) -> None:
+    drawing, mask = Path(f"{stem}_{shown.kind}.png"), Path(f"{stem}_mask.png")
+    keep_apart([drawing] if shown.mask is None else [drawing, mask], pictures)
+    write_picture(drawing, shown.drawing)
+    if shown.mask is not None:
+        with whole(mask) as unfinished:
+            write_mask(unfinished, shown.mask, colours)
+    if with_json:
+        height, width = shown.drawing.shape[:2]
+        write_json(Path(f"{stem}.json"), {"file": str(path), "height": height, "width": width, **shown.description})

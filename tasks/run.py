@@ -1,14 +1,9 @@
-"""One training run: its folder, its loggers and callbacks, and Lightning's trainer around them."""
+"""One training run: its folder, what is written there and when, and how it starts, stops and goes on."""
 
-import ctypes
-import difflib
-import inspect
-import logging
-import platform
+import os
 import re
-import shutil
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,24 +11,24 @@ from typing import Any
 import lightning.pytorch as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    LearningRateMonitor,
-    ModelCheckpoint,
-    RichProgressBar,
-    WeightAveraging,
-)
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch import Tensor
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
 
-from datasets import Samples, check_batch
+from datasets import COUNT, WORKERS, Samples, check_batch, check_shared_memory
+from datasets.ranges import SEED, check_fields
 from tasks.base import Task
-from tasks.checkpoints import AtomicCheckpointIO
+from tasks.callbacks import FirstStep, Interval, LastCheckpoint, SeedSteps, Signals
+from tasks.checkpoints import export_weights
 from tasks.data import Loaders
 from tasks.errors import RunError
+from tasks.lock import Locked, locked
+from tasks.metrics_file import MetricsFile
+from tasks.optim import requested_steps
 from tasks.pictures import Draw, ValidationPictures
-from tasks.sync_batch_norm import CpuSyncBatchNorm, GpuSyncBatchNorm
+from tasks.resume import TellSchedule, begun_run, config_without_actions
+from tasks.trainer import build_trainer, fit, is_first_process
+
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -48,10 +43,16 @@ class Run:
         seed: of weights, order and augmentation.
         name: of the run; by default DATASET_BACKBONE_HEAD, or DATASET_BACKBONE of a classifier.
         output: the folder that runs go to.
-        resume: go on from the run's last checkpoint.
-        overwrite: replace a run of the same name.
+        resume: go on from the run's last checkpoint, or begin if it has none yet.
+        overwrite: replace a run of the same name, from the first step on.
+        save_every: write last.ckpt between epochs too, after so many steps (500) or so much time (90s, 10m, 2h).
+        export_weights: also write the best weights to this .safetensors file.
         trainer: any option of lightning.Trainer, such as --trainer.precision bf16-mixed, --trainer.devices 2,
             --trainer.gradient_clip_val 1, --trainer.accumulate_grad_batches 4 or --trainer.max_steps 100.
+
+    Raises:
+        DataError: for a number outside its range.
+        RunError: for another value that cannot be.
     """
 
     ema: float = 0.998
@@ -63,7 +64,18 @@ class Run:
     output: Path = Path("runs")
     resume: bool = False
     overwrite: bool = False
+    save_every: str | None = None
+    export_weights: Path | None = None
     trainer: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"ema": (0, 0.999999), "patience": COUNT, "workers": WORKERS, "seed": SEED})
+        if self.resume and self.overwrite:
+            raise RunError("--resume goes on with a run, --overwrite replaces it: give one of the two")
+        if self.export_weights is not None and self.export_weights.suffix != ".safetensors":
+            raise RunError(f"--export-weights {self.export_weights}: the file's name must end in .safetensors")
+        if self.save_every is not None:
+            Interval.parse(self.save_every)
 
     def seed_everything(self) -> None:
         """Seed what random numbers come from; call it before a network is built."""
@@ -91,9 +103,9 @@ class Run:
             val: samples that choose the best checkpoint.
             monitor: the metric that the best checkpoint has most of.
             name: of the run, unless it was given one.
-            config_text: written into the run's folder.
+            config_text: the options as YAML, written into the run's folder.
             epochs: passes over the training data.
-            batch_size: pictures a step, over all processes.
+            batch_size: images a step, over all processes.
             draw: draws samples, see `ValidationPictures`.
             drawn: how many of them, from all over `val`.
 
@@ -101,149 +113,134 @@ class Run:
             The run's folder.
 
         Raises:
-            RunError: if the folder is taken, there is nothing to resume, or Lightning has no such option.
+            RunError: if the folder is taken or in use, the run cannot go on under these options, or Lightning does not
+                take an option of its trainer.
+            CheckpointError: if the checkpoint to go on from cannot be read.
             DataError: if the data does not fill a batch.
+            Stopped: after a signal, once all is saved.
         """
-        folder = self.output / (self.name or re.sub(r"[^\w.-]+", "-", name))  # timm:NAME and hf://OWNER/NAME are in it
-        across = np.linspace(0, len(val) - 1, min(drawn, len(val))).round().astype(int)
-        pictures = ValidationPictures([val[int(index)] for index in across], folder / "pictures", draw)
-        fitter = build_trainer(folder, monitor, epochs, self.ema, self.patience, [pictures], self.trainer)
-        check_batch(train, batch_size, fitter.world_size)
-        checkpoint = None
-        if fitter.is_global_zero:
-            checkpoint = prepare_folder(folder, self.resume, self.overwrite)
-            (folder / "config.yaml").write_text(config_text)
-        elif self.resume:
-            checkpoint = folder / "last.ckpt"
-        if self.compile:
-            for part in (task.network.backbone, task.network.head):
-                part.compile()
-        millions = sum(p.numel() for p in task.network.parameters()) / 1e6
-        print(
-            f"{len(train)} pictures, {len(task.spec.names)} classes, {millions:.2f} M parameters; writing to {folder}"
-        )
-        fitter.fit(task, Loaders(train, val, batch_size, self.workers, self.seed), ckpt_path=checkpoint)
-        best = fitter.checkpoint_callback
-        if fitter.is_global_zero and isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
-            print(f"best {monitor} {best.best_model_score:.4f} in {folder / 'best.ckpt'}")
+        folder = self.folder(name)
+        config = config_without_actions(config_text)
+        metrics = MetricsFile(folder / "metrics.csv")
+        epochs = (self.trainer or {}).get("max_epochs", epochs)
+
+        def state() -> dict[str, Any]:
+            images = {"train": len(train), "val": len(val)}
+            return {"options": config, "epochs": epochs, "images": images, "metrics": metrics.state_dict()}
+
+        signals = Signals()
+        with signals.installed(), _alone(folder):
+            checkpoint = self._checkpoint(folder)
+            begun = None if checkpoint is None else begun_run(checkpoint, task, state())
+            if begun is not None:
+                metrics.load_state_dict(begun.state["metrics"])
+                if begun.is_finished(epochs, requested_steps(self.trainer)):
+                    metrics.finalize("success")
+                    say(f"{folder}: this run is finished, {begun.step} steps; more --epochs would go on with it")
+                    return self._export(folder)
+                say(f"{folder}: going on after step {begun.step}")
+            first = FirstStep(folder, config, keep=begun is not None)
+            every = None if self.save_every is None else Interval.parse(self.save_every)
+            callbacks = [
+                first,
+                SeedSteps(self.seed),
+                ValidationPictures(_across(val, drawn), folder / "pictures", draw),
+                LastCheckpoint(folder / "last.ckpt", every, signals, state),
+                *([] if begun is None else [TellSchedule(begun.state["epochs"], epochs)]),
+            ]
+            step = None if begun is None else begun.step
+            fitter = build_trainer(
+                folder, monitor, epochs, self.ema, self.patience, callbacks, self.trainer, metrics, step
+            )
+            self._check_data(train, val, batch_size, fitter.world_size)
+            if self.compile:
+                for part in (task.network.backbone, task.network.head):
+                    part.compile()
+            millions = sum(p.numel() for p in task.network.parameters()) / 1e6
+            classes = len(task.spec.names)
+            say(f"{len(train)} images, {classes} classes, {millions:.2f} M parameters; writing to {folder}")
+            task.most_steps = requested_steps(self.trainer)
+            with first:
+                place = (0, 0) if begun is None else begun.place
+                fit(fitter, task, Loaders(train, val, batch_size, self.workers, self.seed, place), checkpoint)
+            best = fitter.checkpoint_callback
+            if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
+                say(f"best {monitor} {best.best_model_score:.4f} in {folder / 'best.ckpt'}")
+            return self._export(folder)
+
+    def folder(self, name: str) -> Path:
+        """The run's folder, inside `output`.
+
+        Raises:
+            RunError: for a name that leads out of it or is no name for a folder.
+        """
+        given = self.name if self.name is not None else re.sub(r"[^\w.-]+", "-", name)  # timm:NAME is in it
+        folder = self.output / given
+        inside, top = Path(os.path.abspath(folder)), Path(os.path.abspath(self.output))
+        if not given.strip() or top not in inside.parents:
+            raise RunError(f"--name {given}: must name a folder inside {self.output}")
+        if max(len(os.fsencode(part)) for part in inside.parts) > 200 or "\0" in given:
+            raise RunError(f"--name {given[:40]}...: is too long for a folder's name")
+        for part in (top, inside):
+            if part.exists() and not part.is_dir():
+                raise RunError(f"{part}: is a file, and a run needs a folder; name another --output or --name")
         return folder
 
+    def _check_data(self, train: Samples, val: Samples, batch_size: int, processes: int) -> None:
+        check_batch(train, batch_size, processes)
+        if len(val) < processes:
+            raise RunError(f"{processes} processes are more than the {len(val)} validation images there are")
+        check_shared_memory(train, batch_size // processes, self.workers)
 
-def prepare_folder(folder: Path, resume: bool, overwrite: bool) -> Path | None:
-    """Make a run's folder; the checkpoint to go on from, if the run is to be resumed.
-
-    Raises:
-        RunError: if there is a run already and neither is asked for, or there is nothing to resume.
-    """
-    last = folder / "last.ckpt"
-    if resume:
-        if not last.is_file():
-            raise RunError(f"{last}: nothing to resume; leave out --resume to start anew")
-        return last
-    if (folder / "config.yaml").exists() or last.exists():
-        if not overwrite:
+    def _checkpoint(self, folder: Path) -> Path | None:
+        """The checkpoint to go on from, or None to begin."""
+        last = folder / "last.ckpt"
+        restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0  # by torchrun --max-restarts
+        if self.resume or restarted:
+            if last.is_file():
+                return last
+            say(f"{folder}: has no last.ckpt yet; the run begins at its first step")
+        elif not self.overwrite and any((folder / name).exists() for name in ("last.ckpt", "best.ckpt")):
             raise RunError(
                 f"{folder}: holds a run; name another --name, go on with --resume, or replace it with --overwrite"
             )
-        shutil.rmtree(folder)
+        return None
+
+    def _export(self, folder: Path) -> Path:
+        if self.export_weights is not None and is_first_process():
+            export_weights(folder / "best.ckpt", self.export_weights)
+            say(f"wrote the weights of {folder / 'best.ckpt'} to {self.export_weights}")
+        return folder
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    """Print a line, once for all processes."""
+    print(text, flush=True)
+
+
+def _across(samples: Samples, count: int) -> list[Any]:
+    """Some samples from all over a split."""
+    places = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
+    return [samples[int(index)] for index in places]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Make a folder and keep other runs out of it for as long as this one lasts; leave none that stays empty."""
+    if not is_first_process():
+        yield
+        return
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    return None
-
-
-class Ema(WeightAveraging):
-    """Exponential moving average of weights and batch-norm statistics; it validates and saves the average.
-
-    The decay starts low, as min(decay, (1 + t) / (10 + t)), so that short runs are not held back by their first steps.
-    """
-
-    def __init__(self, decay: float) -> None:
-        def average(averages: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
-            step = int(updates)
-            weight = 1 - min(decay, (1 + step) / (10 + step))
-            if torch.is_floating_point(averages[0]):
-                torch._foreach_lerp_(list(averages), list(current), weight)
-            else:
-                torch._foreach_copy_(list(averages), list(current))
-
-        super().__init__(multi_avg_fn=torch.no_grad()(average))
-
-
-def build_trainer(
-    folder: Path,
-    monitor: str,
-    epochs: int,
-    ema: float = 0.0,
-    patience: int | None = None,
-    callbacks: Sequence[Callback] = (),
-    options: dict[str, Any] | None = None,
-) -> L.Trainer:
-    """Lightning's trainer, writing best.ckpt, last.ckpt, metrics.csv and TensorBoard events into `folder`.
-
-    Args:
-        folder: of the run.
-        monitor: the metric that the best checkpoint has most of.
-        epochs: passes over the training data.
-        ema: decay of the averaged weights, 0 for none.
-        patience: validations without improvement before the run stops early, or None.
-        callbacks: further ones.
-        options: of `lightning.Trainer`; they win over ours.
-
-    Raises:
-        RunError: for an option that Lightning's Trainer does not have.
-    """
-    options = dict(options or {})
-    valid = inspect.signature(L.Trainer).parameters
-    for name in options:
-        if name not in valid:
-            near = difflib.get_close_matches(name, valid, 1)
-            raise RunError(
-                f"--trainer.{name}: no such option" + (f"; did you mean --trainer.{near[0]}?" if near else "")
-            )
-    for noise in (
-        ".*does not have many workers.*",
-        ".*exists and is not empty.*",
-        ".*isinstance.treespec, LeafSpec.*",
-        ".*smaller than the logging interval.*",
-    ):
-        warnings.filterwarnings("ignore", noise)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    on_cpu = options.get("accelerator", "auto") == "cpu" or not torch.cuda.is_available()
-    if on_cpu:
-        keep_freed_memory()
-    best = ModelCheckpoint(
-        folder, "best", monitor=monitor, mode="max", enable_version_counter=False, auto_insert_metric_name=False
-    )
-    # ModelCheckpoint's own save_last writes only when a new best does, and a resumed run would start from there
-    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    own: list[Callback] = [best, last, LearningRateMonitor("step"), *callbacks]
-    if options.get("enable_progress_bar", True):
-        own.append(RichProgressBar())
-    if ema:
-        own.append(Ema(ema))
-    if patience is not None:
-        own.append(EarlyStopping(monitor, mode="max", patience=patience))
-    settings: dict[str, Any] = {
-        "max_epochs": epochs,
-        "callbacks": own,
-        "logger": [CSVLogger(folder, "", ""), TensorBoardLogger(folder, "", "")],
-        "default_root_dir": folder,
-        "use_distributed_sampler": False,
-        "num_sanity_val_steps": 0,
-        "plugins": [AtomicCheckpointIO(), CpuSyncBatchNorm() if on_cpu else GpuSyncBatchNorm()],
-        "log_every_n_steps": 10,
-        "enable_model_summary": False,
-    }
-    return L.Trainer(**settings | options)
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep freed memory instead of handing it back to the system and faulting it in again every step.
-
-    `benchmarks/train_speed.py` measures what it is worth.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        trim_threshold, mmap_max, arena_max = -1, -4, -8  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-        libc.mallopt(arena_max, 1)
+    try:
+        with locked(folder / LOCK):
+            yield
+    except Locked:
+        raise RunError(f"{folder}: another process is training there; name another --name") from None
+    finally:
+        if made and not any(path.name != LOCK for path in folder.iterdir()):
+            (folder / LOCK).unlink(missing_ok=True)
+            for path in made:
+                with suppress(OSError):  # it is no longer empty
+                    path.rmdir()

@@ -1,5 +1,6 @@
 """Segmentation: a network, what it is trained on, how it is judged, and masks in a picture's own pixels."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from backbones import Table, TimmTable, build_backbone, create_table, table_options
+from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
+from datasets import check_options
 from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
 from heads.taps import tap_channels
 from tasks.base import Spec, Task
+from tasks.errors import TaskError
 from tasks.optim import Optimization
+from tasks.sliding_window import slide
 
 MIOU_EVERY = 10  # steps between updates of the running training mIoU
 Image = NDArray[np.uint8]
@@ -44,12 +48,42 @@ def segmentation_table(backbone: str, head: str, **options: Any) -> Table | Timm
     return create_table(backbone, **papers | {key: value for key, value in options.items() if value is not None})
 
 
+def segmentation_spec(
+    backbone: str,
+    options: BackboneOptions,
+    head: str,
+    names: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    input_size: tuple[int, int],
+    head_options: dict[str, Any] | None = None,
+    **fields: Any,
+) -> SegmentationSpec:
+    """What training builds and `tools/profile.py` counts.
+
+    Args:
+        backbone: as for `backbones.create_table`.
+        options: of the backbone; what is left out is the head's paper's.
+        head: see `heads.create_segmentation_head`.
+        names: see `SegmentationSpec`, as the other entries of it.
+        colours: likewise.
+        input_size: likewise.
+        head_options: likewise.
+        **fields: likewise, by name.
+
+    Raises:
+        BackboneError, HeadError: for an unknown backbone, head or option.
+    """
+    table = segmentation_table(backbone, head, **options.given())
+    return SegmentationSpec(table, head, list(names), list(colours), input_size, head_options or {}, **fields)
+
+
 class SegmentationNetwork(nn.Module):
     """Backbone and head. `network(images)` takes normalised float32 [N, 3, H, W] and returns raw logits."""
 
     def __init__(self, spec: SegmentationSpec) -> None:
         super().__init__()
         self.backbone = build_backbone(spec.table)
+        self.backbone.check_size(*spec.input_size)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = create_segmentation_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
         self.auxiliary = None
@@ -73,6 +107,10 @@ class SegmentationTask(Task):
         class_weights: for cross_entropy and ohem, one a class, or None.
         label_smoothing: for cross_entropy and ohem.
         auxiliary_weight: of the auxiliary head's loss.
+
+    Raises:
+        DataError: for a number outside its range.
+        TaskError: if all class weights are 0, or a loss cannot be had.
     """
 
     kind = "segmentation"
@@ -87,12 +125,31 @@ class SegmentationTask(Task):
         label_smoothing: float = 0.0,
         auxiliary_weight: float = 0.4,
     ) -> None:
+        check_options(
+            label_smoothing=(label_smoothing, 0, 1),
+            class_weights=(class_weights, 0, 1e6),
+            auxiliary=(auxiliary_weight, 0, 100),
+        )
+        if class_weights is not None and not any(class_weights):
+            raise TaskError("--class-weights are all 0; leave some above it")
+        if "lovasz" in loss and len(spec.names) == 1:
+            raise TaskError("--loss lovasz needs two classes or more, and there is one")
         super().__init__(spec, SegmentationNetwork(spec), optimization)
         self.auxiliary_weight = auxiliary_weight
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.criterion = SegmentationLoss(loss, weights, label_smoothing)
         self.train_matrix = ConfusionMatrix(len(spec.names))
         self.matrix = ConfusionMatrix(len(spec.names))
+
+    def check_sizes(self, samples: Any) -> None:
+        """Refuse samples of a size that the backbone cannot take: validation has whole pictures, and not crops.
+
+        Raises:
+            BackboneError: naming the size it was made for.
+        """
+        if self.network.backbone.made_for is not None:
+            for index in range(len(samples)):
+                self.network.backbone.check_size(*samples[index]["image"].shape[:2])
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         features = self.network.backbone(self.normalise(batch["image"]))
@@ -106,11 +163,22 @@ class SegmentationTask(Task):
         self.train_matrix.update(logits.detach().max(1)[1], coarse)
         self.log("train/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(logits))
         if (self.global_step + 1) % MIOU_EVERY == 0:
-            self.log("train/miou", self.train_matrix.miou(), prog_bar=True, sync_dist=True, batch_size=len(logits))
+            miou = self.train_matrix.scores().miou
+            self.log("train/miou", miou, prog_bar=True, logger=False, batch_size=len(logits))
+            self.log_now(self.global_step, miou=miou)
         return loss
 
     def on_train_epoch_end(self) -> None:
         self.train_matrix.reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        seen = self.trainer.strategy.reduce(self.train_matrix.confmat.clone(), reduce_op="sum")  # by all processes
+        checkpoint["train_matrix"] = seen.cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.trainer.is_global_zero:
+            self.train_matrix.confmat.copy_(checkpoint["train_matrix"])
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
         mask = arg_max_mask(self.network(self.normalise(batch["image"])), batch["mask"].shape[1:])
@@ -133,54 +201,48 @@ class SegmentationTask(Task):
 
         Args:
             images: uint8 [H, W, 3] RGB.
-            scales: the network sees the picture at each of these sizes; probabilities are averaged.
+            scales: the network sees the picture, or each window of it, at each of these sizes; probabilities are
+                averaged.
             flip: also mirrored, averaged likewise.
-            window: height and width of a sliding window with half overlap, or None for the whole picture at once.
+            window: height and width of a sliding window for pictures larger than it, see `sliding_window.slide`, or
+                None for the whole picture at once.
 
         Returns:
             uint8 [H, W] of class indices, one a picture.
+
+        Raises:
+            DataError: for scales outside 0.1 to 4, or a window with a side under 32.
         """
+        check_options(scales=(scales, 0.1, 4), window=(window, 32, 65536))
         return [self._predict_one(image, scales, flip, window) for image in images]
 
     def _predict_one(self, image: Image, scales: Sequence[float], flip: bool, window: tuple[int, int] | None) -> Image:
         height, width = image.shape[:2]
+        if window is not None and (height > window[0] or width > window[1]):
+            return slide(lambda patch: self._scores(patch, scales, flip), image, window)
+        return arg_max_mask(self._scores(image, scales, flip), (height, width))[0].cpu().numpy()
+
+    def _scores(self, image: Image, scales: Sequence[float], flip: bool) -> Tensor:
+        """Logits of a picture, or averaged probabilities where it is seen several times, [1, classes, h, w].
+
+        The latter are averaged on the logits' own grid, or on every fourth pixel where that is coarser.
+        """
         x = self.normalise(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None])
         if tuple(scales) == (1.0,) and not flip:
-            return arg_max_mask(self._slide(x, window), (height, width))[0].cpu().numpy()
-        # averaged on a grid of a quarter of the picture, which is finer than the logits of all but U-Nets
-        grid, total = (-(-height // 4), -(-width // 4)), torch.zeros(())
+            return self.network(x)
+        height, width = image.shape[:2]
+        grid: tuple[int, int] | None = None
+        total = torch.zeros((), device=x.device)
         for scale in scales:
             scaled = resize(x, (max(1, round(height * scale)), max(1, round(width * scale))))
-            total = total + resize(self._slide(scaled, window), grid).softmax(1).cpu()
-            if flip:
-                total = total + resize(self._slide(scaled.flip(3), window).flip(3), grid).softmax(1).cpu()
-        return arg_max_mask(total, (height, width))[0].numpy()
-
-    def _slide(self, x: Tensor, window: tuple[int, int] | None) -> Tensor:
-        """Logits of [1, 3, H, W], from overlapping windows if the picture is larger than one."""
-        height, width = x.shape[2:]
-        if window is None or (height <= window[0] and width <= window[1]):
-            return self.network(x)
-        rows, columns = min(height, window[0]), min(width, window[1])
-        total, count = torch.zeros(()), torch.zeros(())
-        for top in _starts(height, rows):
-            for left in _starts(width, columns):
-                logits = resize(
-                    self.network(x[:, :, top : top + rows, left : left + columns]), (-(-rows // 4), -(-columns // 4))
-                )
-                if total.ndim == 0:
-                    grid = (-(-height // 4), -(-width // 4))
-                    total, count = logits.new_zeros(1, logits.shape[1], *grid), logits.new_zeros(1, 1, *grid)
-                y, z = -(-top // 4), -(-left // 4)
-                total[:, :, y : y + logits.shape[2], z : z + logits.shape[3]] += logits
-                count[:, :, y : y + logits.shape[2], z : z + logits.shape[3]] += 1
-        return total / count
-
-
-def _starts(length: int, window: int) -> list[int]:
-    """Where windows with half overlap begin, on multiples of 4, the last one flush with the end."""
-    step = max(4, window // 2 // 4 * 4)
-    return [*range(0, length - window, step), length - window]
+            for mirrored in (False, True)[: 1 + flip]:
+                logits = self.network(scaled.flip(3)).flip(3) if mirrored else self.network(scaled)
+                if grid is None:
+                    stride = max(scaled.shape[2:]) / max(logits.shape[2:])
+                    cell = min(4, 2 ** max(0, round(math.log2(stride))))
+                    grid = -(-height // cell), -(-width // cell)
+                total = total + resize(logits, grid).softmax(1)
+        return total
 
 
 @dataclass(frozen=True)
@@ -231,7 +293,3 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
     def scores(self) -> SegmentationScores:
         """Scores over everything seen by all processes."""
         return segmentation_scores(self.compute().cpu().numpy().astype(np.int64)[: self.classes, : self.classes])
-
-    def miou(self) -> float:
-        """Mean IoU of what this process has seen."""
-        return segmentation_scores(self.confmat.cpu().numpy().astype(np.int64)).miou

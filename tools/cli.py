@@ -2,17 +2,22 @@
 
 import dataclasses
 import difflib
+import errno
 import inspect
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-from jsonargparse import ArgumentParser, Namespace
+import torch
+import yaml
+from jsonargparse import ArgumentParser, Namespace, set_loader
 
 import datasets
 
@@ -26,30 +31,74 @@ from backbones import BackboneError
 from datasets import DataError
 from heads import HeadError
 from tasks import TaskError
+from tools.cli_yaml import ConfigError, load_plain, read_config
 
-USER_ERRORS = (BackboneError, HeadError, DataError, TaskError, FileNotFoundError, ConnectionError)
+USER_ERRORS = (BackboneError, HeadError, DataError, TaskError)
+HINTS = {
+    errno.ENOSPC: "free some space, or name another folder",
+    errno.EDQUOT: "free some space, or name another folder",
+    errno.EACCES: "this user may not; name another place",
+    errno.EPERM: "this user may not; name another place",
+    errno.EROFS: "name another place",
+    errno.EEXIST: "remove it, or name another place",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "name a folder",
+    errno.ENAMETOOLONG: "shorten it",
+}
+TYPE = r"a <class '(\w+)'>|a typing\.Literal(\[.*?\])"
+set_loader("plain", load_plain, (yaml.YAMLError, ValueError))
 
 
 class Parser(ArgumentParser):
     """An argument parser with hyphens in options, and the nearest option for one that does not exist."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.written: dict[str, str] = {}  # config file of an option that stands in one
+
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         text = re.sub(r"--[a-z]\w*", lambda match: match[0].replace("_", "-"), super().format_help(*args, **kwargs))
         return re.sub(r" \(type: [^)]*?, default: ", " (default: ", text)
 
+    def options(self) -> list[str]:
+        """All of them, with two hyphens and underscores."""
+        return [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+
+    def check_configs(self, arguments: list[str]) -> None:
+        """Refuse config files that jsonargparse would take for something else, or not say clearly what is wrong.
+
+        Raises:
+            ConfigError: for what `read_config` refuses, an option that there is not, or one without a value.
+        """
+        paths = [text.partition("=")[2] for text in arguments if text.startswith("--config=")]
+        paths += [path for option, path in pairwise(arguments) if option == "--config"]
+        for path in paths:
+            for key, value in read_config(Path(path)).items():
+                if "--" + key.partition(".")[0] not in self.options():
+                    underscores = key.replace("-", "_")
+                    hint = f"; write {underscores}" if "--" + underscores in self.options() else self.hint(key)
+                    raise ConfigError(f"{path}: there is no option {key}{hint}")
+                if value == "":
+                    raise ConfigError(f"{path}: {key} is empty; give it a value, or leave it out")
+                self.written[key] = path
+
+    def hint(self, unknown: str) -> str:
+        """The nearest option, behind a message."""
+        near = difflib.get_close_matches("--" + unknown, self.options(), 1)
+        return f"; did you mean {near[0].replace('_', '-')}?" if near else "; --help lists the options"
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        unknown = re.search(r"(?:unrecognized arguments: |Option ')-*(\w[\w-]*)", message, flags=re.IGNORECASE)
-        options = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
-        hint = ""
-        if unknown and "--" + unknown[1] not in options:
-            near = difflib.get_close_matches("--" + unknown[1], options, 1)
-            hint = f"; did you mean {near[0].replace('_', '-')}?" if near else "; --help lists the options"
+        unknown = re.search(r"(?:unrecognized arguments: --|Option ')(\w[\w-]*)", message, flags=re.IGNORECASE)
+        hint = self.hint(unknown[1]) if unknown and "--" + unknown[1] not in self.options() else ""
         invalid = re.match(r'Parser key "([\w.]+)":', message)
         if invalid:
             details = [line.strip(" -") for line in message[invalid.end() :].splitlines() if line.strip()]
             expected = [line.rstrip(".") for line in details if line.startswith(("Expected", "Got", "Given value:"))]
-            message = f"--{invalid[1].replace('_', '-')}: {'; '.join(expected or details)}"
-        sys.stderr.write(f"{self.prog}: {message.strip()}{hint}\n")
+            said = "; ".join(line for line in expected or details if "NoneType" not in line)
+            said = re.sub(TYPE, r"\1\2", said)
+            where = f"{self.written[invalid[1]]}: " if invalid[1] in self.written else ""
+            message = f"{where}--{invalid[1].replace('_', '-')}: {said}"
+        sys.stderr.write(f"{self.prog}: {' '.join(message.split())}{hint}\n")
         sys.exit(2)
 
 
@@ -58,7 +107,11 @@ def _fields(group: Any) -> set[str]:
 
 
 def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
-    """Underscores for hyphens in names, `--flag` as `--flag=true`, and `--crop 360 480` as `--crop=[360, 480]`."""
+    """Underscores for hyphens in names, `--flag` as `--flag=true`, and `--crop 360 480` as `--crop=[360, 480]`.
+
+    Raises:
+        ConfigError: for a value that is empty, which would be the present folder where a path is wanted.
+    """
     kinds = {name: str(p.annotation) for c in callables for name, p in inspect.signature(c).parameters.items()}
     result: list[str] = []
     position = 0
@@ -73,24 +126,37 @@ def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
         while not equals and position < len(arguments) and not arguments[position].startswith("--"):
             following.append(arguments[position])
             position += 1
+        if [*following, value] in ([""], ["", ""]) and (equals or following):
+            raise ConfigError(f"{option} is empty; give it a value, or leave it out")
         if not equals and not following and "bool" in kinds.get(name, ""):
             equals, value = "=", "true"
-        elif re.search(r"\b(list|tuple|Sequence)\[", kinds.get(name, "")) and following and following[0][0] not in "[(":
+        elif (
+            re.search(r"\b(list|tuple|Sequence)\[", kinds.get(name, ""))
+            and following
+            and following[0][:1] not in ("[", "(")
+        ):
             single = len(following) == 1 and "Literal" in kinds[name]
             equals, value, following = "=", following[0] if single else f"[{', '.join(following)}]", []
         result += [f"--{name}{equals}{value}", *following]
     return result
 
 
-def command(function: Callable[..., Any], arguments: list[str] | None = None) -> Any:
+def command(function: Callable[..., Any], arguments: list[str] | None = None, name: str | None = None) -> Any:
     """Parse the command line into `function`'s parameters and call it.
 
     A parameter whose type is a dataclass becomes a group of options of its own, without a prefix, and a field that
-    several of them have is one option; the parameter `config_text` is given all options as YAML. User errors end the
-    command with one line and exit status 1.
+    several of them have is one option; the parameter `config_text` is given all options as YAML. A user's mistake ends
+    the command with one line and exit status 1, or 2 where it is seen while the options are parsed. What is not the
+    user's has its traceback printed before that line; MOBILEDENSE_TRACEBACK=1 in the environment prints all of them.
+
+    Args:
+        function: the tool.
+        arguments: by default those of the process.
+        name: of the command in messages; by default that of the process.
     """
     description = (inspect.getdoc(inspect.getmodule(function)) or "").strip()
-    parser = Parser(prog=Path(sys.argv[0]).name, description=description, formatter_class=_formatter())
+    prog = name or Path(sys.argv[0]).name
+    parser = Parser(prog=prog, description=description, formatter_class=_formatter(), parser_mode="plain")
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parameters = inspect.signature(function).parameters
     groups: dict[str, Any] = {
@@ -101,9 +167,12 @@ def command(function: Callable[..., Any], arguments: list[str] | None = None) ->
     for group in groups.values():
         parser.add_class_arguments(group, skip=_fields(group) & added, as_positional=False)
         added |= _fields(group)
-    chosen = parser.parse_args(
-        _complete(sys.argv[1:] if arguments is None else arguments, [function, *groups.values()])
-    )
+    try:
+        given_here = _complete(sys.argv[1:] if arguments is None else arguments, [function, *groups.values()])
+        parser.check_configs(given_here)
+    except ConfigError as error:
+        parser.error(str(error))
+    chosen = parser.parse_args(given_here)
     values = {key: value for key, value in vars(chosen).items() if key != "config"}
     fields = set().union(*map(_fields, groups.values())) - set(parameters)
     given = {field: values.pop(field) for field in fields}
@@ -112,11 +181,40 @@ def command(function: Callable[..., Any], arguments: list[str] | None = None) ->
     try:
         for name, group in groups.items():
             values[name] = group(**{field: given[field] for field in _fields(group) - set(parameters)})
-        return function(**values)
-    except USER_ERRORS as error:
-        sys.exit(f"{parser.prog}: {error}")
+        result = function(**values)
+        sys.stdout.flush()
+        return result
+    except BrokenPipeError:  # whoever read our output has seen enough, such as head; Python would complain at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(f"{parser.prog}: stopped")
+        print(f"{parser.prog}: stopped", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        line = _tell(error)
+        if not line or os.environ.get("MOBILEDENSE_TRACEBACK", "0") != "0":
+            traceback.print_exc()
+        ours = f"internal error, {type(error).__name__}: {error}; please report it with the lines above"
+        sys.exit(f"{parser.prog}: {line or ours}")
+
+
+def _tell(error: Exception) -> str:
+    """What a user is told of a mistake, or of a machine that cannot do more; nothing for an error that is ours."""
+    text = str(error)
+    if isinstance(error, USER_ERRORS):
+        # torch puts the traceback of a loader process before the message
+        return text.rpartition(f"{type(error).__name__}: ")[2] if "Original Traceback" in text else text
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate" in text:
+        return (
+            "out of memory; lower --batch-size, --crop, --size, --scales, --width or --workers, where the tool has them"
+        )
+    if not isinstance(error, OSError):
+        return ""
+    if error.strerror is None or error.errno is None:
+        return text
+    where = f"{error.filename}: " if error.filename is not None else ""
+    hint = f"; {HINTS[error.errno]}" if error.errno in HINTS else ""
+    return f"{where}{error.strerror}{hint}"
 
 
 def _formatter() -> Any:

@@ -10,8 +10,17 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from datasets import check_classification, find_classification, limit_classification
+from datasets import (
+    BATCH,
+    DRAWN,
+    WORKERS,
+    check_classification,
+    check_options,
+    find_classification,
+    limit_classification,
+)
 from tasks.classification_evaluation import judge_classifier
+from tasks.readiness import choose_device, require_folder
 from tools.cli import command
 
 
@@ -43,9 +52,10 @@ def eval_cls(
         device: cpu, cuda, or auto.
         output: folder for scores and pictures; by default eval_SPLIT beside the checkpoint.
     """
+    check_options(drawn=(drawn, *DRAWN), batch_size=(batch_size, *BATCH), workers=(workers, *WORKERS))
+    folder, device = require_folder(output or checkpoint.parent / f"eval_{split}"), choose_device(device)
     files = limit_classification(find_classification(dataset, [split], data_root)[0], max_pictures)
     check_classification(files, read=check_data)
-    folder = output or checkpoint.parent / f"eval_{split}"
     judge_classifier(checkpoint, files, folder, drawn, batch_size, workers, device)
     return folder
 

@@ -11,9 +11,10 @@ from typing import Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from datasets import check_detection, find_detection, limit_detection
+from datasets import BATCH, DRAWN, WORKERS, check_detection, check_options, find_detection, limit_detection
 from tasks import TaskError
 from tasks.detection_evaluation import judge, judge_results
+from tasks.readiness import choose_device, require_folder
 from tools.cli import command
 
 
@@ -52,6 +53,7 @@ def eval_det(
         device: cpu, cuda, or auto.
         output: folder for scores and pictures; by default eval_SPLIT beside the checkpoint or the predictions.
     """
+    check_options(drawn=(drawn, *DRAWN), batch_size=(batch_size, *BATCH), workers=(workers, *WORKERS))
     if (checkpoint is None) == (predictions is None):
         raise TaskError("give either --checkpoint or --predictions")
     if predictions is not None and max_pictures is not None:
@@ -60,8 +62,9 @@ def eval_det(
         above = annotations.parent
         data_root = data_root or (above.parent if above.name == "annotations" else above)
         dataset, split = "coco", annotations.stem.removeprefix("instances_")
+    folder = require_folder(output or (checkpoint or predictions).parent / f"eval_{split}")  # type: ignore[union-attr]
+    device = choose_device(device)
     files = limit_detection(find_detection(dataset, split, data_root, annotations=annotations), max_pictures)
-    folder = output or (checkpoint or predictions).parent / f"eval_{split}"  # type: ignore[union-attr]
     if predictions is not None:
         judge_results(predictions, files, folder, backend, drawn)
     elif checkpoint is not None:

@@ -9,9 +9,19 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from datasets import SegmentationDataset, check_segmentation, eval_loader, find_segmentation, limit
+from datasets import (
+    DRAWN,
+    WORKERS,
+    SegmentationDataset,
+    check_options,
+    check_segmentation,
+    eval_loader,
+    find_segmentation,
+    limit,
+)
 from tasks import SegmentationTask, TaskError
 from tasks.evaluation import evaluate_segmentation, print_scores, write_evaluation
+from tasks.readiness import choose_device, require_folder
 from tools.cli import command
 
 
@@ -47,7 +57,9 @@ def eval_seg(
         device: cpu, cuda, or auto.
         output: folder for scores and pictures; by default eval_SPLIT beside the checkpoint.
     """
-    task = SegmentationTask.load(checkpoint, device)
+    check_options(drawn=(drawn, *DRAWN), workers=(workers, *WORKERS))
+    folder = require_folder(output or checkpoint.parent / f"eval_{split}")
+    task = SegmentationTask.load(checkpoint, choose_device(device))
     files = limit(find_segmentation(dataset, split, data_root), max_pictures)
     if len(files.names) < len(task.spec.names):
         raise TaskError(
@@ -63,7 +75,6 @@ def eval_seg(
     loader = eval_loader(SegmentationDataset(files), workers)
     evaluation = evaluate_segmentation(task, loader, scales, flip, window)
     print_scores(evaluation.scores, task.spec.names, f"{files.root}, {split}, {len(files.pairs)} pictures")
-    folder = output or checkpoint.parent / f"eval_{split}"
     settings = {"checkpoint": str(checkpoint), "data": str(files.root), "split": split, "pictures": len(files.pairs)}
     settings |= {"scales": scales, "flip": flip, "window": window}
     write_evaluation(folder, task, evaluation, files, settings, drawn)

@@ -11,9 +11,13 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from datasets import COUNT, check_options
 from tasks import ClassificationTask, SegmentationTask, load_task
 from tasks.classification_prediction import classify_pictures, show_labels
-from tasks.prediction import find_sources, predict_pictures, predict_video, show_boxes, show_masks
+from tasks.prediction import predict_pictures, show_boxes, show_masks
+from tasks.readiness import choose_device, require_folder
+from tasks.sources import find_sources
+from tasks.video_prediction import predict_video
 from tools.cli import command
 
 
@@ -40,7 +44,8 @@ def predict(
         output: folder for the results; names and sub-folders of the source are kept.
         scales: segmentation: sizes at which the network sees a picture; probabilities are averaged.
         flip: segmentation: also mirrored, averaged likewise.
-        window: segmentation: height and width of a sliding window with half overlap, for very large pictures.
+        window: segmentation: height and width of a sliding window with half overlap; by default 1024 1024 for pictures
+            above 16 megapixels, and none for smaller ones.
         opacity: segmentation: of the colours over the picture, 0 to 1.
         threshold: detection: boxes with a score above this are drawn and written.
         json: also write NAME.json with the pixels and the share of every class, or with every box; or
@@ -48,8 +53,10 @@ def predict(
         max_frames: stop a video or webcam after so many frames.
         device: cpu, cuda, or auto.
     """
-    found = find_sources(source)
-    task = load_task(checkpoint, device).fold()
+    check_options(opacity=(opacity, 0, 1), threshold=(threshold, 0, 1), max_frames=(max_frames, *COUNT))
+    require_folder(output)
+    found = find_sources(source, output)
+    task = load_task(checkpoint, choose_device(device)).fold()
     if isinstance(task, ClassificationTask):
         show = show_labels(task)
     elif isinstance(task, SegmentationTask):
@@ -57,7 +64,8 @@ def predict(
     else:
         show = show_boxes(task, threshold)
     if found.video is not None:
-        print(f"wrote {predict_video(found.video, output, show, max_frames)}")
+        written, frames = predict_video(found.video, output, show, max_frames)
+        print(f"wrote {written}, {frames} frames")
     else:
         if isinstance(task, ClassificationTask):
             count = classify_pictures(task, found, output, json)

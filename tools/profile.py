@@ -8,63 +8,52 @@ python tools/profile.py --all
 import re
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from backbones import BackboneOptions
+from datasets import SIDE, check_options
 from tasks import TaskError
-from tasks.costs import build_network, print_costs, print_paper_rows
+from tasks.costs import build_network, print_costs
+from tasks.paper_costs import print_paper_rows
 from tools.cli import command
 
 
 def profile(
+    backbone_options: BackboneOptions,
     backbone: str = "v3-large",
     head: str = "none",
     size: str = "224x224",
     classes: int | None = None,
-    width: float | None = None,
-    output_stride: Literal[8, 16, 32] | None = None,
-    rf2: bool | None = None,
-    reduced_tail: bool | None = None,
-    minimalistic: bool | None = None,
-    small_pictures: bool | None = None,
     head_options: dict[str, Any] | None = None,
+    auxiliary: float = 0.0,
     every_layer: bool = False,
     all: bool = False,
 ) -> None:
-    """Print what a network costs; nothing is trained or downloaded.
+    """Print what a network costs, as the training tools build it under the same options; nothing is trained.
 
     Args:
-        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, or timm:NAME.
+        backbone_options: what the backbone is built with.
+        backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME, or hf://OWNER/NAME.
         head: none, classifier, or a head of train_seg or train_det.
         size: height and width of the picture, such as 1025x2049, or one side of a square.
         classes: by default 1000 for the classifier, 19 for segmentation, 90 for detection.
-        width: multiplier of the backbone's widths.
-        output_stride: of the backbone; by default the head's paper's.
-        rf2: halve the last stage; by default as in the head's paper.
-        reduced_tail: halve the outputs of V3's last stage; by default as in the head's paper.
-        minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.
-        small_pictures: the stem for pictures of 32x32.
         head_options: options of the head, such as --head-options.filters 256.
+        auxiliary: as in train_seg: above 0, the auxiliary head's parameters count too; prediction does not run it.
         every_layer: a row for every convolution and linear layer, not for every block.
-        all: every row that the papers print, beside what we count.
+        all: the rows that the papers and their code's pages print, beside what we count.
     """
     if all:
         print_paper_rows()
         return
-    sides = re.fullmatch(r"(\d+)(?:x(\d+))?", size)
+    sides = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", size)
     if not sides:
         raise TaskError(f'--size "{size}" is not HEIGHTxWIDTH, such as 1025x2049')
-    options = {
-        "width": width,
-        "output_stride": output_stride,
-        "rf2": rf2,
-        "reduced_tail": reduced_tail,
-        "minimalistic": minimalistic,
-        "small_pictures": small_pictures,
-    }
-    network = build_network(backbone, head, classes, head_options, **options)
-    print_costs(network, int(sides[1]), int(sides[2] or sides[1]), every_layer)
+    height, width = int(sides[1]), int(sides[2] or sides[1])
+    check_options(size=([height, width], 1, SIDE[1]), classes=(classes, 1, 10**5))
+    network = build_network(backbone, head, classes, head_options, backbone_options, (height, width), auxiliary > 0)
+    print_costs(network, height, width, every_layer)
 
 
 if __name__ == "__main__":

@@ -15,25 +15,31 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from backbones import load_weights, start_normalisation
+from backbones import BackboneOptions, load_weights, start_normalisation
 from datasets import (
+    BATCH,
+    COUNT,
+    SIDE,
     ClassificationAugmentation,
     check_classification,
+    check_options,
     default_colours,
     evaluation_samples,
     find_classification,
     limit_classification,
     training_samples,
 )
-from tasks import ClassificationSpec, ClassificationTask, Distillation, Optimization, TaskError, classification_table
+from tasks import ClassificationTask, Distillation, Optimization, TaskError, classification_spec
 from tasks.classification_evaluation import judge_classifier
 from tasks.classification_pictures import draw_labels
+from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command
 
 
 def train_cls(
     config_text: str,
+    backbone_options: BackboneOptions,
     optimization: Optimization,
     augmentation: ClassificationAugmentation,
     distillation: Distillation,
@@ -45,11 +51,6 @@ def train_cls(
     train_split: str = "train",
     val_split: str = "val",
     weights: str | None = None,
-    width: float | None = None,
-    rf2: bool | None = None,
-    reduced_tail: bool | None = None,
-    minimalistic: bool | None = None,
-    small_pictures: bool | None = None,
     dropout: float = 0.2,
     epochs: int = 10,
     batch_size: int = 64,
@@ -62,6 +63,7 @@ def train_cls(
 
     Args:
         config_text: the options as YAML, written into the run's folder.
+        backbone_options: what the backbone is built with.
         optimization: how weights move.
         augmentation: what training does to pictures.
         distillation: what is learned from a teacher.
@@ -77,11 +79,6 @@ def train_cls(
             them, and train the others.
         val_split: the split that chooses the best checkpoint.
         weights: imagenet, hf://OWNER/NAME, or a weights file to start the backbone from.
-        width: multiplier of the backbone's widths, by default 1.
-        rf2: halve the last stage of V2 or V3, as LR-ASPP wants it, so that all weights fit there.
-        reduced_tail: halve the last stage of V3, as SSDLite wants it.
-        minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.
-        small_pictures: first strides of 1, so that the whole stride is 8; by default for sizes up to 64.
         dropout: before the last layer.
         epochs: passes over the training split.
         batch_size: pictures a step, over all processes.
@@ -90,6 +87,8 @@ def train_cls(
         check_data: read all files before the first step and tell of all faults at once.
         max_pictures: use only so many pictures of each split, from all over it.
     """
+    check_options(size=(size, *SIDE), epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
+    require_folder(run.output)
     train_files, val_files = (
         limit_classification(files, max_pictures)
         for files in find_classification(dataset, (train_split, val_split), data_root, download)
@@ -101,20 +100,12 @@ def train_cls(
     size = held or size or (224, 224)
     if augmentation.flip is None:
         augmentation = replace(augmentation, flip=0.0 if dataset == "mnist" else 0.5)
-    options = {"width": width, "rf2": rf2, "reduced_tail": reduced_tail, "minimalistic": minimalistic}
-    table = classification_table(backbone, size, **options, small_pictures=small_pictures)
-    spec = ClassificationSpec(
-        table,
-        "classifier",
-        train_files.names,
-        default_colours(len(train_files.names)),
-        size,
-        {"dropout": dropout},
-        share=1.0 if held else 0.875,
-        **start_normalisation(table, weights),
-    )
+    names, colours, share = train_files.names, default_colours(len(train_files.names)), 1.0 if held else 0.875
+    spec = classification_spec(backbone, backbone_options, names, colours, size, {"dropout": dropout}, share=share)
+    spec = replace(spec, **start_normalisation(spec.table, weights))
     run.seed_everything()
     task = ClassificationTask(spec, optimization, label_smoothing, distillation.load(spec.names))
+    require_step(task.network, batch_size, size)
     if weights is not None:
         print(load_weights(task.network.backbone, weights))
     train, val = training_samples(train_files, size, augmentation), evaluation_samples(val_files, size, spec.share)

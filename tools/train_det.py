@@ -14,19 +14,24 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from backbones import BackboneOptions
 from datasets import (
+    BATCH,
+    COUNT,
     DetectionAugmentation,
     DetectionDataset,
     Resize,
     check_detection_splits,
+    check_options,
     find_detection,
     limit_detection,
     tell_difference,
 )
 from heads import DetectionLoss
-from tasks import DetectionSpec, DetectionTask, Optimization, TaskError, detection_table
+from tasks import DetectionTask, Optimization, TaskError, detection_spec
 from tasks.detection_evaluation import detection_colours, draw_detections, judge
 from tasks.detection_weights import load_detection_weights, start_detection_normalisation
+from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command
 
@@ -35,6 +40,7 @@ FEW = 2000  # pictures, below which training from scratch is worth a word
 
 def train_det(
     config_text: str,
+    backbone_options: BackboneOptions,
     optimization: Optimization,
     augmentation: DetectionAugmentation,
     run: Run,
@@ -46,9 +52,6 @@ def train_det(
     train_split: str = "train",
     val_split: str = "val",
     weights: str | None = None,
-    width: float | None = None,
-    reduced_tail: bool | None = None,
-    minimalistic: bool | None = None,
     head_options: dict[str, Any] | None = None,
     epochs: int | None = None,
     batch_size: int = 16,
@@ -62,6 +65,7 @@ def train_det(
 
     Args:
         config_text: the options as YAML, written into the run's folder.
+        backbone_options: what the backbone is built with.
         optimization: how weights move.
         augmentation: what training does to pictures.
         run: how the run is carried out.
@@ -76,9 +80,6 @@ def train_det(
         val_split: the split that chooses the best checkpoint.
         weights: imagenet or hf://OWNER/NAME (the backbone), coco (torchvision's SSDLite320 on v3-large), or a file: a
             detection checkpoint, whose classes of the same name are kept, or weights of the backbone.
-        width: multiplier of the widths of backbone and extra maps, by default 1.
-        reduced_tail: halve the last stage of V3, as the paper does for SSDLite and as the default is.
-        minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.
         head_options: options of the head: --head-options.small_objects true adds a map at stride 8 (as by default for
             shapes), --head-options.least_scale 0.1 sets the smallest anchors.
         epochs: passes over the training split; by default 60, and 12 for shapes.
@@ -89,11 +90,13 @@ def train_det(
         check_data: read all files before the first step and tell of all faults at once.
         max_pictures: use only the first so many pictures of each split.
     """
+    check_options(epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
+    require_folder(run.output)
     DetectionLoss(loss)  # an unknown name ends the command here
     small = dataset == "shapes"
     size, epochs = size or ((160, 160) if small else (320, 320)), epochs or (12 if small else 60)
-    options: dict[str, Any] = {"small_objects": True} if small and head == "ssdlite" else {}
-    options |= ({"width": width} if width else {}) | (head_options or {})
+    if small and head == "ssdlite":
+        head_options = {"small_objects": True} | (head_options or {})
     augmentation = replace(augmentation, size=size)
     train_files, val_files = (
         limit_detection(find_detection(dataset, split, data_root, download), max_pictures)
@@ -105,19 +108,12 @@ def train_det(
     if train_files.names != val_files.names:
         difference = tell_difference(train_files.names, val_files.names, train_split, val_split)
         raise TaskError(f"classes of {train_split} and {val_split} differ: {difference}")
-    table = detection_table(backbone, width=width, reduced_tail=reduced_tail, minimalistic=minimalistic)
-    spec = DetectionSpec(
-        table,
-        head,
-        train_files.names,
-        detection_colours(len(train_files.names)),
-        size,
-        options,
-        sigmoid=loss == "focal",
-        **start_detection_normalisation(table, weights),
-    )
+    names, colours = train_files.names, detection_colours(len(train_files.names))
+    spec = detection_spec(backbone, backbone_options, head, names, colours, size, head_options, sigmoid=loss == "focal")
+    spec = replace(spec, **start_detection_normalisation(spec.table, weights))
     run.seed_everything()
     task = DetectionTask(spec, optimization, box_weight)
+    require_step(task.network, batch_size, size)
     if weights is not None:
         print(load_detection_weights(task.network, spec, weights))
     elif dataset != "shapes" and len(train_files.pictures) < FEW:

@@ -12,25 +12,30 @@ from typing import Any, Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from backbones import load_weights, start_normalisation
+from backbones import BackboneOptions, load_weights, start_normalisation
 from datasets import (
+    BATCH,
+    COUNT,
     Augmentation,
     SegmentationDataset,
     SegmentationFiles,
     SegmentationSummary,
+    check_options,
     check_segmentation,
     check_splits,
     find_segmentation,
     limit,
 )
-from tasks import Optimization, SegmentationSpec, SegmentationTask, TaskError, segmentation_table
+from tasks import Optimization, SegmentationTask, TaskError, segmentation_spec, segmentation_table
 from tasks.pictures import draw_masks
+from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command
 
 
 def train_seg(
     config_text: str,
+    backbone_options: BackboneOptions,
     optimization: Optimization,
     augmentation: Augmentation,
     run: Run,
@@ -42,10 +47,6 @@ def train_seg(
     train_split: str = "train",
     val_split: str = "val",
     weights: str | None = None,
-    width: float | None = None,
-    output_stride: Literal[8, 16, 32] | None = None,
-    rf2: bool | None = None,
-    minimalistic: bool | None = None,
     head_options: dict[str, Any] | None = None,
     auxiliary: float = 0.0,
     epochs: int = 40,
@@ -61,6 +62,7 @@ def train_seg(
 
     Args:
         config_text: the options as YAML, written into the run's folder.
+        backbone_options: what the backbone is built with.
         optimization: how weights move.
         augmentation: what training does to pictures.
         run: how the run is carried out.
@@ -75,10 +77,6 @@ def train_seg(
         train_split: the split to train on.
         val_split: the split that chooses the best checkpoint.
         weights: imagenet, hf://OWNER/NAME, or a weights file to start the backbone from.
-        width: multiplier of the backbone's widths, by default 1.
-        output_stride: of the backbone; by default the head's paper's.
-        rf2: halve the last stage of V2 or V3; by default as in the head's paper.
-        minimalistic: V3 without squeeze-and-excitation, hard-swish and 5x5 kernels.
         head_options: options of the head, such as --head-options.filters 256.
         auxiliary: weight of an auxiliary loss on the stride-16 features, 0 for none.
         epochs: passes over the training split.
@@ -90,11 +88,11 @@ def train_seg(
         check_data: read all files before the first step and tell of all faults at once.
         max_pictures: use only the first so many pictures of each split.
     """
+    check_options(epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
+    require_folder(run.output)
     crop = crop or ((160, 160) if dataset == "shapes" else (512, 512))
     augmentation = replace(augmentation, crop=crop)
-    table = segmentation_table(
-        backbone, head, width=width, output_stride=output_stride, rf2=rf2, minimalistic=minimalistic
-    )
+    segmentation_table(backbone, head, **backbone_options.given())  # a mistake ends the command before any download
     train_files, val_files = (
         limit(find_segmentation(dataset, split, data_root, download), max_pictures)
         for split in (train_split, val_split)
@@ -104,22 +102,19 @@ def train_seg(
         summary, _ = check_splits(train_files, val_files)
     elif class_weights == "balanced":
         summary = check_segmentation(train_files)
-    spec = SegmentationSpec(
-        table,
-        head,
-        train_files.names,
-        train_files.colours,
-        crop,
-        head_options or {},
-        auxiliary=auxiliary > 0,
-        **start_normalisation(table, weights),
+    names, colours = train_files.names, train_files.colours
+    spec = segmentation_spec(
+        backbone, backbone_options, head, names, colours, crop, head_options, auxiliary=auxiliary > 0
     )
+    spec = replace(spec, **start_normalisation(spec.table, weights))
     balance = _class_weights(class_weights, train_files, summary)
     run.seed_everything()
     task = SegmentationTask(spec, optimization, loss, balance, label_smoothing, auxiliary)
+    require_step(task.network, batch_size, crop)
     if weights is not None:
         print(load_weights(task.network.backbone, weights))
     train, val = SegmentationDataset(train_files, augmentation), SegmentationDataset(val_files)
+    task.check_sizes(val)
     name = f"{dataset}_{backbone}_{head}"
     return run.fit(task, train, val, "val/miou", name, config_text, epochs, batch_size, draw_masks)
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+import time
 from functools import partial
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,14 +12,27 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
+from safetensors.torch import save_file
 
-from backbones import Table, build_backbone, create_backbone, create_table, load_weights, push_to_hub
+from backbones import (
+    Table,
+    build_backbone,
+    create_backbone,
+    create_table,
+    load_weights,
+    push_to_hub,
+    start_normalisation,
+)
 from backbones.publish import write_model
-from tasks import SegmentationTask, detection_table, segmentation_table
+from tasks import SegmentationSpec, SegmentationTask, detection_table, segmentation_table
+from tasks.detection_weights import start_detection_normalisation
 
 
 class Hub(BaseHTTPRequestHandler):
-    """GET and HEAD of /OWNER/NAME/resolve/REVISION/FILE out of a folder."""
+    """GET and HEAD of /OWNER/NAME/resolve/REVISION/FILE out of a folder.
+
+    A file named `fault` in a repository's folder holds how the server fails: silent, cut or other.
+    """
 
     def __init__(self, *args, root, **kwargs):
         self.root = root
@@ -31,20 +45,27 @@ class Hub(BaseHTTPRequestHandler):
         owner, name, _, _, *file = self.path.strip("/").split("/")
         repository = self.root / owner / name
         path = repository.joinpath(*file)
+        fault = (repository / "fault").read_text() if (repository / "fault").is_file() else ""
+        if fault == "silent":
+            time.sleep(5)
+            return
         if not path.is_file():
             self.send_response(404)
             self.send_header("X-Error-Code", "EntryNotFound" if repository.is_dir() else "RepoNotFound")
+            self.send_header("X-Repo-Commit", "0" * 40)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
         content = path.read_bytes()
+        etag = sha256(content).hexdigest()
+        content = bytes(len(content)) if fault == "other" else content
         self.send_response(200)
         self.send_header("X-Repo-Commit", "0" * 40)
-        self.send_header("ETag", f'"{sha256(content).hexdigest()}"')
+        self.send_header("ETag", f'"{etag}"')
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if body:
-            self.wfile.write(content)
+            self.wfile.write(content[: len(content) // 2] if fault == "cut" else content)
 
     def log_message(self, *_):
         pass
@@ -56,6 +77,7 @@ def hub(tmp_path, monkeypatch):
     root = tmp_path / "hub"
     root.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, root=root))
+    server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"  # HF_ENDPOINT is read when the library is imported
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
@@ -169,6 +191,84 @@ def test_without_a_network(hub, monkeypatch):
     with pytest.raises(ConnectionError, match=r"hf://me/net: could not fetch model\.safetensors \(") as caught:
         create_backbone("v3-small", weights="hf://me/net")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", ["silent", "cut", "other"])
+def test_a_hub_that_fails_is_one_line(fault, hub, monkeypatch, capfd):
+    push_to_hub(create_backbone("v3-small"), "me/net")
+    (hub / "me/net/fault").write_text(fault)
+    monkeypatch.setattr("backbones.download.WAIT", 0.5)
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)  # between attempts
+    before = time.monotonic()
+    with pytest.raises(ConnectionError) as caught:
+        create_backbone("v3-small", weights="hf://me/net")
+    said = str(caught.value)
+    assert said.startswith("hf://me/net: could not fetch model.safetensors (") and "\n" not in said
+    assert "/me/net/resolve/main/model.safetensors elsewhere and give that file: --weights FILE" in said
+    assert fault != "silent" or time.monotonic() - before < 3
+    assert "Error while downloading" not in capfd.readouterr().err
+    (hub / "me/net/fault").unlink()
+    assert not load_weights(create_backbone("v3-small"), "hf://me/net").missing
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_is_in_the_cache_needs_no_network(ours, hub, monkeypatch):
+    push_to_hub(create_backbone("v3-small"), "me/net")
+    if not ours:  # plain weights, and neither a table nor timm's config beside them
+        save_file(create_backbone("v3-small").state_dict(), hub / "me/net/model.safetensors")
+        (hub / "me/net/table.json").unlink()
+    load_weights(create_backbone("v3-small"), "hf://me/net")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    backbone = create_backbone("v3-small")
+    assert not load_weights(backbone, "hf://me/net").missing
+    assert start_normalisation(backbone.table, "hf://me/net") == {}
+
+
+@pytest.mark.parametrize("name", ["v3-small", "timm:resnet10t"])
+def test_normalisation_goes_to_the_hub_and_back(name, hub, tmp_path):
+    expected = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    backbone = create_backbone(name)
+    backbone.normalisation = expected
+    push_to_hub(backbone, "me/net")
+    assert "Pictures had mean (0.1, 0.2, 0.3) taken off" in (hub / "me/net/README.md").read_text()
+    table = create_table("hf://me/net")
+    assert start_normalisation(table, "hf://me/net") == expected
+    assert start_normalisation(table, hub / "me/net/model.safetensors") == expected
+    assert start_detection_normalisation(detection_table("hf://me/net"), "hf://me/net") == expected
+    again = create_backbone("hf://me/net", weights="hf://me/net")
+    assert again.normalisation == expected
+    write_model(again, "me/again", tmp_path)
+    assert start_normalisation(table, tmp_path / "model.safetensors") == expected
+
+
+def test_a_checkpoints_normalisation_goes_to_the_hub(hub, tmp_path):
+    spec = SegmentationSpec(
+        create_table("v3-small"), "lraspp", ["a", "b"], [(0, 0, 0)] * 2, (64, 64), mean=(0.5,) * 3, std=(0.25,) * 3
+    )
+    task, content = SegmentationTask(spec), {}
+    task.on_save_checkpoint(content)
+    torch.save({**content, "state_dict": task.state_dict()}, tmp_path / "best.ckpt")
+    push_to_hub(tmp_path / "best.ckpt", "me/net")
+    assert start_normalisation(spec.table, "hf://me/net") == {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [([0.5, 0.5, 0.5], {"mean": (0.5,) * 3, "std": (0.25,) * 3}), ("grey", {}), (None, {})],
+)
+def test_timms_repositories_say_how_they_were_trained(said, expected, hub):
+    folder = hub / "timm/resnet10t.c3_in1k"
+    folder.mkdir(parents=True)
+    save_file(create_backbone("timm:resnet10t").state_dict(), folder / "model.safetensors")
+    config = {"pretrained_cfg": {"mean": said, "std": [0.25, 0.25, 0.25]}}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert start_normalisation(create_table("timm:resnet10t"), "hf://timm/resnet10t.c3_in1k") == expected
+
+
+def test_a_checkpoint_that_does_not_say_what_it_is_of(tmp_path):
+    torch.save({"mobiledense": {"task": "detection"}, "state_dict": {"a": torch.zeros(1)}}, tmp_path / "best.ckpt")
+    with pytest.raises(ValueError, match=r"best\.ckpt: it does not say of its network what its 'table' is"):
+        write_model(tmp_path / "best.ckpt", "me/net", tmp_path)
 
 
 @pytest.mark.parametrize("content", ["garbage", "[1, 2]", '{"colour": "red"}'])

@@ -8,6 +8,7 @@ from math import ceil
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 from backbones import (
     TimmBackbone,
@@ -202,18 +203,16 @@ def test_weights_of_timms_layouts(kind, tmp_path):
     assert torch.equal(backbone.network.conv_stem.weight, next(source.parameters()))
 
 
-def test_published_weights_are_timms(monkeypatch):
-    build = timm.create_model
-    published = build("mobilenetv4_conv_small", features_only=True)
-
-    def create_model(name, pretrained=False, **options):
-        assert name == "mobilenetv4_conv_small"
-        return published if pretrained else build(name, **options)
-
-    monkeypatch.setattr(timm, "create_model", create_model)
+def test_published_weights_are_timms(tmp_path, monkeypatch):
+    published = timm.create_model("mobilenetv4_conv_small")
+    save_file(published.state_dict(), tmp_path / "model.safetensors")
+    asked = []
+    monkeypatch.setattr(
+        "backbones.sources.fetch", lambda address: asked.append(address) or tmp_path / "model.safetensors"
+    )
     backbone = create_backbone(MOBILENET_V4, weights="imagenet")
+    assert asked == ["hf://timm/mobilenetv4_conv_small.e2400_r224_in1k/model.safetensors"]
     assert torch.equal(backbone.network.conv_stem.weight, published.conv_stem.weight)
-    assert backbone.network is not published
 
 
 def test_another_networks_weights_are_refused(tmp_path):

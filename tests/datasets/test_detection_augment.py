@@ -10,9 +10,9 @@ from datasets.detection_augment import (
     DetectionAugmentation,
     Resize,
     SampleWindow,
-    _jaccard,
     _place,
     _shows,
+    jaccard,
     resize_picture,
 )
 from datasets.detection_files import DetectionFiles, Objects
@@ -204,7 +204,7 @@ def test_centres_in_a_window():
 def test_jaccard_by_hand():
     windows = np.array([[0, 0, 10, 10], [20, 20, 30, 30.0]])
     boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [9, 9, 11, 11], [10, 10, 20, 20.0]])
-    np.testing.assert_allclose(_jaccard(windows, boxes), [[1, 50 / 150, 1 / 103, 0], [0, 0, 0, 0]])
+    np.testing.assert_allclose(jaccard(windows, boxes), [[1, 50 / 150, 1 / 103, 0], [0, 0, 0, 0]])
 
 
 def test_places_by_hand():
@@ -259,7 +259,7 @@ def test_crops_overlap_an_object_as_much_as_was_drawn(monkeypatch):
         monkeypatch.setattr("datasets.detection_augment.OVERLAPS", (least,))
         windows = windows_of(SampleWindow((64, 64), 1.0, 0.0, 1.0), boxes, 150)
         windows = windows[(windows != [0, 0, 120, 80]).any(1)]
-        shared[least] = _jaccard(windows, boxes)[:, 0]
+        shared[least] = jaccard(windows, boxes)[:, 0]
         assert shared[least].min() >= least
     assert shared[0.0].min() < 0.2 and shared[0.3].min() < 0.35
     assert len(shared[0.0]) == 150 > len(shared[0.7]) > 20

@@ -1,5 +1,6 @@
 """The synthetic set: reproducible, left alone once written, hard enough, and valid as VOC and COCO."""
 
+import errno
 import json
 
 import numpy as np
@@ -97,8 +98,15 @@ def test_an_empty_folder_is_filled(tmp_path):
     assert len(masks(tmp_path / "s")) == 1
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
-def test_an_interrupted_write_leaves_nothing_behind(tmp_path, monkeypatch, error):
+@pytest.mark.parametrize(
+    "error, raised",
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), DataError),
+        (OSError("encoder error -2 when writing image file"), DataError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_an_interrupted_write_leaves_nothing_behind(tmp_path, monkeypatch, error, raised):
     written = shapes._write_split
 
     def fail_in_the_second_split(root, split, *rest):
@@ -107,7 +115,7 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path, monkeypatch, error
         written(root, split, *rest)
 
     monkeypatch.setattr(shapes, "_write_split", fail_in_the_second_split)
-    with pytest.raises(type(error)):
+    with pytest.raises(raised, match=r"s: the Shapes set cannot be written \(.+\)" if raised is DataError else ""):
         write_shapes(tmp_path / "s", splits=SMALL)
     assert list(tmp_path.iterdir()) == []
 

@@ -247,7 +247,7 @@ def test_the_librarys_own_options_reach_its_decoder():
     channels, strides = {f"c{level}": 8 for level in range(1, 6)}, {f"c{level}": 2**level for level in range(1, 6)}
     head = create_segmentation_head("unet", channels, strides, 3, decoder_channels=(40, 32, 24, 16, 12))
     assert head.classify.in_channels == 12
-    with pytest.raises(ValueError, match='"unet" has no option "decoder_chanels"; did you mean "decoder_channels"'):
+    with pytest.raises(ValueError, match='no option of unet "decoder_chanels"; did you mean "decoder_channels"'):
         create_segmentation_head("unet", channels, strides, 3, decoder_chanels=(40, 32, 24, 16, 12))
 
 

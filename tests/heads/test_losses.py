@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-import torch.distributed
 from torch.nn import functional as F
 
 from heads import LOSSES, SegmentationLoss, resize
@@ -186,33 +185,6 @@ def test_a_classs_weight_does_not_make_its_pixels_hard_or_easy(weights):
     loss.backward()
     assert loss.item() == pytest.approx(-(math.log(0.1) + math.log(0.5)) / 2, rel=1e-5)
     assert logits.grad[0, 0, 0].nonzero()[:, 0].tolist() == [0, 1]
-
-
-@pytest.mark.parametrize("name", ["cross_entropy", "ohem"])
-def test_processes_share_one_number_of_pixels(name, batch, monkeypatch):
-    logits, target = batch
-    alone = SegmentationLoss(name, WEIGHTS)(logits, target)
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    # the other process has three times as many pixels
-    monkeypatch.setattr(torch.distributed, "all_reduce", lambda total: total.mul_(4))
-    torch.testing.assert_close(SegmentationLoss(name, WEIGHTS)(logits, target), alone / 2)
-
-
-@pytest.mark.parametrize("name", ["cross_entropy", "ohem", "ohem+dice"])
-def test_a_process_without_labels_still_joins_the_others(name, monkeypatch):
-    calls = []
-
-    def all_reduce(total):
-        calls.append(total.item())
-        total.add_(100)
-
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
-    loss = SegmentationLoss(name)(torch.randn(1, CLASSES, 4, 4), torch.full((1, 8, 8), 255))
-    assert calls == [0.0]
-    assert loss.item() == 0
 
 
 def test_class_weights_are_not_in_the_state_dict():

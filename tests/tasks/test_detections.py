@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from datasets import DataError, DetectionFiles, Objects
+from tasks import TaskError
 from tasks.detections import Detections, read_results, write_results
 
 GOOD = {"image_id": 7, "category_id": 90, "bbox": [1, 2, 3, 4], "score": 0.5}
@@ -108,6 +109,6 @@ def test_results_that_cannot_be_written_leave_what_was_there(tmp_path, monkeypat
         raise OSError("no space left")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(DataError, match=r"r\.json: could not be written \(no space left\)"):
+    with pytest.raises(TaskError, match=r"r\.json: could not be written \(no space left\)"):
         write_results(path, split([7], [90]), [random_detections(3, 1, 0)])
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]

@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from safetensors.torch import save_file
 
 from tasks import ClassificationTask, Distillation
 
@@ -72,7 +73,7 @@ def test_classes_that_differ(classifier):
         ({"teacher": "timm:resnet10t"}, "--teacher timm:resnet10t needs --teacher-weights: imagenet, or a file"),
         ({"teacher": "a.ckpt", "teacher_weights": "imagenet"}, "--teacher-weights is for teachers out of timm"),
         ({"teacher_weights": "imagenet"}, "--teacher-weights is for teachers out of timm"),
-        ({"temperature": 0.0}, "--temperature 0.0 is not above 0"),
+        ({"temperature": 0.0}, "--temperature 0.0 is not in 0.01 to 1000"),
         ({"distillation_weight": 1.5}, "--distillation-weight 1.5 is not in 0 to 1"),
     ],
 )
@@ -91,10 +92,18 @@ def test_a_weights_file_with_another_number_of_classes(tmp_path):
     )
 
 
-def test_without_a_network_a_download_is_one_line(monkeypatch):
-    def offline(*_, **__):
-        raise OSError("no route to host")
+def test_timms_published_weights_teach(tmp_path, monkeypatch):
+    network = timm.create_model("resnet10t")
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    monkeypatch.setattr("backbones.sources.fetch", lambda _: tmp_path / "model.safetensors")
+    teacher = Distillation("timm:resnet10t", "imagenet").load(timm.data.ImageNetInfo().label_names())
+    assert torch.equal(teacher.network.fc.weight, network.fc.weight)
+    assert teacher.mean == list(network.pretrained_cfg["mean"])
 
-    monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ConnectionError, match=r"could not fetch the weights of timm:resnet10t \(no route to host\)"):
-        Distillation("timm:resnet10t", "imagenet").load(NAMES)
+
+def test_values_that_are_not_finite_teach_nothing(tmp_path):
+    state = timm.create_model("resnet10t", num_classes=5).state_dict()
+    state["fc.bias"][2] = torch.nan
+    torch.save(state, tmp_path / "teacher.pth")
+    with pytest.raises(ValueError, match=r"teacher\.pth: fc\.bias holds infinite values or NaN"):
+        Distillation("timm:resnet10t", str(tmp_path / "teacher.pth")).load(NAMES)

@@ -68,7 +68,7 @@ def test_config_written_by_a_run_repeats_it(checkpoint, tmp_path):
         (["--dataset", "shaps"], 'did you mean "shapes"?'),
         (["--loss", "dicee", "--max-pictures", "16"], 'did you mean "dice"?'),
         (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
-        (["--lr", "fast"], "--lr: Expected a <class 'float'>"),
+        (["--lr", "fast"], "--lr: Expected float. Got value: fast"),
         (["--config", "none.yaml"], "none.yaml"),
         (["--config", "tests/tools/misspelt.yaml"], "did you mean --backbone?"),
         (["--weights", "none.pth"], "none.pth: no such weights file"),
@@ -192,7 +192,17 @@ def test_options_are_frozen(tool_here):
     import re
 
     found = []
-    for name in ("train_seg", "eval_seg", "train_det", "eval_det", "train_cls", "eval_cls", "predict", "profile"):
+    for name in (
+        "train_seg",
+        "eval_seg",
+        "train_det",
+        "eval_det",
+        "train_cls",
+        "eval_cls",
+        "predict",
+        "profile",
+        "check_data",
+    ):
         options = re.findall(r"^  (--[a-z][\w-]*)", tool_here(name, "--help"), flags=re.MULTILINE)
         found += [f"{name} {option}" for option in options]
     assert found == OPTIONS.read_text().split("\n")[:-1]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from backbones import build_backbone, create_table
-from tasks.sync_batch_norm import CpuSyncBatchNorm, GpuSyncBatchNorm
+from tasks.synchronised import CpuSynchronised, GpuSynchronised
 
 
 def kinds(network) -> list[str]:
@@ -15,10 +15,10 @@ def kinds(network) -> list[str]:
 def test_on_the_cpu_and_back(name):
     network, images = build_backbone(create_table(name)).train(), torch.randn(2, 3, 64, 64)
     before, expected = kinds(network), network(images)["c5"]
-    CpuSyncBatchNorm().apply(network)
+    CpuSynchronised().apply(network)
     assert {kind[:12] for kind in kinds(network)} == {"CrossProcess"}
     torch.testing.assert_close(network(images)["c5"], expected)
-    CpuSyncBatchNorm().revert(network)
+    CpuSynchronised().revert(network)
     assert kinds(network) == before
 
 
@@ -27,6 +27,6 @@ def test_on_gpus(name):
     network, images = build_backbone(create_table(name)).eval(), torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         expected = network(images)["c5"]
-        synchronised = GpuSyncBatchNorm().apply(network)
+        synchronised = GpuSynchronised().apply(network)
         assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in synchronised.modules())
         torch.testing.assert_close(synchronised(images)["c5"], expected)

@@ -1,0 +1,99 @@
+"""Which splits of a dataset there are to inspect, for whichever task it serves."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from datasets.classification import CLASSIFICATION_DATASETS, find_classification
+from datasets.classification_checks import class_faults
+from datasets.classification_inspection import InspectedClassification
+from datasets.detection import DETECTION_DATASETS, find_detection
+from datasets.detection_inspection import InspectedDetection
+from datasets.files import DataError
+from datasets.inspection import FAULTY, Finding, Inspected
+from datasets.segmentation import DATASETS, find_segmentation
+from datasets.segmentation_inspection import InspectedSegmentation
+
+USUAL = ("train", "val", "test")
+SERVED = {"segmentation": DATASETS, "detection": DETECTION_DATASETS, "classification": CLASSIFICATION_DATASETS}
+
+
+def serves(dataset: str) -> list[str]:
+    """The tasks that a dataset can be used for."""
+    return [task for task, known in SERVED.items() if dataset in known]
+
+
+def choose_task(dataset: str, data_root: Path | None = None) -> str:
+    """The task that a dataset is taken to be for: the only one, or the one that the tree's folders tell.
+
+    Raises:
+        DataError: if there is no such dataset.
+    """
+    tasks = serves(dataset)
+    if not tasks:
+        known = list(dict.fromkeys(name for names in SERVED.values() for name in names))
+        near = difflib.get_close_matches(dataset, known, 1)
+        hint = f'; did you mean "{near[0]}"?' if near else ""
+        raise DataError(f'there is no dataset "{dataset}"{hint} (there are {", ".join(known)})')
+    if data_root is not None and dataset == "voc" and not (data_root / "SegmentationClass").is_dir():
+        return "detection"
+    if data_root is not None and dataset == "folder" and not (data_root / "masks").is_dir():
+        return "classification"
+    return tasks[0]
+
+
+def find_splits(
+    task: str, dataset: str, splits: Sequence[str] | None, data_root: Path | None, size: tuple[int, int]
+) -> tuple[list[Inspected], list[Finding]]:
+    """The splits to inspect, and why others cannot be.
+
+    Args:
+        task: "segmentation", "detection" or "classification".
+        dataset: see `find_segmentation`, `find_detection` and `find_classification`.
+        splits: their names; for None, those of train, val and test that there are.
+        data_root: where the data is.
+        size: height and width that training resizes images with boxes to.
+
+    Raises:
+        DataError: if the dataset is missing or none of the task's, or a split that was asked for is missing.
+    """
+    if dataset in SERVED["classification"] and task == "classification" and dataset != "folder":
+        # read at once, as these are archives
+        found: list[Inspected] = [
+            InspectedClassification(files) for files in find_classification(dataset, splits or USUAL, data_root)
+        ]
+        return found, list(_unfit(task, found))
+    found, findings, first = [], [], None
+    for split in splits or USUAL:
+        try:
+            one = _find(task, dataset, split, data_root, size)
+        except DataError as error:
+            if splits:
+                raise
+            first = first or error
+            if not any(f"no {what}split" in str(error) for what in ("such ", "")):
+                findings.append(Finding(FAULTY, str(error), split))
+            continue
+        # VOC 07+12 judges on its test split, whether it is called val or test
+        if not any(list(one.images) == list(other.images) for other in found):
+            found.append(one)
+    if first is not None and not found:
+        raise first
+    return found, [*findings, *_unfit(task, found)]
+
+
+def _find(task: str, dataset: str, split: str, data_root: Path | None, size: tuple[int, int]) -> Inspected:
+    if task == "segmentation":
+        return InspectedSegmentation(find_segmentation(dataset, split, data_root))
+    if task == "detection":
+        return InspectedDetection(find_detection(dataset, split, data_root), size)
+    return InspectedClassification(find_classification(dataset, [split], data_root)[0])
+
+
+def _unfit(task: str, splits: Sequence[Inspected]) -> Iterator[Finding]:
+    """Splits that are empty, and classes that do not fit together."""
+    for split in splits:
+        if not split.images:
+            yield Finding(FAULTY, f"{split.root}: split {split.split} is empty", split.split)
+    for fault in class_faults(splits, 2 if task == "classification" else 1):
+        yield Finding(FAULTY, fault, "all")

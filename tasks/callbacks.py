@@ -1,0 +1,296 @@
+"""What happens beside the steps of a run: averaged weights, checkpoints, random numbers, stopping by signal."""
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, WeightAveraging
+from torch import Tensor
+
+from tasks.errors import RunError
+from tasks.writing import whole
+
+
+class Ema(WeightAveraging):
+    """Exponential moving average of weights and batch-norm statistics; it validates and saves the average.
+
+    The decay starts low, as min(decay, (1 + t) / (10 + t)), so that short runs are not held back by their first steps.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(averages: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
+            step = int(updates)
+            weight = 1 - min(decay, (1 + step) / (10 + step))
+            if torch.is_floating_point(averages[0]):
+                # under --trainer.precision bf16-true or 64-true the weights are of another type
+                same = [new.to(old.dtype) for old, new in zip(averages, current, strict=True)]
+                torch._foreach_lerp_(list(averages), same, weight)
+            else:
+                torch._foreach_copy_(list(averages), list(current))
+
+        super().__init__(multi_avg_fn=torch.no_grad()(average))
+
+
+# what a run writes into its folder; --overwrite removes these, and nothing else that may be there
+WRITTEN = (
+    *("config.yaml", "metrics.csv", "hparams.yaml", "best.ckpt", "last.ckpt", "events.out.tfevents.*", ".part*"),
+    *("pictures/epoch_*.png", "eval_*/*.json", "eval_*/*.png", "eval_*/confusion.csv"),
+)
+
+
+class FirstStep(Callback):
+    """Removes the run that was in the folder before, and writes config.yaml: right before the first training step.
+
+    By then all that can be refused is refused. As a context, it removes what was begun if the step never came.
+
+    Args:
+        folder: of the run.
+        config: what to write.
+        keep: what is there belongs to the run, which goes on.
+    """
+
+    def __init__(self, folder: Path, config: str, keep: bool) -> None:
+        self.folder, self.config = folder, config
+        self.before = {path for pattern in WRITTEN for path in folder.glob(pattern)}
+        self.stale = set() if keep else self.before
+        self.begun = False
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if self.begun or not trainer.is_global_zero:
+            return
+        self.begun = True
+        for path in self.stale:
+            path.unlink(missing_ok=True)
+        with whole(self.folder / "config.yaml") as unfinished:
+            unfinished.write_text(self.config, encoding="utf-8")
+
+    def __enter__(self) -> "FirstStep":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if not self.begun:
+            for path in self.folder.glob("events.out.tfevents.*"):
+                if path not in self.before:
+                    path.unlink()
+
+
+class SeedSteps(Callback):
+    """Makes the random numbers of a step (dropout's, say) depend on seed, epoch and step alone.
+
+    So a resumed run draws what the unbroken one would have drawn, and every process of several draws the same, see
+    `tasks.synchronised`.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        state = np.random.SeedSequence((self.seed, trainer.current_epoch, batch_idx)).generate_state(2)
+        torch.manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
+
+
+class StopAfter(Callback):
+    """Ends training after so many optimiser steps, with a validation and an end of the epoch as usual.
+
+    Lightning's own max_steps counts a resumed run's epochs wrongly.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        trainer.should_stop = trainer.should_stop or trainer.global_step >= self.steps
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """best.ckpt: what validation had most of `monitor` at. The best score so far outlives a move of the folder."""
+
+    def __init__(self, folder: Path, monitor: str) -> None:
+        super().__init__(
+            folder, "best", monitor=monitor, mode="max", enable_version_counter=False, auto_insert_metric_name=False
+        )
+        self.path = Path(self.dirpath or folder, "best.ckpt")
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        score = state_dict["best_model_score"]
+        if score is not None and self.path.is_file():
+            self.best_model_score = self.kth_value = self.current_score = score
+            self.best_model_path = self.kth_best_model_path = str(self.path)
+            self.best_k_models = {str(self.path): score}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often something is done: every so many optimiser steps, or seconds."""
+
+    steps: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> "Interval":
+        """ "500" is steps; "90s", "10m" and "2h" are time.
+
+        Raises:
+            RunError: for anything else.
+        """
+        found = re.fullmatch(r"(\d+)([smh]?)", text.strip())
+        if not found or not int(found[1]):
+            raise RunError(f"--save-every {text}: give steps, such as 500, or time, such as 90s, 10m or 2h")
+        number = int(found[1])
+        unit = {"s": 1, "m": 60, "h": 3600}.get(found[2])
+        return cls(seconds=number * unit) if unit else cls(steps=number)
+
+
+class Stopped(SystemExit):
+    """A run was stopped by a signal, and its state is saved. The status is 128 and the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+class Signals:
+    """Remembers that SIGINT (Ctrl-C) or SIGTERM came, so that a run can stop where its state is whole.
+
+    A second one stops at once.
+    """
+
+    def __init__(self) -> None:
+        self.received, self.process = 0, os.getpid()
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if os.getpid() != self.process:
+            return  # a loader's worker, which ends when its run does
+        if self.received:
+            signal.signal(number, signal.SIG_IGN)
+            raise Stopped(number)
+        self.received = number
+        name = signal.Signals(number).name
+        os.write(2, f"\n{name}: saving and stopping; once more to stop without saving\n".encode())
+
+    def install(self) -> None:
+        """Take the signals over from whoever has them."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Take them over, and hand them back."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.install()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class LastCheckpoint(Checkpoint):
+    """last.ckpt: at the end of every epoch, between them as often as asked, and where a signal stops the run.
+
+    A run that goes on from it ends with the same bits as one that was never broken. Between epochs it is written before
+    a batch whose predecessor ended in an optimiser step, as Lightning keeps no accumulated gradients; during validation
+    it says that all of the epoch's batches are done, so that the resumed run begins by validating.
+
+    Args:
+        path: of the file.
+        every: how often between the ends of epochs, or None.
+        signals: that stop the run.
+        state: what else a resumed run needs, by name; it is asked for at every save.
+    """
+
+    def __init__(
+        self, path: Path, every: Interval | None, signals: Signals, state: Callable[[], dict[str, Any]]
+    ) -> None:
+        self.path, self.every, self.signals, self.state = path, every, signals, state
+        self.saved_step, self.saved_time = 0, time.monotonic()
+        self._place = "end of epoch"
+        self._validated = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self.signals.install()  # Lightning took them over, and would end an unfinished run with status 0
+        self.saved_step, self.saved_time = trainer.global_step, time.monotonic()
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        stop, due = self._agreed(trainer, self.signals.received, self._due(trainer))
+        stepped = batch_idx % trainer.accumulate_grad_batches == 0 and not self._validated
+        self._validated = False
+        if (stop or due) and stepped:
+            if batch_idx:  # the end of the epoch before has saved all there was otherwise
+                self._save(trainer, "between batches")
+            if stop:
+                self._stop(trainer, stop)
+
+    def on_validation_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+        # several processes have not the same number of validation batches, and so agree at the end of the epoch only
+        if self.signals.received and trainer.world_size == 1 and trainer.state.fn == "fit":
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, Ema):
+                    callback.on_validation_epoch_end(trainer, pl_module)  # puts the trained weights back
+            self._save(trainer, "before validation")
+            self._stop(trainer, self.signals.received)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._save(trainer, "end of epoch")
+        self._validated = False
+        (stop,) = self._agreed(trainer, self.signals.received)
+        if stop:
+            self._stop(trainer, stop)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        checkpoint["run"] = self.state()
+        loops = checkpoint["loops"]["fit_loop"]
+        if self._place == "between batches":
+            # the batch that comes next was announced, and has not begun
+            progress = loops["epoch_loop.batch_progress"]
+            progress["is_last_batch"] = False
+            for count in (progress["current"], progress["total"]):
+                count["ready"] = count["started"]
+        elif self._place == "before validation":
+            progress = loops["epoch_loop.val_loop.batch_progress"]
+            for count in (progress["current"], progress["total"]):
+                count.update(ready=1, started=1, processed=0, completed=0)
+
+    def _save(self, trainer: L.Trainer, place: str) -> None:
+        self._place = place
+        try:
+            trainer.save_checkpoint(self.path, weights_only=False)
+        finally:
+            self._place = "end of epoch"
+        self.saved_step, self.saved_time = trainer.global_step, time.monotonic()
+
+    def _due(self, trainer: L.Trainer) -> bool:
+        if self.every is None:
+            return False
+        if self.every.steps:
+            return trainer.global_step - self.saved_step >= self.every.steps
+        return time.monotonic() - self.saved_time >= self.every.seconds
+
+    def _agreed(self, trainer: L.Trainer, *numbers: int) -> list[int]:
+        """The greatest of each number over all processes, since all must save and stop at the same step."""
+        if trainer.world_size == 1:
+            return list(numbers)
+        agreed = torch.tensor(numbers, device=trainer.strategy.root_device)
+        dist.all_reduce(agreed, dist.ReduceOp.MAX)
+        return agreed.tolist()
+
+    def _stop(self, trainer: L.Trainer, number: int) -> None:
+        if trainer.is_global_zero:
+            name, there = signal.Signals(number).name, self.path.is_file()
+            saved = f"saved {self.path}; go on with the same command and --resume" if there else "nothing to save yet"
+            sys.stderr.write(f"stopped by {name} at step {trainer.global_step}: {saved}\n")
+        raise Stopped(number)

@@ -1,0 +1,142 @@
+"""Going on with a run: which options may be others than when it began, and whether there is anything left to do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import yaml
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+from tasks.base import Task
+from tasks.checkpoints import read_checkpoint
+from tasks.errors import RunError
+
+# options that say where and how fast, and not what is computed
+FREE = {"workers", "output", "name", "data_root", "download", "check_data", "compile", "save_every", "export_weights"}
+FREE |= {"patience", "epochs"}
+HOW = {"accelerator", "devices", "num_nodes", "strategy", "max_epochs", "max_steps", "max_time", "profiler"}
+HOW |= {"enable_progress_bar", "log_every_n_steps", "deterministic", "benchmark"}
+NOT_WRITTEN = ("resume", "overwrite")  # a config that holds them would go on with its run, or destroy it
+
+
+def config_without_actions(text: str) -> str:
+    """The YAML of a run's options without those that say what to do with the run's folder."""
+    options = yaml.safe_load(text) or {}
+    return yaml.safe_dump({k: v for k, v in options.items() if k not in NOT_WRITTEN}, sort_keys=False)
+
+
+def changed_options(before: str, now: str) -> dict[str, tuple[Any, Any]]:
+    """Options whose values differ between two configs, as a user writes them: {"lr": (0.1, 0.2)}.
+
+    Those that only one of them has are left out, as another release may have written it, except parts of options, such
+    as trainer.precision.
+    """
+    old, new = (_flat(yaml.safe_load(text) or {}) for text in (before, now))
+    names = [name for name in [*new, *(old.keys() - new.keys())] if "." in name or (name in old and name in new)]
+    pairs = {name: (old.get(name), new.get(name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _flat(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in options.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+@dataclass(frozen=True)
+class BegunRun:
+    """A run that can be gone on with.
+
+    Attributes:
+        content: of its last checkpoint.
+    """
+
+    content: dict[str, Any]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What `Run` saves beside the weights."""
+        return self.content["run"]
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        return self.content["global_step"]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The epoch that comes next, and how many of its batches are done."""
+        loops = self.content["loops"]["fit_loop"]
+        epoch, batch = (loops[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
+        return epoch["processed"], batch["completed"] if epoch["ready"] > epoch["processed"] else 0
+
+    def is_finished(self, epochs: int, steps: int | None) -> bool:
+        """Whether all epochs or steps are done, or the run stopped early."""
+        progress = self.content["loops"]["fit_loop"]["epoch_progress"]["current"]
+        if progress["processed"] >= epochs or (steps is not None and self.step >= steps):
+            return True
+        stops = [state for name, state in self.content["callbacks"].items() if name.startswith("EarlyStopping")]
+        return any(state["wait_count"] >= state["patience"] for state in stops)
+
+
+def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
+    """Read the last checkpoint of a run, and say which options are others now.
+
+    Args:
+        path: of that checkpoint.
+        task: as the options now say.
+        state: what `Run` saves beside the weights, as it would be now.
+
+    Raises:
+        CheckpointError: if the file cannot be read, or is of another task.
+        RunError: if the network, its training or the data are others, or the file has no state of a run.
+    """
+    content = read_checkpoint(path, task.kind)
+    begun = content.get("run")
+    if not isinstance(begun, dict) or not {"loops", "optimizer_states", "callbacks"} <= content.keys():
+        raise RunError(f"{path}: has weights and no state of a run; start a new one with --weights {path}")
+    changed = changed_options(begun["options"], state["options"])
+    free = [name for name in changed if name in FREE or name.removeprefix("trainer.") in HOW]
+    fixed = [name for name in changed if name not in free]
+    if fixed:
+        raise RunError(
+            f"{path}: cannot go on with other options than it began with: {_listed(fixed, changed)}; give those it "
+            f"began with (config.yaml beside it), or start a new run with --weights {path}"
+        )
+    ours, theirs = task.describe(), content["mobiledense"]
+    others = [key for key in ours if key != "version" and ours[key] != theirs.get(key)]
+    if others:
+        raise RunError(f"{path}: is of another network or other data: {', '.join(others)} differ; name another run")
+    for split, images in begun["images"].items():
+        if images != state["images"][split]:
+            counts = f"{images:,} images, and now {state['images'][split]:,}"
+            raise RunError(f"{path}: {split} had {counts}; put the data back, or start a new run with --weights {path}")
+    if free:
+        rank_zero_only(print)(f"changed since the run began: {_listed(free, changed)}")
+    return BegunRun(content)
+
+
+def _listed(names: list[str], changed: dict[str, tuple[Any, Any]]) -> str:
+    options = (f"--{name.replace('_', '-')} {changed[name][1]} (was {changed[name][0]})" for name in names)
+    return ", ".join(options)
+
+
+class TellSchedule(Callback):
+    """Says what becomes of the learning rate where a run goes on for another number of epochs than it began with."""
+
+    def __init__(self, before: int, now: int) -> None:
+        self.before, self.now = before, now
+
+    @rank_zero_only
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if self.before != self.now:
+            schedule: Any = trainer.lr_scheduler_configs[0].scheduler
+            rate, factor = schedule.get_last_lr()[0], schedule.lr_lambdas[0](trainer.global_step)
+            goes_on = factor * schedule.base_lrs[0]
+            print(
+                f"{self.now} epochs in place of {self.before}: the learning rate goes on as a run of {self.now} epochs "
+                f"has it here, at {goes_on:.3g} after {rate:.3g}"
+            )

@@ -1,0 +1,188 @@
+"""Lightning's trainer with our callbacks, loggers and plugins, and its errors in our words."""
+
+import ctypes
+import difflib
+import inspect
+import logging
+import os
+import platform
+import traceback
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+import torch.distributed as dist
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities import rank_zero_only
+
+from tasks.callbacks import BestCheckpoint, Ema, StopAfter
+from tasks.checkpoints import AtomicCheckpointIO
+from tasks.errors import RunError
+from tasks.metrics_file import MetricsFile
+from tasks.optim import requested_steps
+from tasks.synchronised import CpuSynchronised, GpuSynchronised
+
+OURS = ("callbacks", "plugins", "default_root_dir", "use_distributed_sampler", "barebones", "enable_checkpointing")
+COUNTS = ("accumulate_grad_batches", "num_nodes", "log_every_n_steps", "max_epochs", "max_steps")
+NOISE = (
+    ".*does not have many workers.*",
+    ".*exists and is not empty.*",
+    ".*isinstance.treespec, LeafSpec.*",
+    ".*smaller than the logging interval.*",
+    ".*your dataloader is not resumable.*",  # it is: see tasks.data
+)
+
+
+class Events(TensorBoardLogger):
+    """TensorBoard's events in the run's folder, without a file of hyperparameters, which config.yaml holds."""
+
+    def save(self) -> None:
+        pass
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process, or the one of several that writes; known before there is a trainer."""
+    return not getattr(rank_zero_only, "rank", 0)
+
+
+def build_trainer(
+    folder: Path,
+    monitor: str,
+    epochs: int,
+    ema: float = 0.0,
+    patience: int | None = None,
+    callbacks: Sequence[Callback] = (),
+    options: dict[str, Any] | None = None,
+    metrics: MetricsFile | None = None,
+    begun: int | None = None,
+) -> L.Trainer:
+    """Lightning's trainer, writing best.ckpt, metrics.csv and TensorBoard events into `folder`.
+
+    Args:
+        folder: of the run.
+        monitor: the metric that the best checkpoint has most of.
+        epochs: passes over the training data.
+        ema: decay of the averaged weights, 0 for none.
+        patience: validations without improvement before the run stops early, or None.
+        callbacks: further ones.
+        options: of `lightning.Trainer`; they win over ours.
+        metrics: the table of the run.
+        begun: the step that a resumed run goes on at; what TensorBoard's events say of later ones is dropped.
+
+    Raises:
+        RunError: for an option that Lightning's Trainer does not have, or a value that it cannot have.
+    """
+    options = dict(options or {})
+    check_options(options)
+    for noise in NOISE:
+        warnings.filterwarnings("ignore", noise)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    on_cpu = options.get("accelerator", "auto") == "cpu" or not torch.cuda.is_available()
+    if on_cpu:
+        keep_freed_memory()
+    steps = requested_steps(options)
+    options.pop("max_steps", None)
+    # the last checkpoint, among `callbacks`, holds what the best one so far is, and is saved after it
+    own: list[Callback] = [BestCheckpoint(folder, monitor), *callbacks]
+    if options.get("logger", True) is not False:
+        own.append(LearningRateMonitor("step"))
+    if options.get("enable_progress_bar", True):
+        own.append(RichProgressBar())
+    if ema:
+        own.append(Ema(ema))
+    if patience is not None:
+        own.append(EarlyStopping(monitor, mode="max", patience=patience))
+    if steps is not None:
+        own.append(StopAfter(steps))
+    plugins: list[Any] = [AtomicCheckpointIO(), CpuSynchronised() if on_cpu else GpuSynchronised()]
+    if SLURMEnvironment.detect():
+        plugins.append(SLURMEnvironment(auto_requeue=False))  # which would save in the middle of a step
+    settings: dict[str, Any] = {
+        "max_epochs": epochs,
+        "callbacks": own,
+        "logger": [metrics or MetricsFile(folder / "metrics.csv"), Events(folder, "", "", purge_step=begun)],
+        "default_root_dir": folder,
+        "use_distributed_sampler": False,
+        "num_sanity_val_steps": 0,
+        "plugins": plugins,
+        "log_every_n_steps": 10,
+        "enable_model_summary": False,
+    }
+    try:
+        return L.Trainer(**settings | options)
+    except (MisconfigurationException, ValueError, TypeError, KeyError, RuntimeError) as error:
+        given = " ".join(f"--trainer.{name} {value}" for name, value in options.items())
+        raise RunError(f"Lightning's trainer refuses {given}: {_first_line(error)}") from error
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Refuse options of Lightning's Trainer that do not exist, are ours to set, or would crash or wait for ever.
+
+    Raises:
+        RunError: naming the option.
+    """
+    valid = [name for name in inspect.signature(L.Trainer).parameters if name not in OURS]
+    for name in options:
+        if name not in valid:
+            near = difflib.get_close_matches(name, valid, 1)
+            hint = f"; did you mean --trainer.{near[0]}?" if near else ""
+            raise RunError(f"--trainer.{name}: no such option{hint}")
+    for name in COUNTS:
+        value = options.get(name, 1)
+        if not isinstance(value, int) or (value < 1 and not (name == "max_steps" and value == -1)):
+            raise RunError(f"--trainer.{name} {value}: must be a whole number from 1 up")
+    if options.get("devices") == 0:
+        raise RunError("--trainer.devices 0: must be 1 or more")
+    nodes = options.get("num_nodes") or 1
+    launched = any(name in os.environ for name in ("TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "NODE_RANK", "GROUP_RANK"))
+    if nodes != 1 and not launched:
+        raise RunError(
+            f"--trainer.num_nodes {nodes} alone would wait for ever: start it on every node, by torchrun or srun"
+        )
+
+
+def fit(trainer: L.Trainer, task: Any, loaders: Any, checkpoint: Path | None) -> None:
+    """Train, going on from a checkpoint if there is one.
+
+    Raises:
+        RunError: for an option that only the training itself refuses.
+    """
+    try:
+        trainer.fit(task, loaders, ckpt_path=checkpoint, weights_only=True)
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        if not _raised_in_lightning(error):
+            raise
+        raise RunError(f"Lightning's trainer refuses its options: {_first_line(error)}") from error
+    finally:
+        loaders.close()
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()  # what comes after training is for one process, which would wait for the others
+
+
+def _raised_in_lightning(error: BaseException) -> bool:
+    last = list(traceback.walk_tb(error.__traceback__))[-1][0]
+    return last.f_globals.get("__name__", "").startswith("lightning.")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory instead of handing it back to the system and faulting it in again every step.
+
+    `benchmarks/train_speed.py` measures what it is worth.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        trim_threshold, mmap_max, arena_max = -1, -4, -8  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(arena_max, 1)

@@ -1,0 +1,262 @@
+"""Predictions over files: what is written, what is told, and what stays whole whatever happens."""
+
+import json
+from pathlib import Path, PurePath
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import DataError, read_image
+from tasks import TaskError
+from tasks import prediction as module
+from tasks.classification_prediction import classify_pictures
+from tasks.prediction import LARGE, Shown, predict_pictures, show_masks
+from tasks.sources import Sources, find_sources
+from tasks.video_prediction import predict_video
+from tests.tasks.test_sliding_window import Places, noise, stand_in
+from tests.tasks.test_writing import files_no_larger_than
+
+COLOURS = [(0, 0, 0), (200, 0, 0)]
+
+
+def show(image: np.ndarray) -> Shown:
+    return Shown("overlay", image, {"classes": {}}, np.zeros(image.shape[:2], dtype=np.uint8))
+
+
+def pictures(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(24, 32)).save(folder / name)
+    return folder
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def predict(source: Path, output: Path, with_json: bool = False) -> int:
+    return predict_pictures(find_sources(str(source), output), output, show, COLOURS, with_json)
+
+
+# what is written
+
+
+def test_pictures_of_one_stem_do_not_write_over_each_other(tmp_path):
+    source = pictures(tmp_path / "in", "a.jpg", "a.png", "b.png")
+    assert predict(source, tmp_path / "out", with_json=True) == 3
+    ends = ("_overlay.png", "_mask.png", ".json")
+    assert files(tmp_path / "out") == {f"{name}{end}" for name in ("a_jpg", "a_png", "b") for end in ends}
+    for name, suffix in (("a_jpg", ".jpg"), ("a_png", ".png")):
+        assert np.array_equal(read_image(tmp_path / f"out/{name}_overlay.png"), read_image(source / f"a{suffix}"))
+        content = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+        assert content == {"file": str(source / f"a{suffix}"), "height": 24, "width": 32, "classes": {}}
+
+
+def test_names_that_are_no_text(tmp_path):
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    source = pictures(tmp_path / "in", f"{name}.png", "two\nlines.png")
+    assert predict(source, tmp_path / "out", with_json=True) == 2
+    assert f"{name}_mask.png" in files(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / f"{name}.json").read_text())["file"] == str(source / f"{name}.png")
+
+
+def test_predicting_twice_into_the_source_is_told_and_changes_nothing(tmp_path):
+    source = pictures(tmp_path, "a.png", "b.png")
+    assert predict(source, tmp_path) == 2
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    with pytest.raises(TaskError, match=r"a_overlay\.png: a picture of --source that results would replace; name ano"):
+        predict(source, tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+def test_finding_names_is_not_quadratic(tmp_path, monkeypatch):
+    """300 paths are compared with each other a few times each, not 300 times."""
+    compared = 0
+    equal = PurePath.__eq__
+
+    def counted(one, other):
+        nonlocal compared
+        compared += 1
+        return equal(one, other)
+
+    paths = [Path("in", str(number % 7), f"{number}.jpg") for number in range(300)]
+    monkeypatch.setattr(PurePath, "__eq__", counted)
+    monkeypatch.setattr("tasks.sources.read_image", lambda path: np.zeros((2, 2, 3), dtype=np.uint8))
+    assert predict_pictures(Sources(Path("in"), paths), tmp_path, show, COLOURS, False) == 300
+    assert compared < 20 * len(paths)
+
+
+# what is told
+
+
+def test_one_broken_file_says_that_the_others_were_written(tmp_path):
+    source = pictures(tmp_path / "in", "a.png", "c.png")
+    (source / "b.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=rf"b\.png: cannot be read .*; wrote predictions for 2 pictures to {tmp_path}"):
+        predict(source, tmp_path / "out")
+    (source / "d.png").symlink_to("d.png")
+    with pytest.raises(DataError, match=r"wrote predictions for 2 pictures to .*: 2 faults\n.*b\.png.*\n.*d\.png"):
+        predict(source, tmp_path / "out")
+    assert len(files(tmp_path / "out")) == 4
+
+
+def test_a_full_disk_says_what_was_written_before(tmp_path):
+    source = pictures(tmp_path / "in", "a.png", "c.png")
+    Image.fromarray(noise(200, 200)).save(source / "b.png")
+    with files_no_larger_than(10_000), pytest.raises(TaskError) as raised:
+        predict(source, tmp_path / "out")
+    place = tmp_path / "out"
+    assert str(raised.value) == (
+        f"{place}/b_overlay.png: could not be written (File too large); wrote predictions for 1 pictures to {place} "
+        "before that"
+    )
+    assert files(place) == {"a_overlay.png", "a_mask.png"}
+
+
+def test_a_mask_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+    def half(path, mask, colours):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_mask", half)
+    with pytest.raises(
+        TaskError, match=r"out/a_mask\.png: could not be written \(No space left on device\); wrote pre"
+    ):
+        predict(pictures(tmp_path / "in", "a.png"), tmp_path / "out")
+    assert files(tmp_path / "out") == {"a_overlay.png"}
+
+
+def test_an_interruption_leaves_whole_files(tmp_path, monkeypatch):
+    def stopped(path, mask, colours):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "write_mask", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        predict(pictures(tmp_path / "in", "a.png"), tmp_path / "out")
+    assert files(tmp_path / "out") == {"a_overlay.png"}
+
+
+def test_the_tool_ends_with_status_1(tool_here, tmp_path, monkeypatch):
+    monkeypatch.setattr("tools.predict.load_task", lambda *_: stand_in(Places(8, 2), 2))
+    source = pictures(tmp_path / "in", "a.png", "b.png")
+    (tmp_path / "out").write_text("a file in place of the folder")
+    options = ["--checkpoint", "x.ckpt", "--source", str(source), "--output", str(tmp_path / "out")]
+    said = tool_here("predict", *options, succeeds=False)
+    assert "a_overlay.png: could not be written" in said and "for 0 pictures" in said
+
+
+# large pictures
+
+
+def test_large_pictures_are_predicted_in_windows_and_that_is_said(capsys, monkeypatch):
+    assert LARGE == 16_000_000
+    monkeypatch.setattr(module, "LARGE", 40_000)
+    task = stand_in(Places(32, 2), 2)
+    seen = []
+    task.network.register_forward_hook(lambda _, images, __: seen.append(tuple(images[0].shape[2:])))
+    masks = show_masks(task, 0.5, {"window": None})
+    masks(np.zeros((20, 2000, 3), dtype=np.uint8))
+    assert seen == [(20, 2000)] and capsys.readouterr().out == ""
+    for _ in range(2):
+        shown = masks(np.ones((20, 2001, 3), dtype=np.uint8))
+    assert set(seen[1:]) == {(32, 1024)} and shown.mask.all()
+    said = "pictures above 16 megapixels are predicted in windows of 1024x1024; --window sets other ones\n"
+    assert capsys.readouterr().out == said
+    show_masks(task, 0.5, {"window": (64, 200)})(np.zeros((20, 2001, 3), dtype=np.uint8))
+    assert seen[-1] == (32, 224) and capsys.readouterr().out == ""
+
+
+def test_few_large_pictures_are_classified_at_a_time(tmp_path, monkeypatch):
+    """Not 32 of 324 MB each."""
+    held = []
+
+    class Classifier:
+        spec = stand_in(Places(8, 2), 2).spec
+
+        def predict(self, images):
+            held.append(sum(image.size // 3 for image in images))
+            return np.full((len(images), 2), 0.5, dtype=np.float32)
+
+    monkeypatch.setattr("tasks.sources.read_image", lambda path: np.zeros((1000, 5000, 3), dtype=np.uint8))
+    sources = Sources(Path("in"), [Path(f"in/{number}.jpg") for number in range(9)])
+    assert classify_pictures(Classifier(), sources, tmp_path, True) == 9
+    assert max(held) <= LARGE + 5_000_000 and sum(held) == 45_000_000
+    assert files(tmp_path) == {"predictions.csv", "predictions.json", "contact.png"}
+    with pytest.raises(TaskError, match=r"contact\.png: a picture of --source that results would replace"):
+        classify_pictures(Classifier(), Sources(tmp_path, [tmp_path / "contact.png"]), tmp_path, False)
+
+
+# videos
+
+
+def film(path: Path, frames: int, size: tuple[int, int] = (96, 64)) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, size)
+    for number in range(frames):
+        writer.write(np.roll(noise(size[1], size[0]), number, 1))
+    writer.release()
+    return path
+
+
+def test_a_video_has_as_many_frames_as_are_told(tmp_path):
+    for size in ((96, 64), (97, 65), (2, 2)):
+        written, frames = predict_video(film(tmp_path / "film.avi", 5, size), tmp_path / "out", show, None)
+        assert frames == 5
+        capture = cv2.VideoCapture(str(written))
+        assert [capture.read()[0] for _ in range(6)] == [True] * 5 + [False]
+    assert files(tmp_path / "out") == {"film_overlay.mp4"}
+
+
+@pytest.mark.parametrize("room", [1000, 40_000])
+def test_a_video_on_a_full_disk_is_told(tmp_path, room):
+    source = film(tmp_path / "film.avi", 20, (320, 240))
+    with (
+        files_no_larger_than(room),
+        pytest.raises(TaskError, match=r"film_overlay\.mp4: could not be written \(.* fram"),
+    ):
+        predict_video(source, tmp_path / "out", show, None)
+    assert files(tmp_path / "out") == set()
+
+
+def test_a_video_that_cannot_be_begun_is_told(tmp_path):
+    (tmp_path / "out").write_text("a file in place of the folder")
+    with pytest.raises(TaskError, match=r"out/film_overlay\.mp4: could not be written"):
+        predict_video(film(tmp_path / "film.avi", 2), tmp_path / "out", show, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\n", None])
+def test_what_is_no_video_is_told(tmp_path, content):
+    source = tmp_path / "a.mp4"
+    if content is not None:
+        source.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.mp4: cannot be opened"):
+        predict_video(source, tmp_path / "out", show, None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_videos_name_that_is_no_text_is_told(tmp_path):
+    source = film(tmp_path / "film.avi", 2).rename(tmp_path / b"\xe9.avi".decode("utf-8", "surrogateescape"))
+    with pytest.raises(DataError, match="the name of a video must be UTF-8"):
+        predict_video(source, tmp_path / "out", show, None)
+
+
+def test_an_interrupted_video_leaves_nothing_and_a_webcams_is_kept(tmp_path, monkeypatch):
+    shown = 0
+
+    def interrupted(image):
+        nonlocal shown
+        shown += 1
+        if shown == 4:
+            raise KeyboardInterrupt
+        return show(image)
+
+    source = film(tmp_path / "film.avi", 6)
+    with pytest.raises(KeyboardInterrupt):
+        predict_video(source, tmp_path / "out", interrupted, None)
+    assert files(tmp_path / "out") == set()
+    opened, shown = cv2.VideoCapture, 0
+    monkeypatch.setattr(cv2, "VideoCapture", lambda name: opened(str(source) if name == 0 else name))
+    assert predict_video(0, tmp_path / "out", interrupted, None) == (tmp_path / "out" / "webcam0_overlay.mp4", 3)
+    assert files(tmp_path / "out") == {"webcam0_overlay.mp4"}

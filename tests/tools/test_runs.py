@@ -1,0 +1,255 @@
+"""A run's folder: what is never lost, what is refused, and how a run stops and goes on."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tasks.lock import locked
+from tests.conftest import ROOT, quick_run
+
+
+@pytest.fixture
+def old_run(checkpoint, tmp_path) -> Path:
+    """A finished run of two epochs, called quick, in a folder of its own."""
+    shutil.copytree(checkpoint.parent, tmp_path / "quick")
+    return tmp_path / "quick"
+
+
+def again(shapes: Path, run: Path, *more: str, epochs: int | None = None) -> list[str]:
+    options = [*quick_run(shapes, run.parent), "--name", run.name, *more]
+    if epochs:
+        options[options.index("--epochs") + 1] = str(epochs)
+    return options
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_overwrite_leaves_what_no_run_wrote(old_run, shapes, tool_here):
+    (old_run / "notes.txt").write_text("mine")
+    (old_run / "predictions").mkdir()
+    (old_run / "predictions" / "a.png").write_text("mine too")
+    before = (old_run / "best.ckpt").stat().st_mtime_ns
+    tool_here("train_seg", *again(shapes, old_run, "--overwrite", "--seed", "1"))
+    assert (old_run / "notes.txt").read_text() == "mine"
+    assert (old_run / "predictions" / "a.png").read_text() == "mine too"
+    assert (old_run / "best.ckpt").stat().st_mtime_ns != before
+    assert len(list(old_run.glob("events.out.tfevents.*"))) == 1
+    assert len(rows(old_run)) == len({row["step"] for row in rows(old_run)})
+
+
+@pytest.mark.parametrize("name", [".", "..", "../../x", "/tmp/x", "a/../..", "", "  ", "n" * 300])
+def test_a_name_stays_inside_the_output_folder(name, shapes, tmp_path, tool_here):
+    (tmp_path / "config.yaml").write_text("somebody's own")
+    before = content(tmp_path)
+    said = tool_here("train_seg", *quick_run(shapes, tmp_path), "--name", name, "--overwrite", succeeds=False)
+    assert "--name" in said
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--lr", "-1"],
+        ["--workers", "-1"],
+        ["--power", "-1"],
+        ["--label-smoothing", "2"],
+        ["--weight-decay", "-1"],
+        ["--ema", "2"],
+        ["--save-every", "often"],
+        ["--batch-size", "0"],
+        ["--trainer.accumulate_grad_batches", "0"],
+        ["--trainer.limit_train_batches", "-1"],
+        ["--trainer.val_check_interval", "500"],
+        ["--trainer.accelerator", "nothing"],
+        ["--trainer.devices", "0"],
+        ["--trainer.num_nodes", "2"],
+        ["--trainer.callbacks", "x"],
+        ["--trainer.precision", "7"],
+        ["--weights", "none.pth"],
+    ],
+)
+def test_a_start_that_fails_leaves_the_old_run(options, old_run, shapes, tool_here):
+    before = content(old_run)
+    said = tool_here("train_seg", *again(shapes, old_run, "--overwrite", *options), succeeds=False)
+    assert "Traceback" not in said
+    assert content(old_run) == before | {".lock": b""}
+
+
+def test_a_start_that_fails_leaves_no_folder(shapes, tmp_path, tool_here):
+    output = tmp_path / "deep" / "runs"
+    tool_here("train_seg", *quick_run(shapes, output), "--trainer.accumulate_grad_batches", "0", succeeds=False)
+    tool_here("train_seg", *quick_run(shapes, output), "--trainer.val_check_interval", "500", succeeds=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_config_says_nothing_of_the_folder(old_run, shapes, tmp_path, tool_here):
+    tool_here("train_seg", *again(shapes, old_run, "--overwrite"))
+    config = yaml.safe_load((old_run / "config.yaml").read_text())
+    assert not {"overwrite", "resume"} & config.keys()
+    said = tool_here("train_seg", "--config", str(old_run / "config.yaml"), succeeds=False)
+    assert "holds a run" in said
+
+
+def test_two_runs_in_one_folder_are_refused(old_run, shapes, tool_here):
+    code = f"""
+import time
+from pathlib import Path
+from tasks.lock import locked
+with locked(Path({str(old_run / ".lock")!r})):
+    print(1, flush=True)
+    time.sleep(60)
+"""
+    other = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert other.stdout.read(1) == b"1"
+        for action in ("--resume", "--overwrite"):
+            said = tool_here("train_seg", *again(shapes, old_run, action), succeeds=False)
+            assert "another process is training there" in said
+    finally:
+        other.kill()
+        other.wait()
+    with locked(old_run / ".lock"):  # and a killed process holds nothing
+        pass
+
+
+def test_a_finished_run_says_so(old_run, shapes, tool_here):
+    before = content(old_run)
+    assert "this run is finished, 4 steps" in tool_here("train_seg", *again(shapes, old_run, "--resume"))
+    assert content(old_run) == before | {".lock": b""}
+
+
+def test_more_epochs_say_what_becomes_of_the_schedule(old_run, shapes, tool_here):
+    before = rows(old_run)
+    said = tool_here("train_seg", *again(shapes, old_run, "--resume", "--workers", "1", epochs=3))
+    assert "changed since the run began: --epochs 3 (was 2), --workers 1 (was 0)" in said
+    assert "3 epochs in place of 2: the learning rate goes on as a run of 3 epochs has it here" in said
+    assert rows(old_run)[: len(before)] == before and len(rows(old_run)) == len(before) + 1
+    assert torch.load(old_run / "last.ckpt", weights_only=True)["global_step"] == 3 * 2
+
+
+def test_a_moved_run_remembers_its_best_score(old_run, shapes, tmp_path, tool_here):
+    last = torch.load(old_run / "last.ckpt", weights_only=True)
+    (state,) = (state for name, state in last["callbacks"].items() if name.startswith("BestCheckpoint"))
+    for key in ("best_model_score", "kth_value", "current_score"):
+        state[key] = torch.tensor(0.99)  # better than what comes
+    torch.save(last, old_run / "last.ckpt")
+    before = (old_run / "best.ckpt").read_bytes()
+    moved = tmp_path / "elsewhere" / "renamed"
+    moved.parent.mkdir()
+    old_run.rename(moved)
+    tool_here("train_seg", *again(shapes, moved, "--resume", epochs=3))
+    assert (moved / "best.ckpt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--backbone", "v3-large"], "--backbone v3-large (was v3-small)"),
+        (["--lr", "0.5"], "--lr 0.5 (was 0.001)"),
+        (["--batch-size", "4", "--seed", "3"], "--seed 3 (was 0)"),
+        (["--trainer.precision", "bf16-mixed"], "--trainer.precision bf16-mixed (was None)"),
+    ],
+)
+def test_options_that_cannot_change_are_refused(options, said, old_run, shapes, tool_here):
+    before = content(old_run)
+    assert said in tool_here("train_seg", *again(shapes, old_run, "--resume", *options, epochs=3), succeeds=False)
+    assert content(old_run) == before | {".lock": b""}
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-5000]), "it is damaged"),
+        (lambda path: path.write_bytes(b"garbage"), "no PyTorch file"),
+        (lambda path: torch.save({"weight": torch.zeros(1)}, path), "not written by this package"),
+        (lambda path: torch.save({"x": signal.Signals(2), "mobiledense": {}}, path), "other objects than tensors"),
+        (lambda path: edit(path, lambda content: content.pop("run")), "has weights and no state of a run"),
+        (lambda path: edit(path, lambda content: content["mobiledense"].update(task="detection")), "for detection"),
+        (lambda path: edit(path, lambda content: content["mobiledense"].update(version=99)), "format 99"),
+        (lambda path: edit(path, lambda content: content["mobiledense"].update(names=["a", "b"])), "names differ"),
+        (lambda path: edit(path, lambda content: content["run"]["images"].update(train=9)), "train had 9 images"),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_one_line(make, said, old_run, shapes, tool_here):
+    make(old_run / "last.ckpt")
+    before = content(old_run)
+    text = tool_here("train_seg", *again(shapes, old_run, "--resume", epochs=3), succeeds=False)
+    assert "last.ckpt: " in text and said in text and "weights_only" not in text
+    assert content(old_run) == before | {".lock": b""}
+
+
+def edit(path: Path, change) -> None:
+    content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize("action", [[], ["--resume"]])
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(action, old_run, shapes, tool_here):
+    for name in ("best.ckpt", "last.ckpt"):
+        (old_run / name).unlink()
+    before = len(rows(old_run))
+    tool_here("train_seg", *again(shapes, old_run, *action))
+    assert (old_run / "last.ckpt").is_file() and len(rows(old_run)) == before
+
+
+def test_weights_are_exported(old_run, shapes, tmp_path, tool_here):
+    from tasks import SegmentationTask
+
+    file = tmp_path / "weights.safetensors"
+    said = tool_here("train_seg", *again(shapes, old_run, "--resume", "--export-weights", str(file)))
+    assert "wrote the weights" in said
+    ours, theirs = SegmentationTask.load(file), SegmentationTask.load(old_run / "best.ckpt")
+    assert ours.spec == theirs.spec
+    assert all(torch.equal(tensor, theirs.state_dict()[key]) for key, tensor in ours.state_dict().items())
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(number, status, shapes, tmp_path, tool_here):
+    options = [*quick_run(shapes, tmp_path), "--name", "stopped", "--trainer.log_every_n_steps", "1"]
+    options[options.index("--epochs") + 1], options[options.index("--workers") + 1] = "12", "2"
+    log = tmp_path / "log.txt"
+    with log.open("wb") as file:
+        run = subprocess.Popen(
+            [sys.executable, "tools/train_seg.py", *options], cwd=ROOT, stdout=file, stderr=file, start_new_session=True
+        )
+        table = tmp_path / "stopped" / "metrics.csv"
+        until = time.monotonic() + 120
+        while not (table.is_file() and len(table.read_text().splitlines()) > 5) and time.monotonic() < until:
+            time.sleep(0.01)
+        os.killpg(run.pid, number)  # to loader workers too, as Ctrl-C in a terminal
+        assert run.wait(60) == status
+    said = log.read_text()
+    assert "Traceback" not in said
+    assert f"stopped by {number.name} at step" in said and "go on with the same command and --resume" in said
+    stopped = torch.load(tmp_path / "stopped" / "last.ckpt", weights_only=True)["global_step"]
+    assert 0 < stopped < 24 and f"at step {stopped}:" in said
+    options[options.index("--workers") + 1] = "0"
+    tool_here("train_seg", *options, "--resume")
+    options[options.index("stopped")] = "unbroken"
+    tool_here("train_seg", *options)
+    from benchmarks.kills import differing_bits
+
+    assert differing_bits(tmp_path / "unbroken", tmp_path / "stopped") == 0
+
+
+def test_metrics_have_one_row_a_step(old_run):
+    steps = [row["step"] for row in rows(old_run)]
+    assert len(steps) == len(set(steps))
+    assert {"val/miou", "epoch"} <= rows(old_run)[-1].keys()
