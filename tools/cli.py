@@ -78,7 +78,8 @@ class Parser(ArgumentParser):
                     underscores = key.replace("-", "_")
                     hint = f"; write {underscores}" if "--" + underscores in self.options() else self.hint(key)
                     raise ConfigError(f"{path}: there is no option {key}{hint}")
-                if value == "":
+                wanted = any(action.dest == key and action.default is not None for action in self._actions)
+                if value == "" or (value is None and wanted):
                     raise ConfigError(f"{path}: {key} is empty; give it a value, or leave it out")
                 self.written[key] = path
 

@@ -1,10 +1,13 @@
 """YAML in config files and in the values of options: plain values, and nothing that runs code or expands."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import get_loader
+
+from datasets.files import DataError, read_bytes
 
 LARGEST, DEEPEST = 1_000_000, 20  # characters, and mappings or lists inside one another
 CLASSES = ("class_path", "init_args")  # by which jsonargparse would import any module and call what is in it
@@ -14,7 +17,7 @@ def load_plain(text: str) -> Any:
     """What YAML text says.
 
     Raises:
-        yaml.YAMLError: if it is no YAML, or has classes, tags, aliases or endless nesting in it.
+        yaml.YAMLError: if it is no YAML, or has classes, tags, aliases, endless nesting or a key twice in it.
     """
     if len(text) > LARGEST:
         raise yaml.YAMLError(f"is longer than {LARGEST:,} characters")
@@ -29,7 +32,19 @@ def load_plain(text: str) -> Any:
             raise yaml.YAMLError(f"has a tag, {event.tag}; leave it out")
         if isinstance(event, yaml.ScalarEvent) and (event.value in CLASSES or "\0" in event.value):
             raise yaml.YAMLError(f"has {event.value!r} in it, which no option takes")
+    _refuse_doubles(yaml.compose(text, Loader=yaml.SafeLoader))
     return get_loader("yaml")(text)
+
+
+def _refuse_doubles(node: yaml.Node | None) -> None:
+    """Refuse a key that a mapping has twice, of which PyYAML would take the last."""
+    if isinstance(node, yaml.MappingNode):
+        counts = Counter(str(key.value) for key, _ in node.value)
+        if any(count > 1 for count in counts.values()):
+            raise yaml.YAMLError(f"has {counts.most_common(1)[0][0]} twice; keep one")
+    for entry in node.value if isinstance(node, yaml.CollectionNode) else []:
+        for part in entry if isinstance(entry, tuple) else [entry]:
+            _refuse_doubles(part)
 
 
 class ConfigError(ValueError):
@@ -44,9 +59,9 @@ def read_config(path: Path) -> dict[str, Any]:
             refuses.
     """
     try:
-        content = load_plain(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
+        content = load_plain(read_bytes(path).decode())
+    except DataError as error:
+        raise ConfigError(str(error)) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
     except yaml.MarkedYAMLError as error:

@@ -172,13 +172,13 @@ def plain(value: Any, given: Any) -> Any:
     """A parsed value as YAML would have it: texts for paths, lists for tuples, floats for numbers written as such."""
     if isinstance(value, Path):
         return str(value)
+    if isinstance(given, str) and isinstance(value, int | float | None):  # a number or nothing, in quotes
+        return given if value == (None if given in ("~", "null") else float(given)) else value
     if isinstance(value, tuple | list):
         parts = given if isinstance(given, tuple | list) and len(given) == len(value) else value
         return [plain(one, other) for one, other in zip(value, parts, strict=True)]
     if isinstance(value, dict):
-        return {key: plain(one, one) for key, one in value.items()}
+        return {key: plain(one, given.get(key) if isinstance(given, dict) else one) for key, one in value.items()}
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if isinstance(given, str) and isinstance(value, float):
-        return given
     return value

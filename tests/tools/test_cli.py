@@ -105,6 +105,8 @@ LAUGHS = "a: &a [x, x]\nb: &b [*a, *a]\nepochs: [*b, *b]\n"
         ("batch-size: 1\n", "there is no option batch-size; write batch_size"),
         ("epohcs.x: 1\n", "there is no option epohcs.x"),
         ("weights: ''\n", "weights is empty"),
+        ("epochs:\nweights: x\n", "epochs is empty"),
+        ("epochs: 1\nepochs: 2\n", "has epochs twice; keep one"),
         ("epochs: many\n", "--epochs: Expected int. Got value: many"),
     ],
 )
@@ -118,8 +120,12 @@ def test_a_config_that_cannot_be_read_is_one_line(content, said, tmp_path, capsy
     assert told.startswith(f"tool: {path}") and said in told and told.count("\n") == 1
 
 
-@pytest.mark.parametrize("name, said", [("", "Is a directory"), ("none.yaml", "No such file"), (300 * "x", "too long")])
+@pytest.mark.parametrize(
+    "name, said",
+    [("", "it is a folder"), ("none.yaml", "no such file"), (300 * "x", "too long"), ("pipe", "it is no regular file")],
+)
 def test_a_config_that_is_no_file(name, said, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SystemExit):
         cli.command(tool, [f"--config={tmp_path / name}"], "tool")
     assert said in capsys.readouterr().err
