@@ -22,7 +22,7 @@ demo: .venv/installed
 	$(BIN)/python tools/eval_seg.py --checkpoint $(RUN)/best.ckpt --split test
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -q -m slow

@@ -54,7 +54,7 @@ setup(
         "numpy>=1.26",
         "pillow>=10",
     ],
-    extras_require={"dev": ["pytest>=8", "ruff>=0.9", "mypy>=1.14"]},
+    extras_require={"dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "mypy>=1.14"]},
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",

@@ -10,12 +10,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from datasets import Findings, InspectedDetection, choose_task, find_splits, inspect_splits, serves
+from datasets import (
+    DRAWN,
+    SIDE,
+    WORKERS,
+    Findings,
+    InspectedDetection,
+    check_options,
+    choose_task,
+    find_splits,
+    inspect_splits,
+    serves,
+)
 from heads import Anchors
 from tasks.anchor_coverage import cover_boxes, head_anchors, uncovered
 from tasks.data_check_page import DataCheck, page, tell_coverage
 from tasks.errors import TaskError
 from tasks.html import legible
+from tasks.readiness import require_folder
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": ""}
 FILES = 3  # that the terminal names of each kind
@@ -50,10 +62,10 @@ def check_dataset(
     Raises:
         DataError: if the dataset or a split that was asked for is missing.
         HeadError: for an unknown head or option.
-        TaskError: if errors are found, or a number is too small.
+        TaskError: if errors are found, or the folder cannot be written.
     """
-    if min(size or (1,)) < 1 or drawn < 0 or (workers or 1) < 1:
-        raise TaskError("--size and --workers must be 1 at least, and --drawn not below 0")
+    check_options(size=(size, *SIDE), drawn=(drawn, *DRAWN), workers=(workers, 1, WORKERS[1]))
+    require_folder(folder)
     chosen = task or choose_task(dataset, data_root)
     size = size or ((160, 160) if dataset == "shapes" else (320, 320))
     heads = _heads(head, head_options, size, dataset == "shapes") if chosen == "detection" else {}

@@ -51,7 +51,7 @@ def profile(
     if not sides:
         raise TaskError(f'--size "{size}" is not HEIGHTxWIDTH, such as 1025x2049')
     height, width = int(sides[1]), int(sides[2] or sides[1])
-    check_options(size=([height, width], 1, SIDE[1]), classes=(classes, 1, 10**5))
+    check_options(size=([height, width], 1, SIDE[1]), classes=(classes, 1, 10**5), auxiliary=(auxiliary, 0, 100))
     network = build_network(backbone, head, classes, head_options, backbone_options, (height, width), auxiliary > 0)
     print_costs(network, height, width, every_layer)
 

@@ -92,7 +92,7 @@ def test_so_many_are_drawn_as_asked(tmp_path, tool_here):
         (["--dataset", "coco", "--data-root", "none"], "no such split"),
         (["--dataset", "coco", "--task", "classification"], 'there is no dataset "coco"'),
         (["--dataset", "coco", "--data-root", "none", "--head", "ssdlit"], 'did you mean "ssdlite"'),
-        (["--size", "0", "0"], "must be 1 at least"),
+        (["--size", "0", "0"], "--size 0 0 is not in 16 to 4096"),
         (["--task", "detecton"], "--task: Expected"),
     ],
 )

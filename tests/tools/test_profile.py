@@ -21,8 +21,8 @@ def test_rows_of_the_papers(tool_here, monkeypatch):
 
 def test_mistakes_are_one_line(tool_here):
     assert "HEIGHTxWIDTH" in tool_here("profile", "--size", "big", succeeds=False)
-    assert "HEIGHTxWIDTH" in tool_here("profile", "--size", "0x3", succeeds=False)
-    assert "--classes 0 is less than one class" in tool_here("profile", "--classes", "0", succeeds=False)
+    assert "--size 0 3 is not in 1 to 4096" in tool_here("profile", "--size", "0x3", succeeds=False)
+    assert "--classes 0 is not in 1 to" in tool_here("profile", "--classes", "0", succeeds=False)
     said = tool_here("profile", "--head", "ssdlite", "--auxiliary", "0.4", succeeds=False)
     assert "--auxiliary is for segmentation heads, not for --head ssdlite" in said
     said = tool_here("profile", "--backbone", "v1", "--rf2", "true", succeeds=False)

@@ -45,7 +45,7 @@ def test_the_best_checkpoint_is_judged_at_the_end(detector):
 def test_config_written_by_a_run_repeats_it(detector, tmp_path):
     said = tool("train_det", "--config", str(detector.parent / "config.yaml"), "--output", str(tmp_path))
     folder = tmp_path / "quick"
-    assert "16 pictures, 5 classes" in said
+    assert "16 images, 5 classes" in said
     table = said[said.index("best val/ap") :]
     assert all(word in table for word in ("VOC07 AP", "disc", "cross", "mean", "COCO: AP "))
     assert f"picture grid (input, truth, prediction): {folder / 'eval_val' / 'samples.png'}" in said.splitlines()[-1]
@@ -77,7 +77,7 @@ def test_another_network_in_place_of_a_run_from_its_weights(detector, shapes, tm
     options = ["--name", "quick", "--overwrite", "--loss", "focal", "--head-options.small_objects", "true"]
     options += ["--minimalistic", "--max-pictures", "3", "--batch-size", "3", "--epochs", "1"]
     said = tool("train_det", *quick_detection(shapes, tmp_path), *options, "--weights", str(detector))
-    assert "3 pictures, 5 classes" in said
+    assert "3 images, 5 classes" in said
     assert f"{detector}: took " in said and "classes kept: disc, square, triangle, star, cross; new: none" in said
     assert "learn from scratch" not in said
     task = DetectionTask.load(tmp_path / "quick" / "best.ckpt")
