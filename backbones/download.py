@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
-from urllib.request import urlopen
+from urllib.request import build_opener
 from uuid import uuid4
 
 import torch
@@ -87,7 +87,7 @@ def _download(url: str, path: Path, begins: str) -> None:
     unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
     console = Console(stderr=True)
     try:
-        with in_time(lambda: urlopen(url, timeout=WAIT)) as answer, unfinished.open("wb") as file:
+        with in_time(lambda: build_opener().open(url, timeout=WAIT)) as answer, unfinished.open("wb") as file:
             length = int(answer.headers.get("Content-Length") or 0)
             with wrap_file(answer, length, description=path.name, console=console, transient=True) as shown:
                 shutil.copyfileobj(shown, file)

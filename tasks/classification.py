@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
@@ -124,6 +125,7 @@ class ClassificationTask(Task):
         self.label_smoothing, self.teacher = label_smoothing, teacher
         classes = len(spec.names)
         self.top1 = MulticlassAccuracy(classes, average="micro", validate_args=False)
+        self.loss = MeanMetric()
         self.top5 = MulticlassAccuracy(classes, min(TOP, classes), average="micro", validate_args=False)
 
     def on_fit_start(self) -> None:
@@ -147,9 +149,9 @@ class ClassificationTask(Task):
         logits, label = self.network(self.normalise(batch["image"])).float(), batch["label"]
         self.top1.update(logits, label)
         self.top5.update(logits, label)
-        loss = F.cross_entropy(logits, label)
-        scores: dict[str, Any] = {"val/top1": self.top1, "val/top5": self.top5, "val/loss": loss}
-        self.log_dict(scores, prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(logits))
+        self.loss.update(F.cross_entropy(logits, label, reduction="none"))
+        scores: dict[str, Any] = {"val/top1": self.top1, "val/top5": self.top5, "val/loss": self.loss}
+        self.log_dict(scores, prog_bar=True, on_epoch=True, batch_size=len(logits))
 
     @torch.inference_mode()
     def predict(self, images: Sequence[Image]) -> NDArray[np.float32]:

@@ -135,7 +135,8 @@ class DetectionTask(Task):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        checkpoint["tiny"] = int(self.over_processes(self.tiny))
+        if self._trainer is not None:
+            checkpoint["tiny"] = int(self.over_processes(self.tiny))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.tiny = checkpoint["tiny"] if self.trainer.is_global_zero else 0

@@ -173,8 +173,9 @@ class SegmentationTask(Task):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        seen = self.trainer.strategy.reduce(self.train_matrix.confmat.clone(), reduce_op="sum")  # by all processes
-        checkpoint["train_matrix"] = seen.cpu()
+        if self._trainer is not None:
+            seen = self.trainer.strategy.reduce(self.train_matrix.confmat.clone(), reduce_op="sum")  # by all processes
+            checkpoint["train_matrix"] = seen.cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.trainer.is_global_zero:
@@ -213,7 +214,7 @@ class SegmentationTask(Task):
         Raises:
             DataError: for scales outside 0.1 to 4, or a window with a side under 32.
         """
-        check_options(scales=(scales, 0.1, 4), window=(window, 32, 65536))
+        check_options(scales=(scales, 0.1, 4), window=(window, 16, 65536))
         return [self._predict_one(image, scales, flip, window) for image in images]
 
     def _predict_one(self, image: Image, scales: Sequence[float], flip: bool, window: tuple[int, int] | None) -> Image:

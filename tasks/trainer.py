@@ -153,8 +153,13 @@ def fit(trainer: L.Trainer, task: Any, loaders: Any, checkpoint: Path | None) ->
     Raises:
         RunError: for an option that only the training itself refuses.
     """
+    _meet_again(trainer)
     try:
         trainer.fit(task, loaders, ckpt_path=checkpoint, weights_only=True)
+    except RuntimeError as error:
+        if trainer.world_size > 1 and ("gloo" in str(error) or isinstance(error, dist.DistError)):
+            raise RunError(f"another process of this run ended, or cannot be reached: {_first_line(error)}") from error
+        raise
     except (MisconfigurationException, ValueError, TypeError) as error:
         if not _raised_in_lightning(error):
             raise
@@ -164,6 +169,23 @@ def fit(trainer: L.Trainer, task: Any, loaders: Any, checkpoint: Path | None) ->
     if dist.is_available() and dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()  # what comes after training is for one process, which would wait for the others
+
+
+def _meet_again(trainer: L.Trainer) -> None:
+    """Have the processes that torchrun restarted meet under a name of their own.
+
+    Its store is the one of their predecessors, at whose addresses they would otherwise look for each other.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if attempt == "0" or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or dist.is_initialized():
+        return
+    place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = dist.PrefixStore(f"attempt {attempt}", dist.TCPStore(*place, is_master=False))
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=trainer.global_rank, world_size=trainer.world_size)
 
 
 def _raised_in_lightning(error: BaseException) -> bool:

@@ -44,7 +44,7 @@ def eval_det(
         dataset: shapes, voc or coco, as in train_det.
         data_root: where the data is.
         split: the split to judge on.
-        backend: pycocotools, or faster (faster-coco-eval: the same numbers sooner).
+        backend: pycocotools, or faster (faster-coco-eval: the same numbers to about 1e-15, sooner).
         batch_size: pictures a step.
         workers: loader processes.
         drawn: how many pictures to draw, from all over the split.

@@ -202,3 +202,17 @@ def test_eval_loader_of_detection_gives_every_picture_once(tmp_path, world, size
     assert sorted(ids) == [f"p{index}" for index in range(5)]
     if world == 1:
         assert ids == sorted(ids)
+
+
+def test_too_little_shared_memory_is_one_line(shapes, tmp_path, monkeypatch):
+    from collections import namedtuple
+
+    from datasets import Augmentation, check_shared_memory, find_segmentation, loading
+
+    dataset = SegmentationDataset(find_segmentation("voc", "train", shapes), Augmentation((64, 64)))
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(loading.shutil, "disk_usage", lambda _: usage(2**16, 0, 2**16))
+    check_shared_memory(dataset, 8, 0, tmp_path)
+    check_shared_memory(dataset, 1, 1, tmp_path)  # three of 16 KiB
+    with pytest.raises(DataError, match=r"0 MiB of shared memory are free, and 2 loader workers need .*--shm-size 2g"):
+        check_shared_memory(dataset, 8, 2, tmp_path)

@@ -142,7 +142,8 @@ def test_an_interruption_leaves_whole_files(tmp_path, monkeypatch):
 def test_the_tool_ends_with_status_1(tool_here, tmp_path, monkeypatch):
     monkeypatch.setattr("tools.predict.load_task", lambda *_: stand_in(Places(8, 2), 2))
     source = pictures(tmp_path / "in", "a.png", "b.png")
-    (tmp_path / "out").write_text("a file in place of the folder")
+    for name in ("a", "b"):
+        (tmp_path / "out" / f"{name}_overlay.png").mkdir(parents=True)
     options = ["--checkpoint", "x.ckpt", "--source", str(source), "--output", str(tmp_path / "out")]
     said = tool_here("predict", *options, succeeds=False)
     assert "a_overlay.png: could not be written" in said and "for 0 pictures" in said

@@ -95,7 +95,7 @@ def test_nonsense_is_one_line(tool, end, folder):
         ("eval_seg --max-pictures 0", "--max-pictures 0 is not in 1 to "),
         ("eval_seg --scales 0", "--scales 0.0 is not in 0.1 to 4"),
         ("eval_seg --scales 100", "--scales 100.0 is not in 0.1 to 4"),
-        ("eval_seg --window 0 0", "--window 0 0 is not in 32 to 65536"),
+        ("eval_seg --window 0 0", "--window 0 0 is not in 16 to 65536"),
         ("eval_seg --workers 1000", "--workers 1000 is not in 0 to 128"),
         ("eval_seg --output setup.py/x", "setup.py: is a file; name a folder with --output"),
         ("predict --opacity 7", "--opacity 7.0 is not in 0 to 1"),
