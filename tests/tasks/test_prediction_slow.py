@@ -64,4 +64,4 @@ def test_memory_and_handles_stay_flat_over_ten_thousand_predictions(tmp_path, ki
 
 def test_memory_and_handles_stay_flat_over_two_thousand_steps(tmp_path):
     memory, handles = watch_training(tmp_path, 2000).growth()
-    assert memory < 48 and handles <= 0
+    assert memory < 16 and handles <= 0
