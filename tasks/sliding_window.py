@@ -7,15 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from heads import arg_max_mask
 
 Image = NDArray[np.uint8]
 Scores = Callable[[Image], Tensor]
-UNIT = (
-    32  # the largest stride of any network; what starts and ends on multiples of it lies on whole cells of the logits
-)
+UNIT = 32  # the largest stride of any network; multiples of it lie between cells of the logits
+WIDE = 1024  # of a strip, pixels whose classes are found at a time, at least
 
 
 def slide(scores: Scores, image: Image, window: tuple[int, int]) -> Image:
@@ -44,18 +42,33 @@ def slide(scores: Scores, image: Image, window: tuple[int, int]) -> Image:
         stride = (columns[-1] + sides[1]) // strip.shape[3]
         # pixels from centre to centre of the cells lie between two rows of them, of which the first may be the last
         # one of the strip before
-        part = torch.cat([*above, strip], 2)
-        above = [strip[:, :, -1:].clone()]
+        mask = _arg_max([*above, strip], stride)
         cells += strip.shape[2]
-        first, start = (cells - part.shape[2]) * stride, stop
+        first, start = cells * stride - len(mask), stop
         stop = height if cells * stride >= height else cells * stride - stride // 2
-        mask = arg_max_mask(part, (part.shape[2] * stride, part.shape[3] * stride))[0]
         masks.append(mask[start - first : stop - first, :width].cpu().numpy())
+        above = [strip[:, :, -1:].clone()]
     return np.concatenate(masks)
 
 
+def _arg_max(strips: list[Tensor], stride: int) -> Tensor:
+    """The mask of strips below each other, [H, W], from columns of cells that overlap by one."""
+    width = strips[0].shape[3]
+    count = max(1, width * stride // WIDE)
+    masks = []
+    for left, right in pairwise(width * index // count for index in range(count + 1)):
+        start = max(0, left - 1)
+        part = torch.cat([strip[..., start : right + 1] for strip in strips], 2)
+        mask = arg_max_mask(part, (part.shape[2] * stride, part.shape[3] * stride))[0]
+        masks.append(mask[:, (left - start) * stride : (right - start) * stride])
+    return torch.cat(masks, 1)
+
+
 def _strips(scores: Scores, image: Image, sides: list[int], rows: list[int], columns: list[int]) -> Iterator[Tensor]:
-    """Averaged scores from the top down, [1, classes, n, w]: all rows of cells that no later window reaches."""
+    """Averaged scores from the top down, [1, classes, n, w]: all rows of cells that no later window reaches.
+
+    Each is overwritten by the next.
+    """
     total = count = torch.empty(0)
     for top, following in pairwise([*rows, rows[-1] + sides[0]]):
         for left in columns:
@@ -70,8 +83,12 @@ def _strips(scores: Scores, image: Image, sides: list[int], rows: list[int], col
             total[..., within] += found
             count[..., within] += 1
         complete = (following - top) // stride
-        yield total[:, :, :complete] / count[:, :, :complete]
-        total, count = (F.pad(part[:, :, complete:], (0, 0, 0, complete)) for part in (total, count))
+        yield total[:, :, :complete].div_(count[:, :, :complete])
+        for part in (total, count):  # what is left moves up, without a second one of the largest tensor that there is
+            for row in range(0, part.shape[2], complete):
+                below = part[:, :, row + complete : row + 2 * complete]
+                part[:, :, row : row + below.shape[2]] = below
+            part[:, :, part.shape[2] - complete :] = 0
 
 
 def _round_up(length: int) -> int:

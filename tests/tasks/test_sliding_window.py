@@ -95,6 +95,7 @@ def in_memory(task: SegmentationTask, image: np.ndarray, side: int) -> np.ndarra
         ("lraspp", (301, 90), 128),
         ("lraspp", (90, 301), 96),
         ("lraspp", (520, 150), 256),
+        ("lraspp", (150, 2200), 512),
         ("raspp", (150, 103), 64),
         ("unet", (110, 70), 64),
     ],
