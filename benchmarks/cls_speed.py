@@ -27,7 +27,7 @@ from datasets import (
     training_samples,
 )
 from tasks import ClassificationSpec, ClassificationTask, Optimization, classification_table
-from tasks.run import keep_freed_memory
+from tasks.trainer import keep_freed_memory
 
 AUGMENTATIONS = {
     "shift, flip": ClassificationAugmentation(),

@@ -33,7 +33,7 @@ from datasets import (
     training_samples,
 )
 from tasks import Optimization
-from tasks.run import keep_freed_memory
+from tasks.trainer import keep_freed_memory
 
 NETWORKS = {"v3-large": "mobilenet_v3_large", "v3-small": "mobilenet_v3_small"}
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

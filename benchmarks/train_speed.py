@@ -4,7 +4,7 @@
 
 Same pictures, batch and crop, both eager, each side in a process of its own, in turn; prints the ratio for one thread
 and for two. DIR is a tree in the VOC layout with a labels.txt. Both sides run once as PyTorch comes, and once with
-freed memory kept by the allocator (`tasks.run.keep_freed_memory`, which our tools always do).
+freed memory kept by the allocator (`tasks.trainer.keep_freed_memory`, which our tools always do).
 """
 
 import json
@@ -56,7 +56,7 @@ def our_rate(root: Path, crop: tuple[int, int], batch_size: int, steps: int) -> 
     from datasets import Augmentation, SegmentationDataset, find_segmentation
     from tasks import SegmentationSpec, SegmentationTask, segmentation_table
     from tasks.data import Loaders
-    from tasks.run import build_trainer
+    from tasks.trainer import build_trainer
 
     class Clock(L.Callback):
         started = finished = 0.0
@@ -93,12 +93,12 @@ def measured(
     import torch
 
     torch.set_num_threads(cores)
-    from tasks import run
+    from tasks import trainer
 
     if keep:
-        run.keep_freed_memory()
+        trainer.keep_freed_memory()
     else:
-        run.keep_freed_memory = lambda: None
+        trainer.keep_freed_memory = lambda: None
     rate = torchvision_rate if side == "torchvision" else our_rate
     return rate(Path(root), (crop[0], crop[1]), *rest)
 

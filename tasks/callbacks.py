@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -180,9 +181,10 @@ class Signals:
         os.write(2, f"\n{name}: saving and stopping; once more to stop without saving\n".encode())
 
     def install(self) -> None:
-        """Take the signals over from whoever has them."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
+        """Take the signals over from whoever has them; in the main thread, which alone is told of them."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._handle)
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -192,8 +194,9 @@ class Signals:
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
 
 class LastCheckpoint(Checkpoint):

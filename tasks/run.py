@@ -195,8 +195,7 @@ class Run:
     def _checkpoint(self, folder: Path) -> Path | None:
         """The checkpoint to go on from, or None to begin."""
         last = folder / "last.ckpt"
-        restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0  # by torchrun --max-restarts
-        if self.resume or restarted:
+        if self.resume or _restarted(last):
             if last.is_file():
                 return last
             say(f"{folder}: has no last.ckpt yet; the run begins at its first step")
@@ -211,6 +210,16 @@ class Run:
             export_weights(folder / "best.ckpt", self.export_weights)
             say(f"wrote the weights of {folder / 'best.ckpt'} to {self.export_weights}")
         return folder
+
+
+def _restarted(last: Path) -> bool:
+    """Whether torchrun restarted this process, and its predecessor wrote the checkpoint (and not some run before)."""
+    job = Path(f"/proc/{os.getppid()}/stat")  # torchrun's own process, as old as the job is
+    if not int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) or not job.exists() or not last.is_file():
+        return False
+    booted = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+    ticks = int(job.read_text().rpartition(")")[2].split()[19])  # starttime of proc(5)
+    return last.stat().st_mtime > int(booted.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
 
 
 @rank_zero_only

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 from datasets import Augmentation, SegmentationDataset, find_segmentation
 from tasks import Optimization, RunError, SegmentationSpec, SegmentationTask, TaskError, segmentation_table
 from tasks.callbacks import Interval
-from tasks.run import Run
+from tasks.run import Run, _restarted
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,15 @@ def test_images_are_drawn_with_the_averaged_weights_that_are_saved(shapes, tmp_p
         assert torch.equal(tensor, drawn[name]), name
     key = "network.head.classify_high.weight"
     assert not torch.equal(saved["current_model_state"][key], drawn[key])
+
+
+def test_what_torchrun_restarted_goes_on_with_its_own_checkpoint_alone(tmp_path, monkeypatch):
+    last = tmp_path / "last.ckpt"
+    last.touch()
+    assert not _restarted(last)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert _restarted(last)  # it is younger than the process that runs the tests
+    os.utime(last, (10**9, 10**9))
+    assert not _restarted(last)
+    last.unlink()
+    assert not _restarted(last)
