@@ -241,7 +241,8 @@ def kill_one_task(training: Training, folder: Path, kills: int, seed: int) -> bo
             {0: START, 1: VALIDATE, 2: WRITE}.get(number // max(1, kills // 8)),
         )
         phase, lasted = "", 0.0
-        while phase in ("", FINISHED):  # a training that was faster than the moment is no kill
+        # a training that was faster than the moment is no kill, and start-up must be caught in it
+        while phase in ("", FINISHED) or (wanted == START and phase != PHASES[START]):
             shutil.rmtree(output, ignore_errors=True)
             phase, lasted = training.kill(output, draw, wanted, duration)
             duration = min(duration, lasted) if phase == FINISHED else duration
