@@ -34,7 +34,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     description = content.get(DESCRIPTION, {}) if isinstance(content, dict) else {}
     _require_description(path, description)
     if description and path.suffix != ".safetensors":
-        require_whole(path)
+        require_checksums(path)
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -73,7 +73,7 @@ def read_torch(path: Path, kind: str = "weights file") -> Any:
         raise BackboneError(f"{path}: not a readable {kind} ({_reason(error)})") from None
 
 
-def require_whole(path: Path) -> None:
+def require_checksums(path: Path) -> None:
     """Compare every part of what `torch.save` wrote with its checksum (CRC-32), at which `torch.load` does not look.
 
     Raises:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backbones import BackboneError
-from backbones.files import read_torch, require_whole
+from backbones.files import read_torch, require_checksums
 from tasks.errors import CheckpointError, NonFiniteLoss, TaskError
 from tasks.writing import whole
 
@@ -49,7 +49,7 @@ def read_checkpoint(path: Path, task: str | None = None) -> dict[str, Any]:
 def _read(path: Path) -> Any:
     try:
         content = read_torch(path, "checkpoint")
-        require_whole(path)
+        require_checksums(path)
     except BackboneError as error:
         raise CheckpointError(str(error)) from None
     return content

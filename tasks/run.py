@@ -29,6 +29,7 @@ from tasks.resume import TellSchedule, begun_run, config_without_actions
 from tasks.trainer import build_trainer, fit, is_first_process
 
 LOCK = ".lock"
+CHECKPOINTS = ("last.ckpt", "best.ckpt")
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class Run:
             images = {"train": len(train), "val": len(val)}
             return {"options": config, "epochs": epochs, "images": images, "metrics": metrics.state_dict()}
 
+        _require_ours(folder)
         signals = Signals()
         with signals.installed(), _alone(folder):
             checkpoint = self._checkpoint(folder)
@@ -179,7 +181,7 @@ class Run:
         inside, top = Path(os.path.abspath(folder)), Path(os.path.abspath(self.output))
         if not given.strip() or top not in inside.parents:
             raise RunError(f"--name {given}: must name a folder inside {self.output}")
-        if max(len(os.fsencode(part)) for part in inside.parts) > 200 or "\0" in given:
+        if "\0" in given or max(len(os.fsencode(part)) for part in Path(given).parts) > 200:
             raise RunError(f"--name {given[:40]}...: is too long for a folder's name")
         for part in (top, inside):
             if part.exists() and not part.is_dir():
@@ -199,7 +201,7 @@ class Run:
             if last.is_file():
                 return last
             say(f"{folder}: has no last.ckpt yet; the run begins at its first step")
-        elif not self.overwrite and any((folder / name).exists() for name in ("last.ckpt", "best.ckpt")):
+        elif not self.overwrite and any((folder / name).exists() for name in CHECKPOINTS):
             raise RunError(
                 f"{folder}: holds a run; name another --name, go on with --resume, or replace it with --overwrite"
             )
@@ -210,6 +212,16 @@ class Run:
             export_weights(folder / "best.ckpt", self.export_weights)
             say(f"wrote the weights of {folder / 'best.ckpt'} to {self.export_weights}")
         return folder
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuse a folder with a config.yaml of somebody else's, which a run would replace.
+
+    Raises:
+        RunError: if there is one, and nothing that only a run leaves.
+    """
+    if (folder / "config.yaml").exists() and not any((folder / name).exists() for name in (LOCK, *CHECKPOINTS)):
+        raise RunError(f"{folder}: holds a config.yaml that no run wrote; name another --name or --output")
 
 
 def _restarted(last: Path) -> bool:

@@ -35,6 +35,7 @@ NOISE = (
     ".*exists and is not empty.*",
     ".*isinstance.treespec, LeafSpec.*",
     ".*smaller than the logging interval.*",
+    ".*sync_dist=True.*",  # what is logged is of all processes already
     ".*your dataloader is not resumable.*",  # it is: see tasks.data
 )
 

@@ -44,13 +44,33 @@ def test_overwrite_leaves_what_no_run_wrote(old_run, shapes, tool_here):
     (old_run / "notes.txt").write_text("mine")
     (old_run / "predictions").mkdir()
     (old_run / "predictions" / "a.png").write_text("mine too")
+    kept = [
+        old_run / name for name in ("eval_val/mine.png", "eval_val/mine.json", "pictures/epoch_best.png", ".partners")
+    ]
+    for path in kept:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine as well")
     before = (old_run / "best.ckpt").stat().st_mtime_ns
     tool_here("train_seg", *again(shapes, old_run, "--overwrite", "--seed", "1"))
     assert (old_run / "notes.txt").read_text() == "mine"
     assert (old_run / "predictions" / "a.png").read_text() == "mine too"
+    assert all(path.read_text() == "mine as well" for path in kept)
     assert (old_run / "best.ckpt").stat().st_mtime_ns != before
     assert len(list(old_run.glob("events.out.tfevents.*"))) == 1
     assert len(rows(old_run)) == len({row["step"] for row in rows(old_run)})
+
+
+@pytest.mark.parametrize("action", [[], ["--overwrite"], ["--resume"]])
+def test_a_folder_of_somebody_elses_is_left_alone(action, shapes, tmp_path, tool_here):
+    own = tmp_path / "mine"
+    own.mkdir()
+    for name in ("config.yaml", "metrics.csv", "notes.txt"):
+        (own / name).write_text("somebody's own")
+    before = content(tmp_path)
+    for _ in range(2):
+        said = tool_here("train_seg", *quick_run(shapes, tmp_path), "--name", "mine", *action, succeeds=False)
+        assert "holds a config.yaml that no run wrote" in said
+        assert content(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", [".", "..", "../../x", "/tmp/x", "a/../..", "", "  ", "n" * 300])
