@@ -227,13 +227,12 @@ def pair_fault(
             f"{picture}: EXIF orientation {turned[0]}, and its mask {drawn.name} has {turned[1]}, so that nothing "
             "tells whether the mask is for the upright picture; save the picture upright and without EXIF orientation"
         )
-    if mask.max() >= len(files.names):
+    if (mask + np.uint8(1)).max() > len(files.names):  # 255 becomes 0; most masks are sound, and pass in one look
         pixels = np.bincount(mask.ravel(), minlength=256)
         beyond = [value for value in np.flatnonzero(pixels) if len(files.names) <= value < IGNORE]
-        if beyond:
-            values = ", ".join(f"{value} on {pixels[value]:,} pixels" for value in beyond[:3])
-            classes = f"0 {files.names[0]} to {len(files.names) - 1} {files.names[-1]}"
-            return "values", f"{drawn}: mask value {values}; classes are {classes}, and 255 for void"
+        values = ", ".join(f"{value} on {pixels[value]:,} pixels" for value in beyond[:3])
+        classes = f"0 {files.names[0]} to {len(files.names) - 1} {files.names[-1]}"
+        return "values", f"{drawn}: mask value {values}; classes are {classes}, and 255 for void"
     return None
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -114,15 +115,15 @@ class SegmentationLoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         # the softmax over classes is slow on channels_last memory
         logits = logits.float().contiguous()
-        total = self._sum([term for term in self.terms if _adds_up(term)], logits, target)
         others = [term for term in self.terms if not _adds_up(term)]
-        if others and _processes() > 1:
-            logits, parts = _WholeBatch.apply(logits), [torch.empty_like(target) for _ in range(_processes())]
-            dist.all_gather(parts, target.contiguous())
-            target = torch.cat(parts)
-        return total + self._sum(others, logits, target)
+        if _processes() == 1 or not others:
+            return self._sum(self.terms, logits, target)
+        total = self._sum([term for term in self.terms if _adds_up(term)], logits, target)
+        parts = [torch.empty_like(target) for _ in range(_processes())]
+        dist.all_gather(parts, target.contiguous())
+        return total + self._sum(others, _WholeBatch.apply(logits), torch.cat(parts))
 
-    def _sum(self, terms: list[nn.Module], logits: Tensor, target: Tensor) -> Tensor:
+    def _sum(self, terms: Iterable[nn.Module], logits: Tensor, target: Tensor) -> Tensor:
         if not terms:
             return logits.new_zeros(())
         logits = resize(logits, target.shape[-2:])
