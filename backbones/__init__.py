@@ -4,7 +4,8 @@ from backbones import create_backbone, mobilenet_v3_large
 features = mobilenet_v3_large(weights="imagenet")(images)      # {"c1": ..., ..., "c5": ...}
 """
 
-from backbones.create import (
+from backbones.encoders import register_encoders
+from backbones.factory import (
     build_backbone,
     create_backbone,
     create_table,
@@ -17,8 +18,8 @@ from backbones.create import (
     table_from_dict,
     table_options,
 )
-from backbones.encoders import register_encoders
 from backbones.keys import torchvision_state_dict
+from backbones.load import LoadReport, load_weights
 from backbones.mobilenet import Backbone
 from backbones.options import BackboneOptions
 from backbones.papers import (
@@ -29,12 +30,11 @@ from backbones.papers import (
     mobilenet_v2_table,
     mobilenet_v3_table,
 )
+from backbones.pretrained import start_normalisation
 from backbones.publish import push_to_hub
-from backbones.sources import start_normalisation
 from backbones.tables import BackboneError, Row, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import TimmBackbone, TimmTable
-from backbones.weights import LoadReport, load_weights
 
 __all__ = [
     "TABLES",

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from backbones.create import build_backbone, create_table
+from backbones.factory import build_backbone, create_table
 from backbones.papers import TABLES
 
 

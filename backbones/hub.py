@@ -9,8 +9,8 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, t
 from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import logging
 
-from backbones.download import ADVICE, WAIT, in_time, one_line, require_whole
 from backbones.tables import BackboneError
+from backbones.weights_download import ADVICE, WAIT, in_time, one_line, require_whole
 
 HUB = "hf://"
 WEIGHTS_FILE, TABLE_FILE = "model.safetensors", "table.json"

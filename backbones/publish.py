@@ -9,14 +9,14 @@ import torch
 from huggingface_hub import HfApi
 from safetensors.torch import save_file
 
-from backbones.costs import count_costs
-from backbones.create import build_backbone, table_from_dict
-from backbones.files import DESCRIPTION, read_torch, read_weights
+from backbones.counting import count_costs
+from backbones.factory import build_backbone, table_from_dict
 from backbones.hub import HUB, TABLE_FILE, WEIGHTS_FILE
+from backbones.load import load_weights
 from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import TimmTable
-from backbones.weights import load_weights
+from backbones.weights_files import DESCRIPTION, read_torch, read_weights
 
 CARD = """---
 library_name: mobiledense

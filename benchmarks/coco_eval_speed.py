@@ -22,8 +22,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import numpy as np
 
 from datasets import DetectionFiles, Objects
-from tasks.detection_metrics import BACKENDS, coco_evaluator
-from tasks.detections import Detections
+from tasks.detection.detections import Detections
+from tasks.detection.metrics import BACKENDS, coco_evaluator
 from tools.cli import command
 
 HEIGHT, WIDTH = 480, 640

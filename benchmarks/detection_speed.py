@@ -26,7 +26,7 @@ from torchvision.ops import box_iou
 from datasets import read_image, resize_picture
 from heads import DetectionLoss, decode_detections
 from tasks import DetectionTask
-from tasks.detection_weights import from_torchvision
+from tasks.detection.weights import from_torchvision
 from tasks.prediction import find_sources
 from tools.cli import command
 

@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from backbones.costs import count_costs
+from backbones.counting import count_costs
 from tasks import ClassificationTask
 from tools.cli import command
 

@@ -33,7 +33,7 @@ from tasks import (
     detection_table,
     segmentation_table,
 )
-from tasks.classification_prediction import classify_pictures
+from tasks.classification.prediction import classify_pictures
 from tasks.prediction import predict_pictures, show_boxes, show_masks
 from tasks.sources import find_sources
 from tools.cli import command

@@ -55,7 +55,7 @@ def our_rate(root: Path, crop: tuple[int, int], batch_size: int, steps: int) -> 
 
     from datasets import Augmentation, SegmentationDataset, find_segmentation
     from tasks import SegmentationSpec, SegmentationTask, segmentation_table
-    from tasks.data import Loaders
+    from tasks.loaders import Loaders
     from tasks.trainer import build_trainer
 
     class Clock(L.Callback):

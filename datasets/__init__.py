@@ -1,35 +1,35 @@
 """Data: files on disk to samples, augmentation, batches, and checks. Imports no other folder of ours."""
 
-from datasets.augment import Augmentation
-from datasets.checks import SegmentationSummary, check_segmentation, check_splits
-from datasets.classification import (
+from datasets.classification.augment import CentreCrop, ClassificationAugmentation
+from datasets.classification.checks import check_classification, tell_difference
+from datasets.classification.dataset import (
     CLASSIFICATION_DATASETS,
     ClassificationDataset,
     evaluation_samples,
     find_classification,
     training_samples,
 )
-from datasets.classification_augment import CentreCrop, ClassificationAugmentation
-from datasets.classification_checks import check_classification, tell_difference
-from datasets.classification_files import ClassificationFiles, limit_classification
-from datasets.detection import (
+from datasets.classification.files import ClassificationFiles, limit_classification
+from datasets.detection.augment import Augmented, DetectionAugmentation, Resize, resize_picture
+from datasets.detection.checks import DetectionSummary, check_detection, check_detection_splits
+from datasets.detection.dataset import (
     DETECTION_DATASETS,
     DetectionDataset,
     DetectionTransform,
     find_detection,
     limit_detection,
 )
-from datasets.detection_augment import Augmented, DetectionAugmentation, Resize, resize_picture
-from datasets.detection_checks import DetectionSummary, check_detection, check_detection_splits
-from datasets.detection_files import DetectionFiles, Objects
-from datasets.detection_inspection import InspectedDetection
+from datasets.detection.files import DetectionFiles, Objects
+from datasets.detection.inspection import InspectedDetection
 from datasets.files import PICTURES, DataError, default_colours, read_image, read_labels, read_mask, write_mask
 from datasets.inspected_splits import choose_task, find_splits, serves
 from datasets.inspection import KEPT, Finding, Findings, Inspected, Kind, Sample, inspect_splits
 from datasets.loading import Samples, check_batch, check_shared_memory, collate_detection, eval_loader, train_loader
 from datasets.ranges import BATCH, COUNT, DRAWN, SIDE, WORKERS, check_options
-from datasets.segmentation import DATASETS, SegmentationDataset, SegmentationFiles, find_segmentation, limit
-from datasets.segmentation_inspection import InspectedSegmentation
+from datasets.segmentation.augment import Augmentation
+from datasets.segmentation.checks import SegmentationSummary, check_segmentation, check_splits
+from datasets.segmentation.dataset import DATASETS, SegmentationDataset, SegmentationFiles, find_segmentation, limit
+from datasets.segmentation.inspection import InspectedSegmentation
 from datasets.shapes import write_shapes
 
 __all__ = [

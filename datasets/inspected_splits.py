@@ -4,15 +4,15 @@ import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from datasets.classification import CLASSIFICATION_DATASETS, find_classification
-from datasets.classification_checks import class_faults
-from datasets.classification_inspection import InspectedClassification
-from datasets.detection import DETECTION_DATASETS, find_detection
-from datasets.detection_inspection import InspectedDetection
+from datasets.classification.checks import class_faults
+from datasets.classification.dataset import CLASSIFICATION_DATASETS, find_classification
+from datasets.classification.inspection import InspectedClassification
+from datasets.detection.dataset import DETECTION_DATASETS, find_detection
+from datasets.detection.inspection import InspectedDetection
 from datasets.files import DataError
 from datasets.inspection import FAULTY, Finding, Inspected
-from datasets.segmentation import DATASETS, find_segmentation
-from datasets.segmentation_inspection import InspectedSegmentation
+from datasets.segmentation.dataset import DATASETS, find_segmentation
+from datasets.segmentation.inspection import InspectedSegmentation
 
 USUAL = ("train", "val", "test")
 SERVED = {"segmentation": DATASETS, "detection": DETECTION_DATASETS, "classification": CLASSIFICATION_DATASETS}

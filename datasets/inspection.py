@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from datasets.detection_files import read_header
+from datasets.detection.files import read_header
 from datasets.files import Colour, DataError, read_image
 
 KEPT = 200  # findings of a kind that are kept; the others are only counted

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from datasets.classification import ClassificationDataset
-from datasets.detection import DetectionDataset
+from datasets.classification.dataset import ClassificationDataset
+from datasets.detection.dataset import DetectionDataset
 from datasets.files import DataError
-from datasets.segmentation import SegmentationDataset
+from datasets.segmentation.dataset import SegmentationDataset
 
 PREFETCHED = 2  # batches that every worker makes ahead, which is torch's default
 Samples = SegmentationDataset | DetectionDataset | ClassificationDataset

@@ -7,18 +7,18 @@ from typing import Any, get_args
 from torch import nn
 
 from heads.anchors import Anchors, decode_boxes, encode_boxes
-from heads.aspp import LRASPP, RASPP, LRASPPTorchvision, resize
 from heads.classifier import Classifier, create_classifier
+from heads.decoding import Decoded, decode_detections, decode_fixed
 from heads.detection_losses import DETECTION_LOSSES, DetectionLoss
-from heads.detections import Decoded, decode_detections, decode_fixed
-from heads.distillation import distillation_loss
-from heads.losses import IGNORE, LOSSES, SegmentationLoss
-from heads.masks import arg_max_mask
+from heads.distillation_loss import distillation_loss
+from heads.head_options import check_options, unknown
+from heads.inputs import HeadError
+from heads.lraspp import LRASPP, RASPP, LRASPPTorchvision, resize
 from heads.matching import best_overlap, match_anchors
-from heads.options import check_options, unknown
+from heads.segmentation_losses import IGNORE, LOSSES, SegmentationLoss
+from heads.segmentation_masks import arg_max_mask
 from heads.smp import DECODERS, SMPDecoder
 from heads.ssdlite import SSDLite
-from heads.taps import HeadError
 
 ASPP: dict[str, Any] = {"lraspp": LRASPP, "raspp": RASPP, "lraspp-torchvision": LRASPPTorchvision}
 SEGMENTATION_HEADS = (*ASPP, *DECODERS)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from heads.taps import HeadError
+from heads.inputs import HeadError
 
 CODING = (10.0, 10.0, 5.0, 5.0)  # offsets are multiplied by these, as in SSD's and TensorFlow's code
 LARGEST_GROWTH = math.log(1000 / 16)  # of a side, so that no logit makes a box infinite

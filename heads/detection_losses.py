@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heads.anchors import Anchors, encode_boxes
+from heads.inputs import HeadError
 from heads.matching import match_anchors
-from heads.taps import HeadError
 
 DETECTION_LOSSES = ("cross_entropy", "focal")
 ROWS = 8192  # of logits at a time, on one thread

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from heads.aspp import resize
-from heads.options import RANGES, unknown
-from heads.taps import HeadError, tap_channels
+from heads.head_options import RANGES, unknown
+from heads.inputs import HeadError, tap_channels
+from heads.lraspp import resize
 
 # architecture -> the backbone's output stride that its paper, or the library's default, works with
 DECODERS = {

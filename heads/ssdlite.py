@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from heads.anchors import Anchors
-from heads.taps import HeadError, tap_channels
+from heads.inputs import HeadError, tap_channels
 
 EXTRA = (512, 256, 256, 128)
 

@@ -16,12 +16,12 @@ if Path(datasets.__file__ or "").resolve().parent.parent != CHECKOUT:
     )
 
 from tasks.checkpoints import read_checkpoint
-from tasks.classification import ClassificationSpec, ClassificationTask, classification_spec, classification_table
-from tasks.detection import DetectionSpec, DetectionTask, detection_spec, detection_table
-from tasks.distillation import Distillation
+from tasks.classification.distillation import Distillation
+from tasks.classification.task import ClassificationSpec, ClassificationTask, classification_spec, classification_table
+from tasks.detection.task import DetectionSpec, DetectionTask, detection_spec, detection_table
 from tasks.errors import CheckpointError, NonFiniteLoss, RunError, TaskError
 from tasks.optim import Optimization
-from tasks.segmentation import (
+from tasks.segmentation.task import (
     SegmentationSpec,
     SegmentationTask,
     segmentation_scores,

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backbones import BackboneError
-from backbones.files import read_torch, require_checksums
+from backbones.weights_files import read_torch, require_checksums
 from tasks.errors import CheckpointError, NonFiniteLoss, TaskError
 from tasks.writing import whole
 

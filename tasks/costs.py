@@ -10,12 +10,12 @@ from rich.table import Table
 from torch import nn
 
 from backbones import BackboneOptions, build_backbone, create_table
-from backbones.costs import LayerCosts, count_costs, count_layers
+from backbones.counting import LayerCosts, count_costs, count_layers
 from heads import DETECTION_HEADS, SEGMENTATION_HEADS
-from tasks.classification import ClassificationNetwork, classification_spec
-from tasks.detection import DetectionNetwork, detection_spec
+from tasks.classification.task import ClassificationNetwork, classification_spec
+from tasks.detection.task import DetectionNetwork, detection_spec
 from tasks.errors import TaskError
-from tasks.segmentation import SegmentationNetwork, segmentation_spec
+from tasks.segmentation.task import SegmentationNetwork, segmentation_spec
 
 CLASSES = {"classifier": 1000, **dict.fromkeys(SEGMENTATION_HEADS, 19), **dict.fromkeys(DETECTION_HEADS, 90)}
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from backbones import BackboneOptions
-from backbones.costs import count_costs, count_profiled
+from backbones.counting import count_costs, count_profiled
 from heads import SEGMENTATION_HEADS
 from tasks.costs import build_network, plain_table, wide_console
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from datasets import write_mask
-from tasks.detection import DetectionTask
-from tasks.detection_pictures import draw_boxes
+from tasks.detection.drawing import draw_boxes
+from tasks.detection.task import DetectionTask
+from tasks.drawing import ROWS, Image, overlay
 from tasks.errors import TaskError
-from tasks.pictures import ROWS, Image, overlay
-from tasks.segmentation import SegmentationTask
+from tasks.segmentation.task import SegmentationTask
 from tasks.sources import Sources, keep_apart, places, read_pictures, result_names, unread
 from tasks.writing import whole, write_json, write_picture
 

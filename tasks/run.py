@@ -19,12 +19,12 @@ from datasets.ranges import SEED, check_fields
 from tasks.base import Task
 from tasks.callbacks import FirstStep, Interval, LastCheckpoint, SeedSteps, Signals
 from tasks.checkpoints import export_weights
-from tasks.data import Loaders
+from tasks.drawing import Draw, ValidationPictures
 from tasks.errors import RunError
+from tasks.loaders import Loaders
 from tasks.lock import Locked, locked
 from tasks.metrics_file import MetricsFile
 from tasks.optim import requested_steps
-from tasks.pictures import Draw, ValidationPictures
 from tasks.resume import TellSchedule, begun_run, config_without_actions
 from tasks.trainer import build_trainer, fit, is_first_process
 

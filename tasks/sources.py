@@ -15,7 +15,7 @@ from PIL.Image import DecompressionBombWarning
 from rich.progress import track
 
 from datasets import PICTURES, DataError, read_image
-from datasets.checks import list_faults
+from datasets.segmentation.checks import list_faults
 from tasks.errors import TaskError
 
 Image = NDArray[np.uint8]

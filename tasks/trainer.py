@@ -36,7 +36,7 @@ NOISE = (
     ".*isinstance.treespec, LeafSpec.*",
     ".*smaller than the logging interval.*",
     ".*sync_dist=True.*",  # what is logged is of all processes already
-    ".*your dataloader is not resumable.*",  # it is: see tasks.data
+    ".*your dataloader is not resumable.*",  # it is: see tasks.loaders
 )
 
 

@@ -10,7 +10,7 @@ import cv2
 from rich.progress import track
 
 from datasets import DataError
-from tasks.pictures import Image
+from tasks.drawing import Image
 from tasks.prediction import Show
 from tasks.writing import whole
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from tasks.data_check import check_dataset
+from tasks.data_check.check import check_dataset
 from tools.cli import command
 
 

@@ -19,7 +19,7 @@ from datasets import (
     find_classification,
     limit_classification,
 )
-from tasks.classification_evaluation import judge_classifier
+from tasks.classification.evaluation import judge_classifier
 from tasks.readiness import choose_device, require_folder
 from tools.cli import command
 

@@ -13,7 +13,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets import BATCH, DRAWN, WORKERS, check_detection, check_options, find_detection, limit_detection
 from tasks import TaskError
-from tasks.detection_evaluation import judge, judge_results
+from tasks.detection.evaluation import judge, judge_results
 from tasks.readiness import choose_device, require_folder
 from tools.cli import command
 

@@ -20,8 +20,8 @@ from datasets import (
     limit,
 )
 from tasks import SegmentationTask, TaskError
-from tasks.evaluation import evaluate_segmentation, print_scores, write_evaluation
 from tasks.readiness import choose_device, require_folder
+from tasks.segmentation.evaluation import evaluate_segmentation, print_scores, write_evaluation
 from tools.cli import command
 
 

@@ -13,7 +13,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets import COUNT, check_options
 from tasks import ClassificationTask, SegmentationTask, load_task
-from tasks.classification_prediction import classify_pictures, show_labels
+from tasks.classification.prediction import classify_pictures, show_labels
 from tasks.prediction import predict_pictures, show_boxes, show_masks
 from tasks.readiness import choose_device, require_folder
 from tasks.sources import find_sources

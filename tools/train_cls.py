@@ -30,8 +30,8 @@ from datasets import (
     training_samples,
 )
 from tasks import ClassificationTask, Distillation, Optimization, TaskError, classification_spec
-from tasks.classification_evaluation import judge_classifier
-from tasks.classification_pictures import draw_labels
+from tasks.classification.drawing import draw_labels
+from tasks.classification.evaluation import judge_classifier
 from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command

@@ -29,8 +29,8 @@ from datasets import (
 )
 from heads import DetectionLoss
 from tasks import DetectionTask, Optimization, TaskError, detection_spec
-from tasks.detection_evaluation import detection_colours, draw_detections, judge
-from tasks.detection_weights import load_detection_weights, start_detection_normalisation
+from tasks.detection.evaluation import detection_colours, draw_detections, judge
+from tasks.detection.weights import load_detection_weights, start_detection_normalisation
 from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command

@@ -27,7 +27,7 @@ from datasets import (
     limit,
 )
 from tasks import Optimization, SegmentationTask, TaskError, segmentation_spec, segmentation_table
-from tasks.pictures import draw_masks
+from tasks.drawing import draw_masks
 from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command

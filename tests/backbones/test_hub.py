@@ -25,7 +25,7 @@ from backbones import (
 )
 from backbones.publish import write_model
 from tasks import SegmentationSpec, SegmentationTask, detection_table, segmentation_table
-from tasks.detection_weights import start_detection_normalisation
+from tasks.detection.weights import start_detection_normalisation
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -197,7 +197,7 @@ def test_without_a_network(hub, monkeypatch):
 def test_a_hub_that_fails_is_one_line(fault, hub, monkeypatch, capfd):
     push_to_hub(create_backbone("v3-small"), "me/net")
     (hub / "me/net/fault").write_text(fault)
-    monkeypatch.setattr("backbones.download.WAIT", 0.5)
+    monkeypatch.setattr("backbones.weights_download.WAIT", 0.5)
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)  # between attempts
     before = time.monotonic()
     with pytest.raises(ConnectionError) as caught:

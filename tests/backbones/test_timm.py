@@ -208,7 +208,7 @@ def test_published_weights_are_timms(tmp_path, monkeypatch):
     save_file(published.state_dict(), tmp_path / "model.safetensors")
     asked = []
     monkeypatch.setattr(
-        "backbones.sources.fetch", lambda address: asked.append(address) or tmp_path / "model.safetensors"
+        "backbones.pretrained.fetch", lambda address: asked.append(address) or tmp_path / "model.safetensors"
     )
     backbone = create_backbone(MOBILENET_V4, weights="imagenet")
     assert asked == ["hf://timm/mobilenetv4_conv_small.e2400_r224_in1k/model.safetensors"]

@@ -12,7 +12,7 @@ import pytest
 from torchvision.datasets import CIFAR10
 from torchvision.datasets import MNIST as TorchvisionMNIST
 
-from datasets.classification import find_classification
+from datasets.classification.dataset import find_classification
 from datasets.download import (
     CIFAR10_MD5,
     CIFAR10_URL,
@@ -26,9 +26,9 @@ from datasets.download import (
     download_voc2012,
 )
 from datasets.files import DataError
-from datasets.segmentation import find_segmentation
-from tests.datasets.test_classification_cifar import batches
-from tests.datasets.test_classification_mnist import write
+from datasets.segmentation.dataset import find_segmentation
+from tests.datasets.classification.test_cifar import batches
+from tests.datasets.classification.test_mnist import write
 
 FILES = {
     "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt": b"a\n",

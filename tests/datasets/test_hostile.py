@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.checks import check_segmentation
-from datasets.classification import find_classification
-from datasets.classification_checks import check_classification
-from datasets.classification_mnist import read_idx
-from datasets.detection import find_detection
-from datasets.detection_checks import check_detection
+from datasets.classification.checks import check_classification
+from datasets.classification.dataset import find_classification
+from datasets.classification.mnist import read_idx
+from datasets.detection.checks import check_detection
+from datasets.detection.dataset import find_detection
 from datasets.files import DataError, read_image, read_labels, read_lines, read_mask
-from datasets.segmentation import SegmentationDataset, voc_files
-from tests.datasets.detection_trees import annotation, error_line, mark, picture, read_coco, read_voc, thing, write_coco
-from tests.datasets.test_classification_cifar import archive, batches, encoded, fault, tree, write
-from tests.datasets.test_classification_mnist import idx
-from tests.datasets.test_segmentation import write_voc
+from datasets.segmentation.checks import check_segmentation
+from datasets.segmentation.dataset import SegmentationDataset, voc_files
+from tests.datasets.classification.test_cifar import archive, batches, encoded, fault, tree, write
+from tests.datasets.classification.test_mnist import idx
+from tests.datasets.detection.trees import annotation, error_line, mark, picture, read_coco, read_voc, thing, write_coco
+from tests.datasets.segmentation.test_dataset import write_voc
 
 SPECIAL = ["pipe", "folder", "device", "loop"]
 
@@ -338,7 +338,7 @@ def test_idx_without_pixels(tmp_path, shape):
 
 
 def test_idx_that_swells(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.classification_mnist.LARGEST", 1000)
+    monkeypatch.setattr("datasets.classification.mnist.LARGEST", 1000)
     (tmp_path / "x").write_bytes(idx(np.zeros((2, 28, 28), np.uint8)))
     assert "holds more than" in error_line(read_idx, tmp_path / "x", "pictures")
 

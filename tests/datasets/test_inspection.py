@@ -11,7 +11,7 @@ from datasets import inspection
 from datasets.files import DataError
 from datasets.inspected_splits import choose_task, find_splits
 from datasets.inspection import inspect_splits
-from tests.datasets.detection_trees import annotation, mark, picture, thing, write_coco, write_voc
+from tests.datasets.detection.trees import annotation, mark, picture, thing, write_coco, write_voc
 
 SIZE = (320, 320)
 

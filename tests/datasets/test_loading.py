@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from datasets.detection import DetectionDataset
-from datasets.detection_files import DetectionFiles, Objects
+from datasets.detection.dataset import DetectionDataset
+from datasets.detection.files import DetectionFiles, Objects
 from datasets.files import DataError
 from datasets.loading import EpochSampler, check_batch, collate, collate_detection, eval_loader, train_loader
-from datasets.segmentation import SegmentationDataset, SegmentationFiles
+from datasets.segmentation.dataset import SegmentationDataset, SegmentationFiles
 
 
 def make_dataset(root, count, transform=None, vary=False):

@@ -1,7 +1,7 @@
 import pytest
 
 from datasets import Augmentation, ClassificationAugmentation, DataError, DetectionAugmentation, check_options
-from datasets.classification_files import ClassificationFiles, limit_classification
+from datasets.classification.files import ClassificationFiles, limit_classification
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.5, None, [0, 1], (0.2,)])

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.checks import check_segmentation
-from datasets.classification import find_classification
-from datasets.classification_checks import check_classification
-from datasets.detection import DetectionDataset, find_detection
-from datasets.detection_checks import check_detection, check_detection_splits
-from datasets.segmentation import SegmentationDataset, voc_files
+from datasets.classification.checks import check_classification
+from datasets.classification.dataset import find_classification
+from datasets.detection.checks import check_detection, check_detection_splits
+from datasets.detection.dataset import DetectionDataset, find_detection
+from datasets.segmentation.checks import check_segmentation
+from datasets.segmentation.dataset import SegmentationDataset, voc_files
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CAMVID, BCCD, COCO = DATA / "camvid", DATA / "bccd", DATA / "coco_mini"

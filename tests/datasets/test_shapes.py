@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from datasets import shapes
 from datasets.files import DataError, read_image, read_mask
-from datasets.segmentation import voc_files
+from datasets.segmentation.dataset import voc_files
 from datasets.shapes import NAMES, write_shapes
 
 SMALL = {"train": 3, "val": 2}

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from datasets.classification import find_classification
-from datasets.classification_checks import check_classification
-from datasets.classification_cifar import NAMES
+from datasets.classification.checks import check_classification
+from datasets.classification.cifar import NAMES
+from datasets.classification.dataset import find_classification
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 from tests.fuzz.pixels import encode, rgb
 

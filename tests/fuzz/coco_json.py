@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from pycocotools.coco import COCO
 
-from datasets.detection import DetectionDataset, find_detection
-from datasets.detection_checks import check_detection
+from datasets.detection.checks import check_detection
+from datasets.detection.dataset import DetectionDataset, find_detection
 from tests.fuzz.boxes import clean
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 

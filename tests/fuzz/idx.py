@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.classification import find_classification
-from datasets.classification_checks import check_classification
+from datasets.classification.checks import check_classification
+from datasets.classification.dataset import find_classification
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 
 COUNT, SIDES = 6, (5, 4)

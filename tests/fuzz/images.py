@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.classification import ClassificationDataset, find_classification
-from datasets.classification_checks import check_classification
+from datasets.classification.checks import check_classification
+from datasets.classification.dataset import ClassificationDataset, find_classification
 from tests.fuzz.engine import Case, Reading, damage, pick, put_something_else
 from tests.fuzz.pixels import UPRIGHT, encode, png, rgb
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.detection_files import read_names
+from datasets.detection.files import read_names
 from datasets.files import read_labels
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.checks import check_segmentation
-from datasets.detection import DetectionDataset, find_detection
-from datasets.detection_checks import check_detection
-from datasets.segmentation import SegmentationDataset, voc_files
+from datasets.detection.checks import check_detection
+from datasets.detection.dataset import DetectionDataset, find_detection
+from datasets.segmentation.checks import check_segmentation
+from datasets.segmentation.dataset import SegmentationDataset, voc_files
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 
 STEMS = ["a", "b.c", "d e", "straße", "0001"]

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from datasets.detection import DetectionDataset, find_detection
-from datasets.detection_checks import check_detection
+from datasets.detection.checks import check_detection
+from datasets.detection.dataset import DetectionDataset, find_detection
 from tests.fuzz.boxes import clean
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 

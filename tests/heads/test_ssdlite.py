@@ -7,7 +7,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from backbones import TABLES
-from backbones.costs import count_costs
+from backbones.counting import count_costs
 from heads import (
     Anchors,
     DetectionLoss,
@@ -19,8 +19,8 @@ from heads import (
 )
 from heads.anchors import corners, decode_boxes
 from heads.matching import match_anchors
-from tasks.detection import DetectionNetwork, DetectionSpec, detection_table
-from tasks.detection_weights import from_torchvision
+from tasks.detection.task import DetectionNetwork, DetectionSpec, detection_table
+from tasks.detection.weights import from_torchvision
 
 COCO = [str(index) for index in range(90)]
 

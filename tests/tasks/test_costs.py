@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from backbones import TABLES, BackboneOptions, table_options
-from backbones.costs import count_costs, count_layers
+from backbones.counting import count_costs, count_layers
 from tasks.costs import build_network
 from tasks.paper_costs import PAPER_ROWS, PROFILER
 from tests.conftest import class_folders
@@ -103,7 +103,7 @@ def test_profile_counts_what_training_builds(trainer, head, options, shapes, too
     height, width = task.spec.input_size
     classes = str(len(task.spec.names))
     size = f"{height}x{width}"
-    said = tool_here("profile", "--head", head, "--size", size, "--classes", classes, *options)
+    said = tool_here("cost", "--head", head, "--size", size, "--classes", classes, *options)
     expected = count_costs(task.network, height, width)
     assert f"parameters {expected.params:,} " in said
     assert f"{size}: {expected.madds / 1e6:,.2f} M multiply-adds" in said

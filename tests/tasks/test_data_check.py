@@ -8,14 +8,14 @@ import torch
 from torchvision.ops import box_iou
 
 from datasets import Finding, Findings, Inspected, Kind, Sample, find_detection
-from datasets.detection_inspection import InspectedDetection
+from datasets.detection.inspection import InspectedDetection
 from heads import best_overlap
 from heads.anchors import corners
-from tasks.anchor_coverage import cover_boxes, head_anchors, uncovered
-from tasks.data_check_images import GREY, MAGENTA, RED, SIDE, draw_sample
-from tasks.data_check_page import DataCheck, page
-from tasks.html import legible, table, tag
-from tests.datasets.detection_trees import mark, picture, write_coco
+from tasks.data_check.anchor_coverage import cover_boxes, head_anchors, uncovered
+from tasks.data_check.drawing import GREY, MAGENTA, RED, SIDE, draw_sample
+from tasks.data_check.html import legible, table, tag
+from tasks.data_check.page import DataCheck, page
+from tests.datasets.detection.trees import mark, picture, write_coco
 
 BLACK = np.zeros((100, 200, 3), dtype=np.uint8)
 

@@ -11,11 +11,11 @@ from PIL import Image
 from datasets import DataError, read_image
 from tasks import TaskError
 from tasks import prediction as module
-from tasks.classification_prediction import classify_pictures
+from tasks.classification.prediction import classify_pictures
 from tasks.prediction import LARGE, Shown, predict_pictures, show_masks
 from tasks.sources import Sources, find_sources
 from tasks.video_prediction import predict_video
-from tests.tasks.test_sliding_window import Places, noise, stand_in
+from tests.tasks.segmentation.test_sliding_window import Places, noise, stand_in
 from tests.tasks.test_writing import files_no_larger_than
 
 COLOURS = [(0, 0, 0), (200, 0, 0)]

@@ -4,9 +4,9 @@ from torch import nn
 
 from heads import DETECTION_HEADS, SEGMENTATION_HEADS
 from tasks import TaskError, detection_table, segmentation_table
-from tasks.detection import DetectionNetwork, DetectionSpec
+from tasks.detection.task import DetectionNetwork, DetectionSpec
 from tasks.readiness import choose_device, require_folder, require_step
-from tasks.segmentation import SegmentationNetwork, SegmentationSpec
+from tasks.segmentation.task import SegmentationNetwork, SegmentationSpec
 
 NAMES, COLOURS = ["a", "b"], [(0, 0, 0), (1, 1, 1)]
 

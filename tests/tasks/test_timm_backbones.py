@@ -13,7 +13,7 @@ from tasks import (
     detection_table,
     segmentation_table,
 )
-from tasks.detection_weights import load_detection_weights
+from tasks.detection.weights import load_detection_weights
 
 NAMES = ["timm:mobilenetv4_conv_small", "timm:ghostnet_050", "timm:resnet10t"]
 COLOURS = [(0, 0, 0), (200, 0, 0)]

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from tasks import TaskError
-from tasks.detection_pictures import plot_precision_recall
-from tasks.pictures import plot_confusion
+from tasks.detection.drawing import plot_precision_recall
+from tasks.drawing import plot_confusion
 from tasks.writing import whole, write_json, write_picture, write_table
 
 

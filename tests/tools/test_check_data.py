@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import class_folders
-from tests.datasets.detection_trees import annotation, thing, write_voc
+from tests.datasets.detection.trees import annotation, thing, write_voc
 
 
 def drawn_below(content, what):

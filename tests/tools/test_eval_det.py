@@ -7,8 +7,8 @@ import pytest
 
 from datasets import find_detection, read_image
 from tasks import DetectionTask
-from tasks.detection_metrics import STATS, coco_scores, voc_average_precision
-from tasks.detections import Detections, read_results, write_results
+from tasks.detection.detections import Detections, read_results, write_results
+from tasks.detection.metrics import STATS, coco_scores, voc_average_precision
 from tests.tools.command import tool
 
 

@@ -101,8 +101,8 @@ def test_nonsense_is_one_line(tool, end, folder):
         ("predict --opacity 7", "--opacity 7.0 is not in 0 to 1"),
         ("predict --device abacus", "--device abacus: this machine has cpu"),
         ("predict --max-frames 0", "--max-frames 0 is not in 1 to "),
-        ("profile --size 0x0", "--size 0 0 is not in 1 to 4096"),
-        ("profile --head classifier --head-options.bogus 1", 'there is no option of classifier "bogus"'),
+        ("cost --size 0x0", "--size 0 0 is not in 1 to 4096"),
+        ("cost --head classifier --head-options.bogus 1", 'there is no option of classifier "bogus"'),
     ],
 )
 def test_what_is_said(end, line, said):

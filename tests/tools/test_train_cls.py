@@ -11,8 +11,8 @@ from PIL import Image
 from datasets import read_image
 from tasks import ClassificationTask
 from tests.conftest import quick_classification, quick_detection, quick_run
-from tests.datasets.test_classification_cifar import tree as cifar_tree
-from tests.datasets.test_classification_cifar import write
+from tests.datasets.classification.test_cifar import tree as cifar_tree
+from tests.datasets.classification.test_cifar import write
 
 NAMES = ["cross", "disc", "square", "star", "triangle"]  # as folders are sorted
 

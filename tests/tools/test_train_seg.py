@@ -200,7 +200,7 @@ def test_options_are_frozen(tool_here):
         "train_cls",
         "eval_cls",
         "predict",
-        "profile",
+        "cost",
         "check_data",
     ):
         options = re.findall(r"^  (--[a-z][\w-]*)", tool_here(name, "--help"), flags=re.MULTILINE)

@@ -1,0 +1,202 @@
+"""Augmentation of pictures with a class: crops on reading, and whole batches in tensors on their own device.
+
+Crop, shift, flip and erasing of a picture are functions of (seed, epoch, index) alone, as in augment.py. What pictures
+share with others of their batch (RandAugment's draws, the partners of mixup and cutmix) depends on the batch as well.
+"""
+
+import math
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import albumentations as A
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms import v2
+
+from datasets.detection.augment import MEAN, resize_picture
+from datasets.files import DataError
+from datasets.ranges import SEED, check_fields
+
+GROUP = 8  # pictures that share RandAugment's draws
+RANGES = {"shift": (0, 128), "flip": (0, 1), "randaugment": (0, 100), "magnitude": (0, 30), "erasing": (0, 1)}
+RANGES |= {"mixup": (0, 100), "cutmix": (0, 100), "seed": SEED}
+DRAWS = 8  # random numbers a picture: two for the shift, one for the flip, five for the erased window
+
+
+class RandomCrop(A.RandomResizedCrop):
+    """A random part of a picture stretched to one size (arXiv 1409.4842, Section 6).
+
+    Args:
+        size: height and width of the result.
+        scale: range of the part's share of the picture's area; its aspect ratio is between 3/4 and 4/3.
+        seed: of all random choices.
+    """
+
+    def __init__(self, size: tuple[int, int], scale: tuple[float, float], seed: int) -> None:
+        super().__init__(size, scale, p=1.0)
+        self.seed = seed
+
+    def sample(self, image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+        """The crop of uint8 [H, W, 3] for that epoch and picture."""
+        state = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
+        self.set_random_state(np.random.default_rng(state[0]), random.Random(int(state[1])))
+        return self(image=image)["image"]
+
+    def apply(self, img: NDArray[np.uint8], crop_coords: tuple[int, int, int, int], **_: Any) -> NDArray[np.uint8]:
+        left, top, right, bottom = crop_coords
+        return resize_picture(img[top:bottom, left:right], self.size)
+
+
+@dataclass(frozen=True)
+class CentreCrop:
+    """The transform of evaluation: the middle of a picture stretched to one size.
+
+    Args:
+        size: height and width of the result.
+        share: of the sides of the largest window with that aspect ratio, what is kept. With 1, a picture that has the
+            size already stays as it is.
+    """
+
+    size: tuple[int, int]
+    share: float = 1.0
+
+    def __call__(self, image: NDArray[np.uint8], epoch: int = 0, index: int = 0) -> NDArray[np.uint8]:
+        """Crop uint8 [H, W, 3]; it is the same in every epoch."""
+        (height, width), size = image.shape[:2], self.size
+        scale = self.share * min(height / size[0], width / size[1])
+        rows, columns = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+        top, left = (height - rows) // 2, (width - columns) // 2
+        return resize_picture(image[top : top + rows, left : left + columns], size)
+
+
+@dataclass(frozen=True)
+class ClassificationAugmentation:
+    """What training does to pictures. Numbers and probabilities of 0 switch a part off.
+
+    Args:
+        shift: small pictures move by up to so many pixels each way, mirrored beyond their edges.
+        scale: range of the share of the area that a random crop keeps; for pictures read from a folder.
+        flip: probability of a left-right flip; by default 0.5, and 0 for mnist.
+        randaugment: operations a picture, out of RandAugment's (arXiv 1909.13719).
+        magnitude: of these operations, 0 to 30.
+        erasing: probability that a window is blotted out in the mean colour (random erasing, arXiv 1708.04896).
+        mixup: alpha of mixup (arXiv 1710.09412), say 0.2.
+        cutmix: alpha of cutmix (arXiv 1905.04899), say 1; beside mixup, each batch has one of the two.
+        seed: of all random choices.
+
+    Raises:
+        DataError: for a value outside its range.
+    """
+
+    shift: int = 4
+    scale: tuple[float, float] = (0.08, 1.0)
+    flip: float | None = None
+    randaugment: int = 0
+    magnitude: int = 9
+    erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self, RANGES)
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise DataError(f"--scale {list(self.scale)}: two shares in 0 to 1 are wanted, the smaller one first")
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, classes: int, epoch: int, index: NDArray[np.int64]
+    ) -> tuple[Tensor, Tensor]:
+        """Augment a batch.
+
+        Args:
+            images: uint8 [N, 3, H, W] on any device, best in channels_last memory.
+            labels: int64 [N] on the same device.
+            classes: how many there are.
+            epoch: of training.
+            index: int64 [N], the pictures' numbers in their split.
+
+        Returns:
+            The pictures, uint8 or, once mixed, float32 with values 0 to 255, and targets, float32 [N, classes].
+        """
+        draws = torch.from_numpy(draw(self.seed, epoch, index, DRAWS)).to(images.device)
+        flip = 0.5 if self.flip is None else self.flip
+        if self.shift or flip:
+            images = shift_and_flip(images, draws[:, :3], self.shift, flip)
+        with torch.random.fork_rng(devices=[]):
+            state = np.random.SeedSequence((self.seed, epoch, *index.tolist())).generate_state(1)
+            torch.default_generator.manual_seed(int(state[0]))  # torch.manual_seed would seed the GPU's dropout too
+            if self.randaugment:
+                transform = v2.RandAugment(self.randaugment, self.magnitude, fill=list(MEAN))
+                images = torch.cat([transform(group) for group in images.split(GROUP)])
+            if self.erasing:
+                images = erase(images, draws[:, 3:], self.erasing)
+            mixers = [(v2.MixUp, self.mixup), (v2.CutMix, self.cutmix)]
+            chosen = [mixer(alpha=alpha, num_classes=classes) for mixer, alpha in mixers if alpha]
+            if chosen:
+                return v2.RandomChoice(chosen)(images.float(), labels)
+        return images, F.one_hot(labels, classes).float()
+
+
+def draw(seed: int, epoch: int, index: NDArray[np.int64], count: int) -> NDArray[np.float32]:
+    """Random numbers in [0, 1) that depend on nothing but their picture, float32 [N, count].
+
+    SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) at the places index * count to index * count + count - 1 of the
+    stream that seed and epoch start.
+    """
+    start = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)
+    x = (index[:, None] * count + np.arange(1, count + 1)).astype(np.uint64)
+    x = start + x * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return (x >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
+
+
+def shift_and_flip(images: Tensor, draws: Tensor, shift: int, flip: float) -> Tensor:
+    """Move and mirror each picture by its own draws, in one look-up of all pixels.
+
+    Args:
+        images: [N, C, H, W].
+        draws: float32 [N, 3] in [0, 1): down, right, and whether it is mirrored.
+        shift: pixels at most; what comes in from beyond an edge is the picture mirrored there.
+        flip: probability of the mirroring.
+    """
+    count, channels, height, width = images.shape
+    moved = (draws[:, :2] * (2 * shift + 1)).long() - shift
+    rows = _mirrored(torch.arange(height, device=images.device) + moved[:, :1], height)
+    columns = _mirrored(torch.arange(width, device=images.device) + moved[:, 1:], width)
+    columns = torch.where(draws[:, 2:] < flip, columns.flip(1), columns)
+    first = torch.arange(count, device=images.device)[:, None, None] * (height * width)
+    places = first + rows[:, :, None] * width + columns[:, None, :]
+    pixels = images.permute(0, 2, 3, 1).reshape(-1, channels).index_select(0, places.flatten())
+    return pixels.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _mirrored(place: Tensor, length: int) -> Tensor:
+    """Places beyond 0 and length - 1 reflected back, without repeating the edge."""
+    return ((length - 1) - ((length - 1) - place.abs()).abs()).clamp(min=0)
+
+
+def erase(images: Tensor, draws: Tensor, probability: float) -> Tensor:
+    """Blot out a window of each picture that is drawn: 0.02 to 0.33 of its area, 0.3 to 3.3 as high as wide.
+
+    Args:
+        images: [N, 3, H, W] with values 0 to 255.
+        draws: float32 [N, 5] in [0, 1): whether, area, aspect ratio, and place.
+        probability: of a picture to be drawn.
+    """
+    height, width = images.shape[2:]
+    area, aspect = 0.02 + draws[:, 1] * 0.31, torch.exp((2 * draws[:, 2] - 1) * math.log(10 / 3))
+    inside = (draws[:, :1] < probability)[:, :, None]
+    for axis, (length, side) in enumerate(((height, area * aspect), (width, area / aspect))):
+        span = (side.sqrt() * length).round().clamp(1, length)
+        start = (draws[:, 3 + axis] * (length - span + 1)).floor()
+        place = torch.arange(length, device=images.device)
+        hit = (place >= start[:, None]) & (place < (start + span)[:, None])
+        inside = inside & (hit[:, :, None] if axis == 0 else hit[:, None, :])
+    colour = torch.tensor(MEAN, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
+    return torch.where(inside[:, None], colour, images)

@@ -1,0 +1,110 @@
+"""Looking at every file of a split before the first training step, and telling of all faults at once."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from datasets.files import IGNORE, DataError, one_line
+from datasets.segmentation.dataset import SegmentationFiles, read_pair
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class SegmentationSummary:
+    """What a sound split holds: pixels of every class, int64 [classes], and the number of pictures with each."""
+
+    pixels: NDArray[np.int64]
+    pictures: NDArray[np.int64]
+
+    def balanced_weights(self) -> list[float]:
+        """One weight a class, 1 / log(1.02 + share of pixels) (ENet, arXiv 1606.02147, Section 5.2).
+
+        Their mean over the classes that occur is 1; a class that does not occur has weight 1.
+        """
+        share = self.pixels / max(1, self.pixels.sum())
+        weights = 1 / np.log(1.02 + share)
+        occurs = self.pixels > 0
+        return np.where(occurs, weights / weights[occurs].mean(), 1.0).tolist() if occurs.any() else [1.0] * len(share)
+
+
+def check_segmentation(files: SegmentationFiles, threads: int = 4) -> SegmentationSummary:
+    """Read every picture and mask of a split.
+
+    Args:
+        files: the split.
+        threads: how many files are read at a time.
+
+    Raises:
+        DataError: one line for every file that cannot be read, whose mask and picture differ in size, or whose mask
+            holds a value that is no class; or if all masks hold only 0 and 255, or only 255.
+    """
+
+    def check(pair: tuple[Path, Path]) -> tuple[str | None, NDArray[np.int64]]:
+        try:
+            return None, np.bincount(read_pair(files, *pair)[1].ravel(), minlength=256)
+        except DataError as error:
+            return str(error), np.zeros(256, dtype=np.int64)
+
+    with ThreadPoolExecutor(threads) as pool:
+        results = pool.map(check, files.pairs)
+        label = f"Checking {files.split}"
+        outcomes = list(track(results, label, total=len(files.pairs), transient=True))
+    faults = [fault for fault, _ in outcomes if fault]
+    counts = np.array([pixels for _, pixels in outcomes])
+    faults += binary_fault(files, counts.sum(0))
+    faults += [] if faults else void_fault(files, counts.sum(0))
+    if faults:
+        raise DataError(list_faults(faults, f"{files.root}, split {files.split}"))
+    counts = counts[:, : len(files.names)]
+    return SegmentationSummary(counts.sum(0), (counts > 0).sum(0))
+
+
+def check_splits(*splits: SegmentationFiles) -> list[SegmentationSummary]:
+    """`check_segmentation` of several splits, with the faults of all of them in one error.
+
+    Raises:
+        DataError: see `check_segmentation`.
+    """
+    summaries, faults = [], []
+    for files in splits:
+        try:
+            summaries.append(check_segmentation(files))
+        except DataError as error:
+            faults.append(str(error))
+    if faults:
+        raise DataError("\n".join(faults))
+    return summaries
+
+
+def binary_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[str]:
+    """The fault of a split whose masks hold only 0 and 255, or none; `pixels` int64 [256] are those of every value."""
+    if len(files.names) < 2 or np.flatnonzero(pixels).tolist() != [0, IGNORE]:
+        return []
+    return [
+        f"{files.pairs[0][1].parent}: every mask holds only 0 and 255, and 255 means void, so nothing is labelled "
+        f'"{files.names[1]}"; save the masks with 1 in place of 255'
+    ]
+
+
+def void_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[str]:
+    """The same of a split whose masks hold only 255."""
+    if np.flatnonzero(pixels).tolist() not in ([], [IGNORE]):
+        return []
+    masks = files.pairs[0][1].parent
+    return [f"{masks}: every mask of split {files.split} holds only 255, which means void; label some pixels"]
+
+
+def list_faults(faults: Iterable[str], where: str) -> str:
+    """All faults in one message, a line each, the first 20 in full."""
+    lines = [one_line(fault, 1000) for fault in faults]
+    if len(lines) == 1:
+        return lines[0]
+    shown = "\n  ".join(lines[:SHOWN])
+    rest = f"\n  and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    return f"{where}: {len(lines)} faults\n  {shown}{rest}"

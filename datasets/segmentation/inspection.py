@@ -1,0 +1,94 @@
+"""What is looked for in masks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.detection.files import read_header
+from datasets.files import IGNORE, DataError, read_mask, read_upright_mask
+from datasets.inspection import FAULTY, TURNED, Finding, Inspected, Kind, Look, Sample, digest
+from datasets.segmentation.checks import binary_fault, void_fault
+from datasets.segmentation.dataset import SegmentationFiles, pair_fault
+
+UNUSABLE = Kind(
+    "error", "mask cannot be read", "Training stops at it: save the mask anew, or give its colours in labels.txt."
+)
+MISFIT = Kind(
+    "error",
+    "mask and image differ in size",
+    "Training stops at it: save both at one size. An image that EXIF turns counts as it is once upright.",
+)
+BEYOND = Kind(
+    "error",
+    "mask values that are no class",
+    "Training stops at it: add the classes to labels.txt, or draw these pixels anew. They are magenta here.",
+)
+TURN = Kind(
+    "error",
+    "image and mask turned differently",
+    "Training stops at it: by EXIF the image is turned in a way that its mask does not tell of. Save it upright.",
+)
+FAULTS = {"size": MISFIT, "values": BEYOND, "turn": TURN}
+VOID = Kind("warning", "mask without any label", "Every pixel is void (255): nothing is learned from the image.")
+EMPTY = Kind("note", "mask with background only", "Good if there is nothing to see; not if it was yet to be labelled.")
+
+
+class InspectedSegmentation(Inspected):
+    """A split of masks.
+
+    Attributes:
+        values: under "images" and "pixels", how many of them have each mask value, int64 [256].
+        void: share of void pixels of every mask that could be read.
+    """
+
+    turned = Kind("note", TURNED.what, "It is read upright, as viewers show it.")
+
+    def __init__(self, files: SegmentationFiles) -> None:
+        super().__init__(files.root, files.split, files.names, [image for image, _ in files.pairs])
+        self.files, self.colours = files, files.colours
+        self.values = {name: np.zeros(256, dtype=np.int64) for name in ("images", "pixels")}
+        self.columns = {name: values[: len(files.names)] for name, values in self.values.items()}
+        self.void: list[float] = []
+
+    def sample(self, index: int) -> Sample:
+        image = self.read(index)
+        try:
+            return Sample(image, read_mask(self.files.pairs[index][1], self.files.mask_colours))
+        except DataError:
+            return Sample(image)
+
+    def examine(self, index: int, image: NDArray[np.uint8]) -> Look:
+        picture, drawn = self.files.pairs[index]
+        try:
+            mask, turned = read_upright_mask(drawn, self.files.mask_colours)
+        except DataError as error:
+            return Look(findings=[self.find(UNUSABLE, index, str(error))])
+        pixels = np.bincount(mask.ravel(), minlength=256)
+        findings = []
+        header = read_header(picture)
+        orientations = (header[1] if header else 1, turned)
+        fault = pair_fault(self.files, picture, drawn, mask, image.shape[:2], orientations)
+        if fault:
+            findings.append(self.find(FAULTS[fault[0]], index, fault[1]))
+        there = np.flatnonzero(pixels[:IGNORE])
+        if not len(there):
+            findings.append(self.find(VOID, index, f"{drawn}: void everywhere"))
+        elif there.tolist() == [0] and self.names[0] == "background":
+            findings.append(self.find(EMPTY, index, f"{drawn}: background alone"))
+        return Look(label=digest(mask), findings=findings, counts=pixels)
+
+    def add(self, look: Look) -> None:
+        pixels: Any = look.counts
+        if pixels is not None:
+            self.values["images"] += pixels > 0
+            self.values["pixels"] += pixels
+            self.void.append(float(pixels[IGNORE] / pixels.sum()))
+            self.unlabelled += not pixels[:IGNORE].any()
+
+    def conclude(self) -> Iterator[Finding]:
+        pixels = self.values["pixels"]
+        void = void_fault(self.files, pixels) if self.void else []
+        for fault in [*binary_fault(self.files, pixels), *void]:
+            yield Finding(FAULTY, fault, self.split)

@@ -1,0 +1,68 @@
+"""Pictures of classifications for people: sheets of pictures with captions, and samples with truth and prediction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from datasets import resize_picture
+from tasks.classification.task import ClassificationTask
+from tasks.drawing import Image
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+SIDE, LINE, GAP = 112, 15, 6  # of a cell, a line of its caption, and what separates cells, in pixels
+RIGHT, WRONG = (0, 110, 0), (190, 0, 0)
+
+
+def contact_sheet(
+    images: Sequence[Image],
+    captions: Sequence[Sequence[str]],
+    colours: Sequence[tuple[int, int, int]],
+    columns: int = 8,
+) -> Image:
+    """Pictures in rows, each with the lines of its caption below it; uint8 [H, W, 3] RGB.
+
+    Args:
+        images: uint8 [H, W, 3] RGB of any size, one at least; each is fitted into a square cell.
+        captions: as many lines for every picture.
+        colours: of each picture's caption.
+        columns: pictures in a row.
+    """
+    columns = min(columns, len(images))
+    height, width = SIDE + LINE * len(captions[0]) + GAP, SIDE + GAP
+    sheet = np.full((-(-len(images) // columns) * height, columns * width, 3), 255, dtype=np.uint8)
+    for index, (image, lines, colour) in enumerate(zip(images, captions, colours, strict=True)):
+        top, left = index // columns * height, index % columns * width
+        cell = sheet[top : top + height, left : left + width]
+        fitted = thumbnail(image)
+        down, right = (SIDE - fitted.shape[0]) // 2, (SIDE - fitted.shape[1]) // 2
+        cell[down : down + fitted.shape[0], right : right + fitted.shape[1]] = fitted
+        for number, text in enumerate(lines, start=1):
+            cv2.putText(cell, _cut(text), (1, SIDE + number * LINE - 3), FONT, 0.38, colour, 1, cv2.LINE_AA)
+    return sheet
+
+
+def thumbnail(image: Image) -> Image:
+    """A picture, uint8 [H, W, 3], at the size that it has in a cell."""
+    scale = SIDE / max(image.shape[:2])
+    return resize_picture(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
+
+
+def _cut(text: str) -> str:
+    """What of a line fits below a cell."""
+    while cv2.getTextSize(text, FONT, 0.38, 1)[0][0] > SIDE:
+        text = text[:-1]
+    return text
+
+
+def draw_labels(task: ClassificationTask, samples: Sequence[dict[str, Any]]) -> Image:
+    """Samples with their class, and below it what is predicted: green where that is right, red where not."""
+    probabilities, names = task.predict([sample["image"] for sample in samples]), task.spec.names
+    predicted = probabilities.argmax(1)
+    captions = [
+        (names[sample["label"]], f"{names[label]} {100 * found[label]:.0f} %")
+        for sample, label, found in zip(samples, predicted, probabilities, strict=True)
+    ]
+    colours = [RIGHT if s["label"] == label else WRONG for s, label in zip(samples, predicted, strict=True)]
+    return contact_sheet([sample["image"] for sample in samples], captions, colours)

@@ -1,0 +1,112 @@
+"""Pictures of detections for people: boxes drawn into a picture, and precision over recall."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.detection.metrics import Curve
+from tasks.drawing import Colours, Image, write_plot
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+LINES = 12  # more curves than this cannot be told apart
+
+
+def draw_boxes(
+    image: Image,
+    boxes: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    names: Sequence[str],
+    colours: Colours,
+    scores: NDArray[np.float32] | None = None,
+) -> Image:
+    """A copy of a picture with boxes in it, and with their names above them or, at the upper edge, inside.
+
+    Args:
+        image: uint8 [H, W, 3] RGB.
+        boxes: [n, 4], corners x1, y1, x2, y2 in pixels; the first lies on top. What is outside is cut off.
+        labels: [n], indices into names and colours.
+        names: class names.
+        colours: class colours.
+        scores: [n], from 0 to 1, written behind the names in percent.
+
+    Returns:
+        uint8 [H, W, 3] RGB.
+    """
+    drawn = np.ascontiguousarray(image).copy()
+    height, width = drawn.shape[:2]
+    thickness = max(1, round(_side(drawn) / 300))
+    corners = np.round(boxes - (0, 0, 1, 1)).clip(0, (width - 1, height - 1) * 2).astype(int)
+    for (left, top, right, bottom), label in zip(corners[::-1].tolist(), labels[::-1], strict=True):
+        cv2.rectangle(drawn, (left, top), (right, bottom), colours[label], thickness)
+    for index in reversed(range(len(corners))):
+        name = names[labels[index]]
+        text = name if scores is None else f"{name} {100 * scores[index]:.0f}"
+        _write(drawn, text, int(corners[index, 0]), int(corners[index, 1]), colours[labels[index]])
+    return drawn
+
+
+def _side(image: Image) -> int:
+    """What lines and letters are measured by: the longer side, but of a strip no more than it is high."""
+    return min(max(image.shape[:2]), 4 * min(image.shape[:2]))
+
+
+def _write(drawn: Image, text: str, left: int, top: int, colour: tuple[int, int, int]) -> None:
+    """Text on a plate of a colour, standing on (left, top), moved into the picture, cut if that is too narrow."""
+    width = drawn.shape[1]
+    scale = max(0.35, _side(drawn) / 1400)
+    ink = max(1, round(1.5 * scale))
+    while len(text) > 1 and cv2.getTextSize(text, FONT, scale, ink)[0][0] + 4 > width:
+        text = text[:-1]
+    (across, above), below = cv2.getTextSize(text, FONT, scale, ink)
+    plate = above + below + 2
+    left, top = max(0, min(left, width - across - 4)), max(0, top - plate)
+    cv2.rectangle(drawn, (left, top), (left + across + 3, top + plate - 1), colour, -1)
+    light = np.dot(colour, (0.299, 0.587, 0.114)) > 140
+    place = (left + 2, top + above + 1)
+    cv2.putText(drawn, text, place, FONT, scale, (0, 0, 0) if light else (255, 255, 255), ink, cv2.LINE_AA)
+
+
+def plot_precision_recall(
+    curves: Sequence[Curve], average_precision: NDArray[np.float64], names: Sequence[str], path: Path, title: str
+) -> None:
+    """Write precision over recall as a picture: every class, or the mean and the lowest if there are many.
+
+    Args:
+        curves: recall and precision of every class, as `CocoScores` and `VocScores` have them.
+        average_precision: of every class, for the legend; classes with nan are left out.
+        names: class names.
+        path: the file.
+        title: above the plot.
+
+    Raises:
+        TaskError: if the file cannot be written.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 6))
+    valid = np.flatnonzero(~np.isnan(average_precision))
+    if len(valid) > LINES:
+        recall = np.linspace(0, 1, 101)
+        mean = np.mean([_envelope(curves[index], recall) for index in valid.tolist()], axis=0)
+        label = f"mean of {len(valid)} classes {100 * average_precision[valid].mean():.1f}"
+        axes.plot(recall, mean, color="black", linewidth=2.5, label=label)
+    lowest = valid[np.argsort(average_precision[valid], kind="stable")[:LINES]]
+    for index, shade in zip(sorted(lowest), plt.colormaps["tab20"].colors, strict=False):  # type: ignore[attr-defined]
+        axes.plot(*curves[index], color=shade, label=f"{names[index]} {100 * average_precision[index]:.1f}")
+    axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision", title=title)
+    axes.grid(alpha=0.3)
+    if len(valid):
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), title="AP %", frameon=False)
+    write_plot(path, figure)
+
+
+def _envelope(curve: Curve, recall: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The highest precision at each recall or beyond, 0 where the curve does not reach."""
+    reached = curve[0] >= recall[:, None]
+    return np.where(reached, curve[1], 0).max(1, initial=0)

@@ -1,0 +1,190 @@
+"""Detection: a network, what it is trained on, how it is judged, and boxes in a picture's own pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
+from datasets import check_options, limit_detection, resize_picture
+from heads import DetectionLoss, create_detection_head, decode_detections
+from tasks.base import Spec, Task
+from tasks.detection.detections import Detections
+from tasks.detection.metrics import coco_scores
+from tasks.optim import Optimization
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DetectionSpec(Spec):
+    """A detection network; label i is names[i], background has no name.
+
+    Attributes:
+        sigmoid: whether scores are sigmoids (trained by focal loss) or a softmax.
+    """
+
+    sigmoid: bool = False
+
+
+def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
+    """The backbone's table as SSDLite uses it, unless options that are not None say otherwise.
+
+    That is the reduced tail for V3, a last convolution that follows the width for V2 and MnasNet, and a batch norm
+    momentum of 0.03, as in torchvision's and TensorFlow's SSDLite.
+
+    Raises:
+        BackboneError: for an unknown backbone or option.
+    """
+    wanted = {"reduced_tail": True, "scale_last": True, "small_pictures": False}
+    papers = {key: value for key, value in wanted.items() if key in table_options(backbone)}
+    given = {key: value for key, value in options.items() if value is not None}
+    return replace(create_table(backbone, **papers | given), norm_momentum=0.03)
+
+
+def detection_spec(
+    backbone: str,
+    options: BackboneOptions,
+    head: str,
+    names: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    input_size: tuple[int, int],
+    head_options: dict[str, Any] | None = None,
+    **fields: Any,
+) -> DetectionSpec:
+    """What training builds and `tools/cost.py` counts: the head's extra maps follow the backbone's width.
+
+    Args:
+        backbone: as for `backbones.create_table`.
+        options: of the backbone; what is left out is as SSDLite has it.
+        head: see `heads.create_detection_head`.
+        names: see `DetectionSpec`, as the other entries of it.
+        colours: likewise.
+        input_size: likewise.
+        head_options: likewise.
+        **fields: likewise, by name.
+
+    Raises:
+        BackboneError: for an unknown backbone or option.
+    """
+    width = {} if options.width is None else {"width": options.width}
+    table, of_head = detection_table(backbone, **options.given()), width | (head_options or {})
+    return DetectionSpec(table, head, list(names), list(colours), input_size, of_head, **fields)
+
+
+class DetectionNetwork(nn.Module):
+    """Backbone and head. `network(images)` takes normalised float32 [N, 3, H, W]; `heads.SSDLite` has the outputs."""
+
+    def __init__(self, spec: DetectionSpec) -> None:
+        super().__init__()
+        self.backbone = build_backbone(spec.table)
+        self.backbone.check_size(*spec.input_size)
+        channels, strides = self.backbone.channels, self.backbone.strides
+        self.head = create_detection_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
+        self.backbone.set_taps(self.head.taps)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.head(self.backbone(images))
+
+
+class DetectionTask(Task):
+    """Trains and judges a detection network, and predicts with it.
+
+    Args:
+        spec: what to build.
+        optimization: how to train.
+        box_weight: of the box loss beside the class loss.
+
+    Raises:
+        DataError: for a box weight outside 0 to 1000.
+    """
+
+    kind = "detection"
+    spec_type = DetectionSpec
+
+    def __init__(self, spec: DetectionSpec, optimization: Optimization | None = None, box_weight: float = 1.0) -> None:
+        check_options(box_weight=(box_weight, 0, 1000))
+        network = DetectionNetwork(spec)
+        super().__init__(spec, network, optimization)
+        self.box_weight = box_weight
+        self.criterion = DetectionLoss("focal" if spec.sigmoid else "cross_entropy")
+        if spec.sigmoid:
+            network.head.set_prior(0.01)
+        self.anchors = network.head.anchors(spec.input_size)
+        self.found: dict[str, Detections] = {}
+        self.tiny = 0  # boxes that augmentation left too small to see, in the epoch so far
+
+    def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
+        logits, offsets = self.network(self.normalise(batch["image"]))
+        classes, boxes = self.criterion(logits, offsets, self.anchors, batch["boxes"], batch["labels"])
+        loss = classes + self.box_weight * boxes
+        self.require_finite(loss, batch["file"])
+        shown = {"train/loss": loss, "train/class_loss": classes, "train/box_loss": boxes}
+        self.log_dict(shown, prog_bar=True, sync_dist=True, batch_size=len(logits))
+        self.tiny += sum(batch["tiny"])
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log_now(self.global_step - 1, tiny_boxes=self.over_processes(self.tiny))
+        self.tiny = 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        if self._trainer is not None:
+            checkpoint["tiny"] = int(self.over_processes(self.tiny))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.tiny = checkpoint["tiny"] if self.trainer.is_global_zero else 0
+
+    def validation_step(self, batch: dict[str, Any], _: int) -> None:
+        self.found |= zip(batch["file"], self.detect(batch["image"], batch["size"]), strict=True)
+
+    def on_validation_epoch_end(self) -> None:
+        files = self.trainer.datamodule.val.files  # type: ignore[attr-defined]
+        found = self.found
+        if dist.is_available() and dist.is_initialized():
+            gathered: list[Any] = [None] * dist.get_world_size()
+            dist.all_gather_object(gathered, found)
+            found = {file: detections for part in gathered for file, detections in part.items()}
+        # limit_val_batches leaves out the last ones
+        files = limit_detection(files, sum(str(path) in found for path in files.pictures))
+        scores = coco_scores(files, [found[str(path)] for path in files.pictures], "faster")
+        self.log_dict({"val/ap": scores.stats[0], "val/ap50": scores.stats[1]}, prog_bar=True, sync_dist=True)
+        self.found = {}
+
+    @torch.inference_mode()
+    def detect(
+        self, images: Tensor, sizes: Sequence[tuple[int, int]], threshold: float = 0.001, overlap: float = 0.55
+    ) -> list[Detections]:
+        """Detections in pictures that were resized to the input size.
+
+        Args:
+            images: uint8 [N, 3, H, W].
+            sizes: height and width that each picture had, in whose pixels the boxes are.
+            threshold: scores must be above it.
+            overlap: a box is dropped if it overlaps a better one of its class more than this.
+        """
+        logits, offsets = self.network(self.normalise(images))
+        decoded = decode_detections(logits, offsets, self.anchors.boxes, self.spec.sigmoid, threshold, overlap)
+        result = []
+        for (height, width), *fields, count in zip(sizes, *(field.cpu().numpy() for field in decoded), strict=True):
+            boxes, scores, labels = (values[:count] for values in fields)
+            result.append(Detections(boxes * np.array([width, height] * 2, dtype=np.float32), scores, labels))
+        return result
+
+    def predict(self, images: Sequence[Image], threshold: float = 0.001, overlap: float = 0.55) -> list[Detections]:
+        """Detections in pictures, each in its own pixels.
+
+        Args:
+            images: uint8 [H, W, 3] RGB, of any size.
+            threshold: see `detect`.
+            overlap: likewise.
+        """
+        resized = np.stack([resize_picture(image, self.spec.input_size) for image in images])
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        return self.detect(torch.from_numpy(resized).permute(0, 3, 1, 2), sizes, threshold, overlap)

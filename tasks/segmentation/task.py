@@ -1,0 +1,296 @@
+"""Segmentation: a network, what it is trained on, how it is judged, and masks in a picture's own pixels."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
+from datasets import check_options
+from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
+from heads.inputs import tap_channels
+from tasks.base import Spec, Task
+from tasks.errors import TaskError
+from tasks.optim import Optimization
+from tasks.segmentation.sliding_window import slide
+
+MIOU_EVERY = 10  # steps between updates of the running training mIoU
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class SegmentationSpec(Spec):
+    """A segmentation network; index i in a mask is names[i].
+
+    Attributes:
+        auxiliary: whether there is an auxiliary head.
+    """
+
+    auxiliary: bool = False
+
+
+def segmentation_table(backbone: str, head: str, **options: Any) -> Table | TimmTable:
+    """The backbone's table with those options of the head's paper that it has; options that are not None override them.
+
+    Raises:
+        BackboneError, HeadError: for an unknown backbone, head or option.
+    """
+    known = table_options(backbone)
+    wanted = backbone_options(head) | {"small_pictures": False}  # which a classifier's table on the hub may have
+    papers = {key: value for key, value in wanted.items() if key in known}
+    return create_table(backbone, **papers | {key: value for key, value in options.items() if value is not None})
+
+
+def segmentation_spec(
+    backbone: str,
+    options: BackboneOptions,
+    head: str,
+    names: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    input_size: tuple[int, int],
+    head_options: dict[str, Any] | None = None,
+    **fields: Any,
+) -> SegmentationSpec:
+    """What training builds and `tools/cost.py` counts.
+
+    Args:
+        backbone: as for `backbones.create_table`.
+        options: of the backbone; what is left out is the head's paper's.
+        head: see `heads.create_segmentation_head`.
+        names: see `SegmentationSpec`, as the other entries of it.
+        colours: likewise.
+        input_size: likewise.
+        head_options: likewise.
+        **fields: likewise, by name.
+
+    Raises:
+        BackboneError, HeadError: for an unknown backbone, head or option.
+    """
+    table = segmentation_table(backbone, head, **options.given())
+    return SegmentationSpec(table, head, list(names), list(colours), input_size, head_options or {}, **fields)
+
+
+class SegmentationNetwork(nn.Module):
+    """Backbone and head. `network(images)` takes normalised float32 [N, 3, H, W] and returns raw logits."""
+
+    def __init__(self, spec: SegmentationSpec) -> None:
+        super().__init__()
+        self.backbone = build_backbone(spec.table)
+        self.backbone.check_size(*spec.input_size)
+        channels, strides = self.backbone.channels, self.backbone.strides
+        self.head = create_segmentation_head(spec.head, channels, strides, len(spec.names), **spec.head_options)
+        self.auxiliary = None
+        if spec.auxiliary:
+            (width,) = tap_channels(channels, ["c4"])
+            layers = [nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            self.auxiliary = nn.Sequential(*layers, nn.Conv2d(width, len(spec.names), 1))
+        self.backbone.set_taps([*self.head.taps, *(["c4"] if spec.auxiliary else [])])  # type: ignore[misc]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.backbone(images))
+
+
+class SegmentationTask(Task):
+    """Trains and judges a segmentation network, and predicts with it.
+
+    Args:
+        spec: what to build.
+        optimization: how to train.
+        loss: see `heads.SegmentationLoss`.
+        class_weights: for cross_entropy and ohem, one a class, or None.
+        label_smoothing: for cross_entropy and ohem.
+        auxiliary_weight: of the auxiliary head's loss.
+
+    Raises:
+        DataError: for a number outside its range.
+        TaskError: if all class weights are 0, or a loss cannot be had.
+    """
+
+    kind = "segmentation"
+    spec_type = SegmentationSpec
+
+    def __init__(
+        self,
+        spec: SegmentationSpec,
+        optimization: Optimization | None = None,
+        loss: str = "cross_entropy",
+        class_weights: Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        auxiliary_weight: float = 0.4,
+    ) -> None:
+        check_options(
+            label_smoothing=(label_smoothing, 0, 1),
+            class_weights=(class_weights, 0, 1e6),
+            auxiliary=(auxiliary_weight, 0, 100),
+        )
+        if class_weights is not None and not any(class_weights):
+            raise TaskError("--class-weights are all 0; leave some above it")
+        if "lovasz" in loss and len(spec.names) == 1:
+            raise TaskError("--loss lovasz needs two classes or more, and there is one")
+        super().__init__(spec, SegmentationNetwork(spec), optimization)
+        self.auxiliary_weight = auxiliary_weight
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.criterion = SegmentationLoss(loss, weights, label_smoothing)
+        self.train_matrix = ConfusionMatrix(len(spec.names))
+        self.matrix = ConfusionMatrix(len(spec.names))
+
+    def check_sizes(self, samples: Any) -> None:
+        """Refuse samples of a size that the backbone cannot take: validation has whole pictures, and not crops.
+
+        Raises:
+            BackboneError: naming the size it was made for.
+        """
+        if self.network.backbone.made_for is not None:
+            for index in range(len(samples)):
+                self.network.backbone.check_size(*samples[index]["image"].shape[:2])
+
+    def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
+        features = self.network.backbone(self.normalise(batch["image"]))
+        logits = self.network.head(features)
+        loss = self.criterion(logits, batch["mask"])
+        if self.network.auxiliary is not None:
+            auxiliary = self.criterion(self.network.auxiliary(features["c4"]), batch["mask"])
+            loss = loss + self.auxiliary_weight * auxiliary
+        self.require_finite(loss, batch["file"])
+        coarse = F.interpolate(batch["mask"][:, None], size=logits.shape[2:], mode="nearest")[:, 0]
+        self.train_matrix.update(logits.detach().max(1)[1], coarse)
+        self.log("train/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(logits))
+        if (self.global_step + 1) % MIOU_EVERY == 0:
+            miou = self.train_matrix.scores().miou
+            self.log("train/miou", miou, prog_bar=True, logger=False, batch_size=len(logits))
+            self.log_now(self.global_step, miou=miou)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.train_matrix.reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        if self._trainer is not None:
+            seen = self.trainer.strategy.reduce(self.train_matrix.confmat.clone(), reduce_op="sum")  # by all processes
+            checkpoint["train_matrix"] = seen.cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.trainer.is_global_zero:
+            self.train_matrix.confmat.copy_(checkpoint["train_matrix"])
+
+    def validation_step(self, batch: dict[str, Any], _: int) -> None:
+        mask = arg_max_mask(self.network(self.normalise(batch["image"])), batch["mask"].shape[1:])
+        self.matrix.update(mask, batch["mask"])
+
+    def on_validation_epoch_end(self) -> None:
+        scores = self.matrix.scores()
+        self.log_dict({"val/miou": scores.miou, "val/pixel_accuracy": scores.pixel_accuracy}, prog_bar=True)
+        self.matrix.reset()
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        images: Sequence[Image],
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        window: tuple[int, int] | None = None,
+    ) -> list[Image]:
+        """Masks of pictures, each at its own size.
+
+        Args:
+            images: uint8 [H, W, 3] RGB.
+            scales: the network sees the picture, or each window of it, at each of these sizes; probabilities are
+                averaged.
+            flip: also mirrored, averaged likewise.
+            window: height and width of a sliding window for pictures larger than it, see `sliding_window.slide`, or
+                None for the whole picture at once.
+
+        Returns:
+            uint8 [H, W] of class indices, one a picture.
+
+        Raises:
+            DataError: for scales outside 0.1 to 4, or a window with a side under 32.
+        """
+        check_options(scales=(scales, 0.1, 4), window=(window, 16, 65536))
+        return [self._predict_one(image, scales, flip, window) for image in images]
+
+    def _predict_one(self, image: Image, scales: Sequence[float], flip: bool, window: tuple[int, int] | None) -> Image:
+        height, width = image.shape[:2]
+        if window is not None and (height > window[0] or width > window[1]):
+            return slide(lambda patch: self._scores(patch, scales, flip), image, window)
+        return arg_max_mask(self._scores(image, scales, flip), (height, width))[0].cpu().numpy()
+
+    def _scores(self, image: Image, scales: Sequence[float], flip: bool) -> Tensor:
+        """Logits of a picture, or averaged probabilities where it is seen several times, [1, classes, h, w].
+
+        The latter are averaged on the logits' own grid, or on every fourth pixel where that is coarser.
+        """
+        x = self.normalise(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None])
+        if tuple(scales) == (1.0,) and not flip:
+            return self.network(x)
+        height, width = image.shape[:2]
+        grid: tuple[int, int] | None = None
+        total = torch.zeros((), device=x.device)
+        for scale in scales:
+            scaled = resize(x, (max(1, round(height * scale)), max(1, round(width * scale))))
+            for mirrored in (False, True)[: 1 + flip]:
+                logits = self.network(scaled.flip(3)).flip(3) if mirrored else self.network(scaled)
+                if grid is None:
+                    stride = max(scaled.shape[2:]) / max(logits.shape[2:])
+                    cell = min(4, 2 ** max(0, round(math.log2(stride))))
+                    grid = -(-height // cell), -(-width // cell)
+                total = total + resize(logits, grid).softmax(1)
+        return total
+
+
+@dataclass(frozen=True)
+class SegmentationScores:
+    """What a confusion matrix says. Classes that occur neither in truth nor in prediction have IoU nan.
+
+    Attributes:
+        matrix: int64 [classes, classes], rows are truth, columns prediction, in pixels.
+        iou: float64 [classes], intersection over union.
+        miou: mean of `iou` without nan.
+        pixel_accuracy: share of labelled pixels that are right.
+    """
+
+    matrix: NDArray[np.int64]
+    iou: NDArray[np.float64]
+    miou: float
+    pixel_accuracy: float
+
+
+def segmentation_scores(matrix: NDArray[np.int64]) -> SegmentationScores:
+    """IoU of every class, their mean and the pixel accuracy from one matrix over all pictures (VOC's rule)."""
+    hits, union = matrix.diagonal().astype(float), (matrix.sum(0) + matrix.sum(1) - matrix.diagonal()).astype(float)
+    iou = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
+    miou = float(np.nanmean(iou)) if (union > 0).any() else float("nan")
+    return SegmentationScores(matrix, iou, miou, float(hits.sum() / max(1, matrix.sum())))
+
+
+class ConfusionMatrix(MulticlassConfusionMatrix):
+    """torchmetrics' confusion matrix with 255 ignored, and our scores of it."""
+
+    def __init__(self, num_classes: int) -> None:
+        # with one class torchmetrics would refuse; the second row stays empty and is cut off again
+        super().__init__(max(2, num_classes), ignore_index=IGNORE, validate_args=False)
+        self.classes = num_classes
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count pixels, with one pass over small integers: ten times faster than the update that it replaces.
+
+        Args:
+            preds: integers of any shape, classes.
+            target: likewise, with 255 where nothing is counted.
+        """
+        size = self.num_classes
+        pairs = target.clamp(max=size).int() * size + preds  # what is ignored goes to a row behind the others
+        counts = torch.bincount(pairs.flatten(), minlength=size * (size + 1))
+        self.confmat += counts[: size * size].view(size, size)
+
+    def scores(self) -> SegmentationScores:
+        """Scores over everything seen by all processes."""
+        return segmentation_scores(self.compute().cpu().numpy().astype(np.int64)[: self.classes, : self.classes])
