@@ -1,4 +1,4 @@
-# make demo   trains, judges and draws a segmentation network on the embedded Shapes set
+# make demo   trains, evaluates and draws a segmentation network on the embedded Shapes set
 # make test   runs the tests, and make test-slow those that take minutes
 # make lint   style and types
 # Each sets up .venv first. PYTHON names another Python, PIP_ARGS adds options to pip install.

@@ -1,4 +1,4 @@
-"""Backbones: a picture in, named feature maps out.
+"""Backbones: an image in, named feature maps out.
 
 from backbones import create_backbone, mobilenet_v3_large
 features = mobilenet_v3_large(weights="imagenet")(images)      # {"c1": ..., ..., "c5": ...}

@@ -18,7 +18,7 @@ class Costs:
     Attributes:
         params: with batch norm's scale and offset (V3 paper, Tables 3 and 7).
         params_without_norm: weights and biases of convolutions and linear layers (V1, V2, V3 Table 6).
-        madds: multiply-adds of convolutions and linear layers for one picture.
+        madds: multiply-adds of convolutions and linear layers for one image.
     """
 
     params: int
@@ -33,7 +33,7 @@ class LayerCosts(Costs):
     Attributes:
         name: of the module.
         kind: such as "3x3 depthwise, stride 2".
-        output: its shape for one picture, without the batch.
+        output: its shape for one image, without the batch.
     """
 
     name: str
@@ -48,9 +48,9 @@ def count_layers(network: nn.Module, height: int, width: int) -> list[LayerCosts
     Nothing is computed, shapes alone are followed. A layer that runs more than once has its parameters counted once.
 
     Args:
-        network: any module that takes one batch of pictures; it is left as it was.
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
+        network: any module that takes one batch of images; it is left as it was.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
     """
     network = copy.deepcopy(network).to("meta").eval()
     names = {module: name for name, module in network.named_modules()}
@@ -103,8 +103,8 @@ def count_profiled(network: nn.Module, height: int, width: int) -> int:
     sides that are multiples of its rate.
 
     Args:
-        network: any module of ours that takes one batch of pictures; it is left as it was.
-        height: of the picture, in pixels.
+        network: any module of ours that takes one batch of images; it is left as it was.
+        height: of the image, in pixels.
         width: likewise.
     """
     network = copy.deepcopy(network).to("meta").eval()

@@ -16,7 +16,7 @@ from backbones.papers import TABLES
 
 
 class Encoder(nn.Module):
-    """A backbone as segmentation-models-pytorch wants an encoder: it returns the picture, and a map for every stride.
+    """A backbone as segmentation-models-pytorch wants an encoder: it returns the image, and a map for every stride.
 
     Args:
         name: a key of `TABLES`.
@@ -32,7 +32,7 @@ class Encoder(nn.Module):
         self.output_stride = self.backbone.strides[taps[-1]]
 
     def set_in_channels(self, in_channels: int, pretrained: bool = False) -> None:
-        """Take pictures of another number of channels through a stem of random weights."""
+        """Take images of another number of channels through a stem of random weights."""
         conv = self.backbone.stem.conv
         if in_channels != conv.in_channels:
             stem = nn.Conv2d(in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=False)

@@ -16,7 +16,7 @@ from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import PREFIX, TimmBackbone, TimmTable, timm_options
 
-GEOMETRY = ["output_stride", "dilate_first", "small_pictures"]
+GEOMETRY = ["output_stride", "dilate_first", "small_images"]
 
 
 def table_options(name: str) -> list[str]:
@@ -46,7 +46,7 @@ def create_table(name: str, **options: Any) -> Table | TimmTable:
     Args:
         name: a key of `TABLES`; "timm:NAME" for a network of timm's; "hf://OWNER/NAME" for the table of a backbone that
             `push_to_hub` put there.
-        **options: `output_stride` (8, 16 or 32), `dilate_first` and `small_pictures`, see `Table`, and those of the
+        **options: `output_stride` (8, 16 or 32), `dilate_first` and `small_images`, see `Table`, and those of the
             family's own function in `backbones.papers`, such as `width`. timm's networks have `output_stride`, as far
             as timm can dilate them.
 

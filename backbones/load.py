@@ -60,7 +60,7 @@ def load_weights(backbone: Tapped, source: str | Path) -> LoadReport:
     """Fill a backbone from published ImageNet weights, from the Hugging Face hub, or from a file.
 
     "imagenet" is torchvision's file for V2, V3 and MnasNet-B1, and timm's for V1, MnasNet-A1, minimalistic V3 and
-    timm's own networks. Some of timm's were trained on pictures of another mean and standard deviation than
+    timm's own networks. Some of timm's were trained on images of another mean and standard deviation than
     ImageNet's, see `start_normalisation`; minimalistic V3 with TensorFlow's padding: its outputs and ours are the same
     on sides of 32 n + 1, and shifted by up to a pixel on others.
 

@@ -86,7 +86,7 @@ class Backbone(Tapped):
     - `blockN.expansion` and `blockN.depthwise`: inside a block, the latter before squeeze-and-excitation;
     - `c1` ... `c5`: the last output whose stride in the paper is 2, 4, 8, 16, 32; `cN.expansion`, `cN.depthwise` of
       that level's last block; `cN.first`, `cN.first.expansion`, `cN.first.depthwise` of its first. Dilation and
-      `small_pictures` change their strides, not their names.
+      `small_images` change their strides, not their names.
 
     Args:
         table: the rows to build.

@@ -18,7 +18,7 @@ class BackboneOptions:
         last_conv: keep V2's last convolution, which the segmentation heads leave out.
         scale_last: the last convolution of V2 and MnasNet follows the width, as in SSDLite.
         round_squeeze: squeeze MnasNet-A1 to a multiple of 8, as the V3 paper's SSDLite row counts it.
-        small_pictures: first strides of 1, so that the whole stride is 8, for pictures of up to 64 pixels.
+        small_images: first strides of 1, so that the whole stride is 8, for images of up to 64 pixels.
     """
 
     width: float | None = None
@@ -30,7 +30,7 @@ class BackboneOptions:
     last_conv: bool | None = None
     scale_last: bool | None = None
     round_squeeze: bool | None = None
-    small_pictures: bool | None = None
+    small_images: bool | None = None
 
     def given(self) -> dict[str, Any]:
         """Those that are not left out, as `create_table` takes them."""

@@ -1,6 +1,6 @@
 """The papers' networks as tables: MobileNetV1, V2, V3 and MnasNet under the options that the papers use.
 
-The options here change the rows. What changes strides alone (`output_stride`, `dilate_first`, `small_pictures`) is a
+The options here change the rows. What changes strides alone (`output_stride`, `dilate_first`, `small_images`) is a
 field of every `Table`, see `backbones.create_table`.
 """
 
@@ -88,7 +88,7 @@ def check_width(width: float) -> None:
 
 
 def mobilenet_v1_table(width: float = 1.0) -> Table:
-    """The rows of MobileNetV1. Its resolution multiplier is the size of the pictures.
+    """The rows of MobileNetV1. Its resolution multiplier is the size of the images.
 
     Widths are rounded down, as in Google's code; ReLU6 and batch norm's constants are those of timm's weights.
 

@@ -59,7 +59,7 @@ def _require_full_width(table: Table | TimmTable) -> None:
 
 
 def start_normalisation(table: Table | TimmTable, source: str | Path | None) -> dict[str, Any]:
-    """The mean and std, as a spec has them, of the pictures that start weights were trained on, where it is known.
+    """The mean and std, as a spec has them, of the images that start weights were trained on, where it is known.
 
     Args:
         table: of the backbone that is to be filled.

@@ -36,7 +36,7 @@ features = backbone(images)  # {{"c1": ..., ..., "c5": ...}}
 
 `python tools/train_seg.py --backbone {address} --weights {address}` trains a segmentation network on it, train_det a
 detection network.
-{pictures}{training}
+{images}{training}
 ## Table
 
 {table}
@@ -110,18 +110,18 @@ def write_model(source: Tapped | str | Path, repository: str, folder: Path) -> N
         madds=costs.madds / 1e6,
         height=size[0],
         width=size[1],
-        pictures=_pictures(normalisation),
+        images=_images(normalisation),
         training=training,
         table=_rows(table),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _pictures(normalisation: dict[str, Any]) -> str:
+def _images(normalisation: dict[str, Any]) -> str:
     if not normalisation:
         return ""
     mean, std = normalisation["mean"], normalisation["std"]
-    return f"\nPictures had mean {mean} taken off and were divided by {std}, with values in 0 to 1.\n"
+    return f"\nImages had mean {mean} taken off and were divided by {std}, with values in 0 to 1.\n"
 
 
 def _training(checkpoint: Path, description: dict[str, Any]) -> str:

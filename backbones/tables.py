@@ -30,6 +30,9 @@ class Row:
     linear: bool = True
 
 
+OLD_NAMES = {"small_pictures": "small_images"}  # of entries, in files of 0.1.0
+
+
 @dataclass(frozen=True)
 class Table:
     """A whole backbone: stem, rows, last 1x1 convolution, and the hidden layer its paper's classifier uses.
@@ -37,7 +40,7 @@ class Table:
     `last` 0 leaves the last convolution out; `hidden` 0 means that the classifier has no hidden layer. `gate` is the
     sigmoid of squeeze-and-excitation: "sigmoid" or "hard_sigmoid". Strides past `output_stride` (8, 16 or 32) become
     dilation. The first block that lost its stride keeps rate 1, as in Google's code, unless `dilate_first` is set, as
-    in torchvision's. `small_pictures` takes the stride of the stem and of the first row that has one, so that the whole
+    in torchvision's. `small_images` takes the stride of the stem and of the first row that has one, so that the whole
     network's is 8: what works on CIFAR's 32x32. Neither changes a weight's shape or name.
     """
 
@@ -52,7 +55,7 @@ class Table:
     norm_eps: float = 1e-3
     norm_momentum: float = 0.01
     gate: str = "hard_sigmoid"
-    small_pictures: bool = False
+    small_images: bool = False
 
     def __post_init__(self) -> None:
         check_output_stride(self.output_stride)
@@ -64,6 +67,7 @@ class Table:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Table":
         """The inverse of `to_dict`."""
+        data = {OLD_NAMES.get(key, key): value for key, value in data.items()}
         known = {field.name for field in fields(cls)}
         if set(data) - known:
             raise BackboneError(f"backbone table has unknown entries: {', '.join(sorted(set(data) - known))}")
@@ -79,14 +83,14 @@ class Table:
 
     @property
     def stem_stride(self) -> int:
-        """Stride of the stem: 2, or 1 for small pictures."""
-        return 1 if self.small_pictures else 2
+        """Stride of the stem: 2, or 1 for small images."""
+        return 1 if self.small_images else 2
 
     def geometry(self) -> list[tuple[int, int]]:
-        """For every row, (stride, dilation) once `small_pictures` and the output stride are applied."""
+        """For every row, (stride, dilation) once `small_images` and the output stride are applied."""
         current, rate, result = self.stem_stride, 1, []
         for row, level in zip(self.rows, self.levels(), strict=True):
-            if self.small_pictures and row.stride == 2 and level == 2:
+            if self.small_images and row.stride == 2 and level == 2:
                 result.append((1, 1))
             elif row.stride == 2 and current >= self.output_stride:
                 result.append((1, 2 * rate if self.dilate_first else rate))

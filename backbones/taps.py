@@ -18,8 +18,8 @@ class Tapped(nn.Module):
         channels: of every tap there is.
         strides: of every tap there is.
         taps: those that `forward` returns.
-        made_for: height and width of the pictures it was made for, if it may take no others.
-        normalisation: mean and std, as a spec has them, of the pictures that its weights were trained on, where it is
+        made_for: height and width of the images it was made for, if it may take no others.
+        normalisation: mean and std, as a spec has them, of the images that its weights were trained on, where it is
             known; `load_weights` sets it.
     """
 
@@ -48,7 +48,7 @@ class Tapped(nn.Module):
         return torch.channels_last if safe else torch.contiguous_format
 
     def check_size(self, height: int, width: int) -> None:
-        """Refuse pictures of a size that the network cannot take, which is any here.
+        """Refuse images of a size that the network cannot take, which is any here.
 
         Raises:
             BackboneError: naming the size it can take.

@@ -49,7 +49,7 @@ class TimmBackbone(Tapped):
     A network that begins at a stride of 4 has no c1. There is nothing to tap inside its blocks, so the names that reach
     there mean the nearest whole map of the same stride: `cN.expansion`, `cN.depthwise`, `cN.first` and
     `cN.first.depthwise` are cN, and `cN.first.expansion` is the map before it. Sides of maps are ceil(side / stride)
-    where the network pads as most do; those that cut pictures into patches want sides that the stride divides.
+    where the network pads as most do; those that cut images into patches want sides that the stride divides.
 
     Args:
         table: what to build; weights are random.
@@ -101,13 +101,13 @@ class TimmBackbone(Tapped):
             if (height, width) == (rows, columns):
                 raise
             raise BackboneError(
-                f"{self.table.name} is made for pictures of {rows}x{columns} and cannot take {height}x{width}: give it "
+                f"{self.table.name} is made for images of {rows}x{columns} and cannot take {height}x{width}: give it "
                 f"its size (--crop {rows} {columns} of train_seg, --window of eval_seg and predict, --size of the "
                 f"other tools), or choose a network that takes any"
             ) from None
 
     def check_size(self, height: int, width: int) -> None:
-        """Refuse pictures of a size that the network cannot take; some take others than they were made for.
+        """Refuse images of a size that the network cannot take; some take others than they were made for.
 
         Raises:
             BackboneError: naming the size it was made for.

@@ -2,7 +2,7 @@
 
     python benchmarks/augment_speed.py --data-root DIR
 
-The same operations at the same strengths on the same decoded pictures: scale 0.5-2, crop with padding, flip, colour
+The same operations at the same strengths on the same decoded images: scale 0.5-2, crop with padding, flip, colour
 jitter, Gaussian blur. v2 gets uint8 tensors, its fast path. Rounds alternate; the ratio is the median over rounds.
 """
 

@@ -1,9 +1,9 @@
-"""Whether the pictures keep up with the network: samples/s of the loader beside those of the training step.
+"""Whether the images keep up with the network: samples/s of the loader beside those of the training step.
 
     python benchmarks/cls_speed.py
 
-Both run in one process, in turn, on the GPU if there is one. The pictures are 50,000 of 32x32 in memory, as CIFAR-10's
-are; the step is forward, loss, backward and SGD of a classifier with the small-picture stem.
+Both run in one process, in turn, on the GPU if there is one. The images are 50,000 of 32x32 in memory, as CIFAR-10's
+are; the step is forward, loss, backward and SGD of a classifier with the small-image stem.
 """
 
 import statistics
@@ -39,12 +39,12 @@ NAMES = [f"class {number}" for number in range(10)]
 
 
 def rate(work: Callable[[], int], device: torch.device) -> float:
-    """Pictures/s of something that says how many pictures it worked on."""
+    """Images/s of something that says how many images it worked on."""
     started = time.perf_counter()
-    pictures = work()
+    images = work()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return pictures / (time.perf_counter() - started)
+    return images / (time.perf_counter() - started)
 
 
 def read(dataset: ClassificationDataset, batch_size: int, steps: int) -> int:
@@ -70,7 +70,7 @@ def main(backbone: str = "v3-large", batch_size: int = 64, steps: int = 10, roun
 
     Args:
         backbone: as in train_cls.
-        batch_size: pictures a step.
+        batch_size: images a step.
         steps: measured training steps a round; the loader makes ten times as many batches.
         rounds: both sides run in turn this many times; medians are printed.
     """
@@ -95,7 +95,7 @@ def main(backbone: str = "v3-large", batch_size: int = 64, steps: int = 10, roun
             rates[name].append(rate(lambda dataset=dataset: read(dataset, batch_size, 10 * steps), device))
         rates["step"].append(rate(lambda: train(task, optimizer, batch, steps), device))
     need = statistics.median(rates["step"])
-    print(f"pictures/s, median of {rounds}, {device}, {torch.get_num_threads()} threads")
+    print(f"images/s, median of {rounds}, {device}, {torch.get_num_threads()} threads")
     print(f"training step of {backbone} at 32x32, batch {batch_size}: {need:,.0f}")
     for name in datasets:
         made = statistics.median(rates[name])

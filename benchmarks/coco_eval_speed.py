@@ -2,7 +2,7 @@
 
     python benchmarks/coco_eval_speed.py
 
-Ground truth has COCO's looks: 7 objects of 3 classes in a picture, some of them crowds. Detections are each object a
+Ground truth has COCO's looks: 7 objects of 3 classes in an image, some of them crowds. Detections are each object a
 few times, jittered, and noise of the same and of other classes. Both backends start from arrays. Rounds alternate;
 prints the median seconds of each part and in all, the ratio and the largest difference among the twelve numbers, which
 is of rounding, about 1e-15.
@@ -38,7 +38,7 @@ def random_boxes(random: Random, count: int) -> Any:
 
 
 def random_objects(random: Random, classes: int) -> Objects:
-    """The ground truth of one picture."""
+    """The ground truth of one image."""
     count = 1 + random.poisson(6)
     present = random.integers(0, classes, 3)
     boxes = random_boxes(random, count).astype(np.float32)
@@ -48,7 +48,7 @@ def random_objects(random: Random, classes: int) -> Objects:
 
 
 def random_detections(random: Random, objects: Objects, count: int, classes: int) -> Detections:
-    """What a middling detector would say of a picture: the later a copy of an object, the lower its score."""
+    """What a middling detector would say of an image: the later a copy of an object, the lower its score."""
     copies = min(len(objects.boxes) * 3, count)
     source = np.arange(copies) % len(objects.boxes)
     sizes = np.tile(objects.boxes[source, 2:] - objects.boxes[source, :2], 2)
@@ -80,23 +80,23 @@ def timed(files: DetectionFiles, detections: list[Detections], backend: str) -> 
     return np.diff(marks).tolist(), evaluator.stats
 
 
-def main(pictures: int = 5000, detections: int = 100, classes: int = 80, rounds: int = 3, seed: int = 0) -> None:
+def main(images: int = 5000, detections: int = 100, classes: int = 80, rounds: int = 3, seed: int = 0) -> None:
     """Print seconds of both backends, their ratio, and by how much the twelve numbers differ.
 
     Args:
-        pictures: how many.
-        detections: in each picture.
+        images: how many.
+        detections: in each image.
         classes: how many.
         rounds: the backends run in turn this many times.
-        seed: of the pictures.
+        seed: of the images.
     """
     random = np.random.default_rng(seed)
-    objects = [random_objects(random, classes) for _ in range(pictures)]
+    objects = [random_objects(random, classes) for _ in range(images)]
     found = [random_detections(random, truth, detections, classes) for truth in objects]
     names = [f"class {index}" for index in range(classes)]
-    paths = [Path(f"{index}.jpg") for index in range(pictures)]
+    paths = [Path(f"{index}.jpg") for index in range(images)]
     files = DetectionFiles(
-        Path(), "val", names, paths, objects, list(range(pictures)), list(range(classes)), [None] * pictures, [], []
+        Path(), "val", names, paths, objects, list(range(images)), list(range(classes)), [None] * images, [], []
     )
     seconds: dict[str, list[list[float]]] = {backend: [] for backend in BACKENDS}
     stats = {}
@@ -104,7 +104,7 @@ def main(pictures: int = 5000, detections: int = 100, classes: int = 80, rounds:
         for backend, taken in seconds.items():
             parts, stats[backend] = timed(files, found, backend)
             taken.append(parts)
-    print(f"{pictures} pictures x {detections} detections, {classes} classes, {rounds} rounds; seconds")
+    print(f"{images} images x {detections} detections, {classes} classes, {rounds} rounds; seconds")
     print(f"{'':>12} {'index':>7} {'match':>7} {'accumulate':>10} {'means':>7} {'all':>8}")
     for backend, taken in seconds.items():
         index, match, accumulate, means = (statistics.median(part) for part in zip(*taken, strict=True))

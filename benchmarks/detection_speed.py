@@ -3,7 +3,7 @@
     python benchmarks/detection_speed.py --checkpoint best.ckpt --source DIR
 
 The checkpoint is a trained v3-large with ssdlite-torchvision at 320x320 (untrained scores tie, and prove nothing), DIR
-holds pictures. Prints milliseconds of both sides and their ratio, medians over rounds in turn, for: a picture to boxes;
+holds images. Prints milliseconds of both sides and their ratio, medians over rounds in turn, for: an image to boxes;
 decoding alone at three score thresholds; matching and loss at batch 32 with 1 to 60 boxes; a training step. Detections
 of both sides are compared too.
 """
@@ -23,7 +23,7 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
-from datasets import read_image, resize_picture
+from datasets import read_image, resize_image
 from heads import DetectionLoss, decode_detections
 from tasks import DetectionTask
 from tasks.detection.weights import from_torchvision
@@ -60,7 +60,7 @@ def twin(task: DetectionTask) -> torch.nn.Module:
 
 
 def random_targets(classes: int, batch: int, least: int, most: int) -> tuple[Tensor, Tensor]:
-    """Padded boxes and labels of `batch` pictures, with evenly drawn numbers of boxes."""
+    """Padded boxes and labels of `batch` images, with evenly drawn numbers of boxes."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.full((batch, most), -1)
     boxes = torch.zeros(batch, most, 4)
@@ -73,23 +73,23 @@ def random_targets(classes: int, batch: int, least: int, most: int) -> tuple[Ten
     return boxes, labels
 
 
-def main(checkpoint: Path, source: str, pictures: int = 8, rounds: int = 15, batch: int = 32) -> None:
+def main(checkpoint: Path, source: str, photos: int = 8, rounds: int = 15, batch: int = 32) -> None:
     """Print the times and their ratios.
 
     Args:
         checkpoint: see above.
-        source: a folder or glob of pictures.
-        pictures: how many of them.
+        source: a folder or glob of images.
+        images: how many of them.
         rounds: the sides run in turn this many times.
-        batch: pictures of a training step.
+        batch: images of a training step.
     """
     ours = DetectionTask.load(checkpoint, "cpu")
     theirs = twin(ours)
     ours.fold()
-    images = [read_image(path) for path in find_sources(source).pictures[:pictures]]
+    images = [read_image(path) for path in find_sources(source).image_paths[:photos]]
     tensors = [torch.from_numpy(image).permute(2, 0, 1).float() / 255 for image in images]
     classes = len(ours.spec.names)
-    print(f"{len(images)} pictures, {classes} classes; milliseconds\n{'':32} threads torchvision     ours  ratio")
+    print(f"{len(images)} images, {classes} classes; milliseconds\n{'':32} threads torchvision     ours  ratio")
 
     def report(name: str, threads: int, found: list[float]) -> None:
         print(f"{name:<32} {threads:>7} {found[0]:11.2f} {found[1]:8.2f} {found[2]:6.2f}", flush=True)
@@ -98,7 +98,7 @@ def main(checkpoint: Path, source: str, pictures: int = 8, rounds: int = 15, bat
         torch.set_num_threads(threads)
         with torch.inference_mode():
             sides = [lambda: [theirs([x]) for x in tensors], lambda: [ours.predict([image]) for image in images]]
-            report(f"picture to boxes, x{len(images)}", threads, turns(sides, rounds))
+            report(f"image to boxes, x{len(images)}", threads, turns(sides, rounds))
             raw = [ours.network(ours.normalise(resized(image))) for image in images]
             boxes = ImageList(torch.zeros(1, 3, *SIZE), [SIZE])
             maps = list(theirs.backbone(boxes.tensors).values())
@@ -109,8 +109,8 @@ def main(checkpoint: Path, source: str, pictures: int = 8, rounds: int = 15, bat
 
 
 def resized(image: Any) -> Tensor:
-    """A picture as the network takes it, uint8 [1, 3, 320, 320]."""
-    return torch.from_numpy(resize_picture(image, SIZE)).permute(2, 0, 1)[None]
+    """An image as the network takes it, uint8 [1, 3, 320, 320]."""
+    return torch.from_numpy(resize_image(image, SIZE)).permute(2, 0, 1)[None]
 
 
 def decoding(
@@ -129,7 +129,7 @@ def decoding(
     outputs = [{"cls_logits": logits, "bbox_regression": offsets} for logits, offsets in raw]
     sides = [
         lambda: [theirs.postprocess_detections(dict(one), anchors, [SIZE]) for one in outputs],
-        lambda: [decode_detections(*one, ours.anchors.boxes, threshold=threshold) for one in raw],
+        lambda: [decode_detections(*one, ours.anchors.boxes, score_threshold=threshold) for one in raw],
     ]
     report(f"decoding, {above:,.0f} candidates", threads, turns(sides, rounds))
     theirs.score_thresh = threshold
@@ -141,7 +141,7 @@ def decoding(
             and torch.allclose(found.scores[0, :count], expected["scores"], atol=1e-6)
             and torch.allclose(found.boxes[0, :count] * SIZE[0], expected["boxes"], atol=1e-2)
         )
-    print(f"{'':32} same detections in {same} of {len(raw)} pictures")
+    print(f"{'':32} same detections in {same} of {len(raw)} images")
 
 
 def training(theirs: Any, ours: DetectionTask, batch: int, threads: int, rounds: int, report: Any) -> None:

@@ -1,8 +1,8 @@
-"""What evaluation costs beside the network at full picture size: upsampling, arg-max and confusion matrix.
+"""What evaluation costs beside the network at full image size: upsampling, arg-max and confusion matrix.
 
-    python benchmarks/eval_speed.py --checkpoint best.ckpt --picture street.jpg --size 1024 2048
+    python benchmarks/eval_speed.py --checkpoint best.ckpt --image street.jpg --size 1024 2048
 
-The picture is resized to the size first. Prints, for one thread and two: the network's time, ours for upsampling and
+The image is resized to the size first. Prints, for one thread and two: the network's time, ours for upsampling and
 arg-max beside the naive way (resize all classes, arg-max), the confusion matrix, the share (upsampling, arg-max and
 matrix over network), the largest tensor of each way, and whether the masks are equal bit for bit.
 """
@@ -61,17 +61,17 @@ def largest(action: Callable[[], Any]) -> float:
 
 
 @torch.inference_mode()
-def main(checkpoint: Path, picture: Path, size: tuple[int, int] = (1024, 2048), rounds: int = 7) -> None:
+def main(checkpoint: Path, photo: Path, size: tuple[int, int] = (1024, 2048), rounds: int = 7) -> None:
     """Print the times and their ratio.
 
     Args:
         checkpoint: a trained network; untrained logits would tie and say nothing.
-        picture: what the network sees.
-        size: height and width that the picture is resized to.
+        image: what the network sees.
+        size: height and width that the image is resized to.
         rounds: medians are over this many.
     """
     task = SegmentationTask.load(checkpoint, "cpu")
-    image = cv2.resize(read_image(picture), (size[1], size[0]))
+    image = cv2.resize(read_image(photo), (size[1], size[0]))
     x = task.normalise(torch.from_numpy(image).permute(2, 0, 1)[None])
     logits = task.network(x).contiguous()
     mask = arg_max_mask(logits, size)

@@ -2,8 +2,8 @@
 
     python benchmarks/family.py --runs runs/cifar10_v1 runs/cifar10_v2 runs/cifar10_v3-large --output family.png
 
-Each run is a folder of tools/train_cls.py that tools/eval_cls.py --split SPLIT has judged. Time is the median of one
-picture at a time, on one thread, batch norms folded in as tools/predict.py does.
+Each run is a folder of tools/train_cls.py that tools/eval_cls.py --split SPLIT has evaluated. Time is the median of one
+image at a time, on one thread, batch norms folded in as tools/predict.py does.
 """
 
 import json
@@ -29,8 +29,8 @@ def main(runs: list[Path], output: Path, split: str = "test", rounds: int = 60) 
     Args:
         runs: folders of training runs.
         output: the plot, a PNG or SVG file.
-        split: that the runs were judged on.
-        rounds: pictures that time is the median of; the networks take turns.
+        split: that the runs were evaluated on.
+        rounds: images that time is the median of; the networks take turns.
     """
     torch.set_num_threads(1)
     tasks = [ClassificationTask.load(folder / "best.ckpt", "cpu") for folder in runs]
@@ -48,7 +48,7 @@ def main(runs: list[Path], output: Path, split: str = "test", rounds: int = 60) 
 
 @torch.inference_mode()
 def latencies(tasks: list[ClassificationTask], rounds: int) -> list[float]:
-    """Median milliseconds of each network for one picture, the networks in turn after ten rounds of warm-up."""
+    """Median milliseconds of each network for one image, the networks in turn after ten rounds of warm-up."""
     spent: list[list[float]] = [[] for _ in tasks]
     images = [torch.randint(0, 256, (1, 3, *task.spec.input_size), dtype=torch.uint8) for task in tasks]
     for number in range(rounds + 10):
@@ -68,7 +68,7 @@ def plot(names: list[str], madds: list[float], spent: list[float], right: list[f
     from matplotlib import pyplot as plt
 
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
-    for axes, cost, title in zip(panels, (madds, spent), ("multiply-adds, M", "ms a picture, one thread"), strict=True):
+    for axes, cost, title in zip(panels, (madds, spent), ("multiply-adds, M", "ms an image, one thread"), strict=True):
         for name, x, y in zip(names, cost, right, strict=True):
             axes.scatter(x, y, s=60, label=name)
         axes.set_xlabel(title)

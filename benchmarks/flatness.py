@@ -3,8 +3,8 @@
     python benchmarks/flatness.py --what predict
     python benchmarks/flatness.py --what train
 
-Predicts 10,000 small pictures with a network of each task, through what tools/predict.py calls, results written; or
-trains for 2,000 steps on Shapes through tools/train_seg.py, with its validations, pictures and checkpoints. Prints the
+Predicts 10,000 small images with a network of each task, through what tools/predict.py calls, results written; or
+trains for 2,000 steps on Shapes through tools/train_seg.py, with its validations, images and checkpoints. Prints the
 resident memory and the open file handles of the process on the way, and what came to them in the second half.
 """
 
@@ -33,8 +33,8 @@ from tasks import (
     detection_table,
     segmentation_table,
 )
-from tasks.classification.prediction import classify_pictures
-from tasks.prediction import predict_pictures, show_boxes, show_masks
+from tasks.classification.prediction import classify_images
+from tasks.prediction import predict_images, show_boxes, show_masks
 from tasks.sources import find_sources
 from tools.cli import command
 from tools.train_seg import train_seg
@@ -88,20 +88,20 @@ def small_tasks() -> list[Any]:
 
 
 def write_sources(folder: Path, count: int) -> None:
-    """Pictures of 50 sizes and contents, under `count` names."""
+    """Images of 50 sizes and contents, under `count` names."""
     random = np.random.default_rng(0)
     folder.mkdir()
     for number in range(count):
         if number < 50:
             height, width = random.integers(40, 100, 2)
-            picture = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
-            Image.fromarray(picture).save(folder / f"{number}.jpg")
+            image = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            Image.fromarray(image).save(folder / f"{number}.jpg")
         else:
             os.link(folder / f"{number % 50}.jpg", folder / f"{number}.jpg")
 
 
 def watch_prediction(task: Any, folder: Path, count: int) -> Samples:
-    """Predict `count` small pictures as tools/predict.py does."""
+    """Predict `count` small images as tools/predict.py does."""
     samples, task = Samples(count), task.eval().fold()
     write_sources(folder / "in", count)
     sources, output = find_sources(str(folder / "in"), folder / "out"), folder / "out"
@@ -114,11 +114,11 @@ def watch_prediction(task: Any, folder: Path, count: int) -> Samples:
 
     task.predict = watched
     if isinstance(task, ClassificationTask):
-        written = classify_pictures(task, sources, output, True)
+        written = classify_images(task, sources, output, True)
     else:
         options: dict[str, Any] = {"window": None}
         show = show_masks(task, 0.5, options) if isinstance(task, SegmentationTask) else show_boxes(task, 0.3)
-        written = predict_pictures(sources, output, show, task.spec.colours, True)
+        written = predict_images(sources, output, show, task.spec.colours, True)
     assert written == count == samples.calls
     return samples
 
@@ -159,7 +159,7 @@ def flatness(what: Literal["predict", "train"] = "predict", count: int | None = 
 
     Args:
         what: predict or train.
-        count: pictures of each task, by default 10,000; or steps, by default 2,000.
+        count: images of each task, by default 10,000; or steps, by default 2,000.
     """
     with tempfile.TemporaryDirectory() as folder:
         if what == "train":

@@ -1,4 +1,4 @@
-"""Thousands of mutated data files through our readers, each outcome judged by an independent reader of the same file.
+"""Thousands of mutated data files through our readers, each outcome compared with an independent reading.
 
 python benchmarks/fuzz_data.py                       # 5,000 mutations of nine formats, seed 0
 python benchmarks/fuzz_data.py --seed 1 --formats masks archives --total 1000

@@ -2,7 +2,7 @@
 
     python benchmarks/torchvision_cifar.py --data-root DIR --output runs/torchvision-cifar10
 
-The recipe is a config of ours: the same pictures, augmentation, optimiser, schedule, averaged weights, epochs
+The recipe is a config of ours: the same images, augmentation, optimiser, schedule, averaged weights, epochs
 and batches. The network, its initialisation and its batch norms are torchvision's, and so is the loop around them.
 """
 
@@ -58,14 +58,14 @@ def averaged(network: torch.nn.Module, decay: float) -> AveragedModel:
 
 
 def prepare(batch: dict[str, Any], device: torch.device) -> Tensor:
-    """float32 pictures as the networks of torchvision expect them."""
+    """float32 images as the networks of torchvision expect them."""
     images = normalize(batch["image"].to(device).float() / 255, MEAN, STD)
     return images.contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
 def accuracy(network: torch.nn.Module, loader: Any, device: torch.device) -> float:
-    """Share of the pictures that are right."""
+    """Share of the images that are right."""
     network.eval()
     right = [network(prepare(batch, device)).argmax(1).cpu() == batch["label"].cpu() for batch in loader]
     return torch.cat(right).float().mean().item()
@@ -123,9 +123,9 @@ def main(
     seen = epochs * len(loader) * batch_size
     output.mkdir(parents=True, exist_ok=True)
     torch.save(ema.module.state_dict(), output / "weights.pth")
-    result = {"top1": top1, "pictures_seen": seen, "seconds": seconds, "split": splits[1], "recipe": str(recipe)}
+    result = {"top1": top1, "images_seen": seen, "seconds": seconds, "split": splits[1], "recipe": str(recipe)}
     (output / "result.json").write_text(json.dumps(result, indent=1))
-    print(f"top-1 {100 * top1:.2f} % on {splits[1]} after {seen:,} pictures seen in {seconds:.0f} s")
+    print(f"top-1 {100 * top1:.2f} % on {splits[1]} after {seen:,} images seen in {seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def train_transform(base: int, crop: tuple[int, int]) -> v2.Transform:
 
 
 def eval_transform() -> v2.Transform:
-    """The reference's evaluation at the picture's own size."""
+    """The reference's evaluation at the image's own size."""
     return v2.Compose(
         [
             v2.ToImage(),
@@ -48,7 +48,7 @@ def eval_transform() -> v2.Transform:
 
 
 class VocTree(Dataset):
-    """Pictures and masks of one split, opened with PIL as `torchvision.datasets.VOCSegmentation` does."""
+    """Images and masks of one split, opened with PIL as `torchvision.datasets.VOCSegmentation` does."""
 
     def __init__(self, root: Path, split: str, transform: v2.Transform) -> None:
         self.root, self.transform = root, transform
@@ -72,7 +72,7 @@ def parameter_groups_and_schedule(net: nn.Module, steps: int, lr: float = 0.01):
 
 @torch.inference_mode()
 def evaluate(net: nn.Module, root: Path, split: str, classes: int) -> list[float]:
-    """IoU of every class from one confusion matrix over the split, each picture at its own size."""
+    """IoU of every class from one confusion matrix over the split, each image at its own size."""
     net.eval()
     matrix = torch.zeros(classes, classes, dtype=torch.int64)
     for image, mask in DataLoader(VocTree(root, split, eval_transform()), batch_size=1, num_workers=1):
@@ -97,10 +97,10 @@ def main(
         data_root: a tree in the VOC layout with a labels.txt.
         output: folder for result.json and the weights.
         epochs: passes over the train split.
-        batch_size: pictures a step.
+        batch_size: images a step.
         crop: height and width of the training crop.
         seed: of the weights and the order.
-        split: the split to judge on.
+        split: the split to evaluate on.
     """
     torch.manual_seed(seed)
     names = (data_root / "labels.txt").read_text().split()

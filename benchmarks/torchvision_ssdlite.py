@@ -3,7 +3,7 @@
     python benchmarks/torchvision_ssdlite.py --data_root DIR --train trainval --test test --output runs/torchvision-bccd
 
 DIR has JPEGImages and annotations_coco/instances_SPLIT.json. Nothing of our package is used here. The recipe is that of
-ssdlite320_mobilenet_v3_large: IoU crop and flip, SGD 0.15 for 192 pictures a step (scaled to the batch), weight decay
+ssdlite320_mobilenet_v3_large: IoU crop and flip, SGD 0.15 for 192 images a step (scaled to the batch), weight decay
 4e-5, cosine.
 """
 
@@ -35,7 +35,7 @@ def train_transform() -> v2.Transform:
 
 
 class CocoTree(Dataset):
-    """Pictures and boxes of one split; boxes without area are left out, as in the reference."""
+    """Images and boxes of one split; boxes without area are left out, as in the reference."""
 
     def __init__(self, root: Path, split: str, transform: v2.Transform) -> None:
         self.root, self.transform = root, transform
@@ -93,9 +93,9 @@ def main(
         data_root: with JPEGImages and annotations_coco.
         output: folder for result.json and the weights.
         train: the split to train on.
-        test: the split to judge on.
+        test: the split to evaluate on.
         epochs: passes over the training split.
-        batch_size: pictures a step.
+        batch_size: images a step.
         seed: of the weights and the order.
     """
     torch.manual_seed(seed)

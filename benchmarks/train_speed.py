@@ -1,8 +1,8 @@
-"""Training pictures/s, reading and augmentation included: ours against torchvision's model in its reference pipeline.
+"""Training images/s, reading and augmentation included: ours against torchvision's model in its reference pipeline.
 
     python benchmarks/train_speed.py --data-root DIR
 
-Same pictures, batch and crop, both eager, each side in a process of its own, in turn; prints the ratio for one thread
+Same images, batch and crop, both eager, each side in a process of its own, in turn; prints the ratio for one thread
 and for two. DIR is a tree in the VOC layout with a labels.txt. Both sides run once as PyTorch comes, and once with
 freed memory kept by the allocator (`tasks.trainer.keep_freed_memory`, which our tools always do).
 """
@@ -21,7 +21,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 
 def torchvision_rate(root: Path, crop: tuple[int, int], batch_size: int, steps: int) -> float:
-    """Pictures/s of the reference recipe after two steps of warm-up."""
+    """Images/s of the reference recipe after two steps of warm-up."""
     import torch
     import torch.nn.functional as F
     from torch.utils.data import DataLoader
@@ -50,7 +50,7 @@ def torchvision_rate(root: Path, crop: tuple[int, int], batch_size: int, steps: 
 
 
 def our_rate(root: Path, crop: tuple[int, int], batch_size: int, steps: int) -> float:
-    """Pictures/s of `tools/train_seg.py --backbone v3-large`, its trainer, logging and averaged weights included."""
+    """Images/s of `tools/train_seg.py --backbone v3-large`, its trainer, logging and averaged weights included."""
     import lightning.pytorch as L
 
     from datasets import Augmentation, SegmentationDataset, find_segmentation
@@ -106,17 +106,17 @@ def measured(
 def main(
     data_root: Path, crop: tuple[int, int] = (360, 480), batch_size: int = 8, steps: int = 8, rounds: int = 3
 ) -> None:
-    """Print pictures/s of both sides and their ratio.
+    """Print images/s of both sides and their ratio.
 
     Args:
         data_root: a tree in the VOC layout with a labels.txt.
         crop: height and width of the training crop.
-        batch_size: pictures a step.
+        batch_size: images a step.
         steps: measured steps a round.
         rounds: the sides run in turn this many times; medians are printed.
     """
     print(
-        f"pictures/s, median of {rounds}\n"
+        f"images/s, median of {rounds}\n"
         f"{'threads':>7} {'freed memory':>12} {'torchvision':>12} {'ours':>8} {'ratio':>6}"
     )
     for cores in (1, 2):

@@ -10,7 +10,7 @@ from datasets.classification.dataset import (
     training_samples,
 )
 from datasets.classification.files import ClassificationFiles, limit_classification
-from datasets.detection.augment import Augmented, DetectionAugmentation, Resize, resize_picture
+from datasets.detection.augment import Augmented, DetectionAugmentation, Resize, resize_image
 from datasets.detection.checks import DetectionSummary, check_detection, check_detection_splits
 from datasets.detection.dataset import (
     DETECTION_DATASETS,
@@ -21,7 +21,7 @@ from datasets.detection.dataset import (
 )
 from datasets.detection.files import DetectionFiles, Objects
 from datasets.detection.inspection import InspectedDetection
-from datasets.files import PICTURES, DataError, default_colours, read_image, read_labels, read_mask, write_mask
+from datasets.files import IMAGE_SUFFIXES, DataError, default_colours, read_image, read_labels, read_mask, write_mask
 from datasets.inspected_splits import choose_task, find_splits, serves
 from datasets.inspection import KEPT, Finding, Findings, Inspected, Kind, Sample, inspect_splits
 from datasets.loading import Samples, check_batch, check_shared_memory, collate_detection, eval_loader, train_loader
@@ -39,8 +39,8 @@ __all__ = [
     "DATASETS",
     "DETECTION_DATASETS",
     "DRAWN",
+    "IMAGE_SUFFIXES",
     "KEPT",
-    "PICTURES",
     "SIDE",
     "WORKERS",
     "Augmentation",
@@ -92,7 +92,7 @@ __all__ = [
     "read_image",
     "read_labels",
     "read_mask",
-    "resize_picture",
+    "resize_image",
     "serves",
     "tell_difference",
     "train_loader",

@@ -1,4 +1,4 @@
-"""Reading pictures, masks and label lists, with errors that name the file."""
+"""Reading images, masks and label lists, with errors that name the file."""
 
 import io
 import re
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 IGNORE = 255
-ROWS = 256  # of a picture that are converted at a time
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-# what a file of these names may hold; others of Pillow's decoders run programs (EPS) or take any bytes for a picture
+ROWS = 256  # of an image that are converted at a time
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+# what a file of these names may hold; others of Pillow's decoders run programs (EPS) or take any bytes for an image
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 ORIENTATION = 0x0112  # the EXIF tag
 LONGEST = 1000  # characters in a line of a list
@@ -71,9 +71,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_image(path: Path, content: bytes | None = None) -> NDArray[np.uint8]:
-    """A picture as uint8 [H, W, 3] RGB, turned upright by its EXIF orientation.
+    """An image as uint8 [H, W, 3] RGB, turned upright by its EXIF orientation.
 
-    Grey, palette, CMYK and 16-bit pictures are converted (16 bits by dropping the lower eight), transparency is
+    Grey, palette, CMYK and 16-bit images are converted (16 bits by dropping the lower eight), transparency is
     dropped.
 
     Args:
@@ -81,7 +81,7 @@ def read_image(path: Path, content: bytes | None = None) -> NDArray[np.uint8]:
         content: the file's bytes, where they come out of an archive, say; the path is then for messages alone.
 
     Raises:
-        DataError: if the file is missing, truncated or no picture.
+        DataError: if the file is missing, truncated or no image.
     """
     return read_upright(path, content)[0]
 
@@ -100,11 +100,11 @@ def read_upright(path: Path, content: bytes | None = None) -> tuple[NDArray[np.u
         try:
             return _to_rgb(image), orientation
         except ValueError:
-            raise DataError(f"{path}: pictures of mode {image.mode} cannot be converted; save it as RGB") from None
+            raise DataError(f"{path}: images of mode {image.mode} cannot be converted; save it as RGB") from None
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """A picture's pixels, rows by rows: the whole one converted would take three times their memory for a moment."""
+    """An image's pixels, rows by rows: the whole one converted would take three times their memory for a moment."""
     rgb = np.empty((image.height, image.width, 3), dtype=np.uint8)
     for top in range(0, image.height, ROWS):
         rows = image.crop((0, top, image.width, min(top + ROWS, image.height)))
@@ -137,7 +137,7 @@ def read_upright_mask(path: Path, colours: list[Colour] | None = None) -> tuple[
         if image.mode in ("RGB", "RGBA"):
             return _from_colours(np.asarray(image.convert("RGB")), colours, path), orientation
         if image.mode not in ("P", "L", "1", "I", "I;16", "I;16B"):
-            raise DataError(f"{path}: a mask must be an indexed, grey or RGB picture, and this one is {image.mode}")
+            raise DataError(f"{path}: a mask must be an indexed, grey or RGB image, and this one is {image.mode}")
         values = np.asarray(image)
     if values.dtype != np.uint8:
         beyond = values[(values < 0) | (values > IGNORE)]
@@ -159,12 +159,12 @@ def _decoding(path: Path) -> Iterator[None]:
     except DataError:
         raise
     except Exception as error:
-        reason = "not a picture" if "cannot identify" in str(error) else str(error) or type(error).__name__
+        reason = "not an image" if "cannot identify" in str(error) else str(error) or type(error).__name__
         raise DataError(f"{path}: cannot be read ({one_line(reason)})") from None
 
 
 def _open(path: Path, content: bytes) -> tuple[Image.Image, int, str]:
-    """An upright picture, its orientation in the file, and how it is stored: "JPEG", or the decoder's raw mode."""
+    """An upright image, its orientation in the file, and how it is stored: "JPEG", or the decoder's raw mode."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     if image.format == "PNG":
         _require_checksums(content)
@@ -172,13 +172,13 @@ def _open(path: Path, content: bytes) -> tuple[Image.Image, int, str]:
     orientation = orientation_of(image)  # before it is loaded, as TIFF's is gone afterwards
     image.load()
     if 0 in image.size:
-        raise DataError(f"{path}: is {image.width}x{image.height}; a picture has pixels")
+        raise DataError(f"{path}: is {image.width}x{image.height}; an image has pixels")
     ImageOps.exif_transpose(image, in_place=True)
     return image, orientation, stored if isinstance(stored, str) else str(stored[0])
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation of a picture, 1 (upright) to 8; 1 where it has none that exists."""
+    """The EXIF orientation of an image, 1 (upright) to 8; 1 where it has none that exists."""
     orientation = image.getexif().get(ORIENTATION, 1)
     return orientation if orientation in range(1, 9) else 1
 

@@ -74,7 +74,7 @@ def find_splits(
             if not any(f"no {what}split" in str(error) for what in ("such ", "")):
                 findings.append(Finding(FAULTY, str(error), split))
             continue
-        # VOC 07+12 judges on its test split, whether it is called val or test
+        # VOC 07+12 evaluates on its test split, whether it is called val or test
         if not any(list(one.images) == list(other.images) for other in found):
             found.append(one)
     if first is not None and not found:

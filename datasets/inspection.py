@@ -55,7 +55,7 @@ CONTRADICTORY = Kind(
 LEAK = Kind(
     "warning",
     "identical images in two splits",
-    "What was trained on is then judged on, and scores come out too high: remove it from one of them.",
+    "What was trained on is then evaluated on, and scores come out too high: remove it from one of them.",
 )
 DUPLICATE = Kind(
     "warning", "identical images in one split", "They count twice in training and in scores: keep one of them."
@@ -66,7 +66,7 @@ TURNED = Kind(
     "It is read upright, as viewers show it. See whether its label lies right; if not, the label was made for the "
     "image as stored: save the image without EXIF orientation.",
 )
-UNSEEN = Kind("warning", "class never seen", "A network cannot learn or be judged on what does not occur.")
+UNSEEN = Kind("warning", "class never seen", "A network cannot learn or be evaluated on what does not occur.")
 
 
 @dataclass(frozen=True)

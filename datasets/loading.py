@@ -81,10 +81,10 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def collate_detection(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Stack samples of one size, with their boxes padded to the G of the picture that has most, and to 1 at least.
+    """Stack samples of one size, with their boxes padded to the G of the image that has most, and to 1 at least.
 
     "image" is uint8 [N, 3, H, W] in channels_last memory; "boxes" float32 [N, G, 4] corners as shares of width and
-    height, padded with 0; "labels" int64 [N, G], padded with -1. Other entries become lists, a picture an item.
+    height, padded with 0; "labels" int64 [N, G], padded with -1. Other entries become lists, an image an item.
     """
     batch: dict[str, Any] = {key: [sample[key] for sample in samples] for key in samples[0]}
     batch["image"] = torch.from_numpy(np.stack(batch["image"])).permute(0, 3, 1, 2)
@@ -124,7 +124,7 @@ def check_batch(dataset: Samples, batch_size: int, world: int = 1) -> None:
         raise DataError(f"--batch-size {batch_size} counts all processes, and does not divide over {world}")
     if len(dataset) < batch_size:
         raise DataError(
-            f"{dataset.files.root}: {len(dataset)} pictures in {dataset.files.split} do not fill a batch; "
+            f"{dataset.files.root}: {len(dataset)} images in {dataset.files.split} do not fill a batch; "
             f"lower --batch-size from {batch_size}"
         )
 
@@ -180,7 +180,7 @@ def train_loader(
 
     Args:
         dataset: with a transform that gives all samples one size.
-        batch_size: pictures a step, over all processes.
+        batch_size: images a step, over all processes.
         workers: loader processes; any number gives the same samples.
         seed: of the order.
         rank: of this process.
@@ -199,10 +199,10 @@ def train_loader(
 def eval_loader(
     dataset: Samples, workers: int, rank: int = 0, world: int = 1, batch_size: int | None = None
 ) -> DataLoader[dict[str, Any]]:
-    """Pictures in order; every picture goes to exactly one process.
+    """Images in order; every image goes to exactly one process.
 
-    A batch is one picture at its own size, or 8 for detection and 64 for classification, whose transforms give all
-    pictures one size.
+    A batch is one image at its own size, or 8 for detection and 64 for classification, whose transforms give all
+    images one size.
     """
     if batch_size is None:
         batch_size = {DetectionDataset: 8, ClassificationDataset: 64}.get(type(dataset), 1)

@@ -7,7 +7,7 @@ from datasets.files import DataError
 
 SIDE = (16, 4096)  # pixels of what a network sees
 SEED = (0, 2**32 - 1)
-COUNT = (1, 10**9)  # of pictures or frames
+COUNT = (1, 10**9)  # of images or frames
 WORKERS = (0, 128)
 BATCH = (1, 65536)
 DRAWN = (0, 1000)

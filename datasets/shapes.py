@@ -39,7 +39,7 @@ def write_shapes(root: Path, seed: int = 0, splits: dict[str, int] | None = None
     Args:
         root: the folder to make.
         seed: of every random choice; the same seed writes the same masks.
-        splits: how many pictures each split has; by default 1200 train, 200 val, 200 test.
+        splits: how many images each split has; by default 1200 train, 200 val, 200 test.
 
     Raises:
         DataError: if `root` holds something else, or cannot be written.
@@ -118,7 +118,7 @@ def _write_split(root: Path, split: str, count: int, seed: list[int]) -> None:
 def draw(
     random: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[int, NDArray[np.uint8]]]]:
-    """One picture, uint8 [H, W, 3]; its mask, uint8 [H, W]; and (class, visible mask) of every shape still seen."""
+    """One image, uint8 [H, W, 3]; its mask, uint8 [H, W]; and (class, visible mask) of every shape still seen."""
     height, width = (int(side) for side in random.choice([112, 128, 144], 2))
     canvas = _texture(random, height, width, str(random.choice(["cloud", "gradient"])), random.random(), vivid=0.4)
     for _ in range(random.integers(1, 4)):

@@ -14,7 +14,7 @@ from heads.distillation_loss import distillation_loss
 from heads.head_options import check_options, unknown
 from heads.inputs import HeadError
 from heads.lraspp import LRASPP, RASPP, LRASPPTorchvision, resize
-from heads.matching import best_overlap, match_anchors
+from heads.matching import best_iou, match_anchors
 from heads.segmentation_losses import IGNORE, LOSSES, SegmentationLoss
 from heads.segmentation_masks import arg_max_mask
 from heads.smp import DECODERS, SMPDecoder
@@ -105,7 +105,7 @@ __all__ = [
     "SegmentationLoss",
     "arg_max_mask",
     "backbone_options",
-    "best_overlap",
+    "best_iou",
     "create_classifier",
     "create_detection_head",
     "create_segmentation_head",

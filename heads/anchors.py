@@ -1,6 +1,6 @@
 """Anchors (priors) of SSD, and box offsets relative to them.
 
-Boxes and anchors are shares of the picture's width and height, so nothing here knows how large a picture is in pixels.
+Boxes and anchors are shares of the image's width and height, so nothing here knows how large an image is in pixels.
 Boxes are corners (x1, y1, x2, y2); anchors are centres and sides (cx, cy, w, h).
 """
 
@@ -19,7 +19,7 @@ LARGEST_GROWTH = math.log(1000 / 16)  # of a side, so that no logit makes a box 
 class Anchors(nn.Module):
     """Anchors of all maps (SSD, arXiv 1512.02325, Section 2.2), in the order of a head's outputs.
 
-    Scales, in shares of the picture's shorter side, rise evenly over the maps. Every cell has six anchors: aspect ratio
+    Scales, in shares of the image's shorter side, rise evenly over the maps. Every cell has six anchors: aspect ratio
     1 at its map's scale and at the geometric mean with the next one, then 2, 1/2, 3, 1/3. With three in the first map
     (TensorFlow's "reduce boxes in lowest layer") these are 1 at half the scale, 2 and 1/2.
 
@@ -30,7 +30,7 @@ class Anchors(nn.Module):
 
     Args:
         grids: rows and columns of every map.
-        size: height and width of the picture; only their ratio matters.
+        size: height and width of the image; only their ratio matters.
         least_scale: of the first map.
         greatest_scale: of the last map.
         first: anchors in a cell of the first map, 3 or 6.
@@ -84,6 +84,17 @@ def corners(boxes: Tensor) -> Tensor:
     """(cx, cy, w, h) -> (x1, y1, x2, y2), any shape [..., 4]."""
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     return torch.cat([centre - half, centre + half], dim=-1)
+
+
+def box_iou(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of corners [..., 4] with corners [..., 4], broadcast against each other: [...].
+
+    Unlike torchvision's, it takes pairs as well as tables, and batches of them.
+    """
+    low, high = torch.maximum(one[..., :2], other[..., :2]), torch.minimum(one[..., 2:], other[..., 2:])
+    intersection = (high - low).clamp(min=0).prod(-1)
+    area, others = ((boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (one, other))
+    return intersection / (area + others - intersection).clamp(min=1e-12)
 
 
 def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class Classifier(nn.Module):
 
     Args:
         channels: of the backbone's taps.
-        num_classes: logits per picture.
+        num_classes: logits per image.
         hidden: width of the hidden layer, 0 for none; it has a bias and no batch norm.
         activation: of the hidden layer: relu, relu6 or hard_swish.
         dropout: share of values that training drops before the last layer.
@@ -62,7 +62,7 @@ def create_classifier(
     Args:
         channels: the backbone's `channels`.
         table: the backbone's table.
-        num_classes: logits per picture.
+        num_classes: logits per image.
         **options: dropout, see `Classifier`.
 
     Raises:

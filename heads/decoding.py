@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from heads.anchors import decode_boxes
+from heads.anchors import box_iou, decode_boxes
 
 
 class Decoded(NamedTuple):
-    """Detections of a batch, by falling score, padded with zeros to one number a picture.
+    """Detections of a batch, by falling score, padded with zeros to one number an image.
 
     Attributes:
-        boxes: float32 [N, most, 4], corners in shares of the picture, clipped to it.
-        scores: float32 [N, most], in 0 to 1.
-        labels: int64 [N, most], class indices without background.
+        boxes: float32 [N, max_detections, 4], corners in shares of the image, clipped to it.
+        scores: float32 [N, max_detections], in 0 to 1.
+        labels: int64 [N, max_detections], class indices without background.
         counts: int64 [N], how many there are.
     """
 
@@ -37,59 +37,63 @@ def decode_detections(
     offsets: Tensor,
     anchors: Tensor,
     sigmoid: bool = False,
-    threshold: float = 0.001,
-    overlap: float = 0.55,
-    most: int = 300,
-    most_per_class: int = 300,
+    score_threshold: float = 0.001,
+    iou_threshold: float = 0.55,
+    max_detections: int = 300,
+    topk_per_class: int = 300,
 ) -> Decoded:
     """Score threshold, top-k over (anchor, class), and non-maximum suppression within each class.
 
-    Gives the detections of torchvision's `SSD.postprocess_detections`, which takes the best `most_per_class` anchors of
-    each class, but looks at no more candidates than needed: what ranks below the `most` best survivors changes nothing.
+    Gives the detections of torchvision's `SSD.postprocess_detections`, which takes the best `topk_per_class` anchors of
+    each class, but looks at no more candidates than needed: what ranks below the best `max_detections` survivors
+    changes nothing.
 
     Args:
         logits: float [N, A, K + 1], background first.
         offsets: float [N, A, 4].
         anchors: float32 [A, 4].
         sigmoid: as in `class_scores`.
-        threshold: scores must be above it.
-        overlap: a box is dropped if its intersection over union with a better one of its class is above this.
-        most: detections a picture.
-        most_per_class: candidates of one class.
+        score_threshold: scores must be above it.
+        iou_threshold: a box is dropped if its intersection over union with a better one of its class is above this.
+        max_detections: of an image.
+        topk_per_class: candidates of one class in an image.
     """
     scores = class_scores(logits, sigmoid)
     batch, _, classes = scores.shape
     flat = scores.flatten(1)
-    taken = min(2 * most, flat.shape[1])
+    taken = min(2 * max_detections, flat.shape[1])
     while True:
         values, index = flat.topk(taken)
-        chosen = values > threshold
-        if taken > most_per_class:
-            chosen &= _rank_in_class(index % classes) < most_per_class
-        picture, place = chosen.nonzero(as_tuple=True)
-        candidate, value = index[picture, place], values[picture, place]
+        chosen = values > score_threshold
+        if taken > topk_per_class:
+            chosen &= _rank_in_class(index % classes) < topk_per_class
+        image, place = chosen.nonzero(as_tuple=True)
+        candidate, value = index[image, place], values[image, place]
         label, anchor = candidate % classes, candidate // classes
-        boxes = decode_boxes(offsets[picture, anchor].float(), anchors[anchor]).clamp(0, 1)
-        # classes and pictures side by side, too far apart to overlap; doubles hold the sums exactly
-        apart = boxes.double() + 2.0 * (picture * classes + label)[:, None]
-        kept = nms(apart, value.double(), overlap)
-        kept = kept[picture[kept].argsort(stable=True)]
-        survivors = torch.bincount(picture[kept], minlength=batch)
-        complete = (survivors >= most) | (values[:, -1] <= threshold)
+        boxes = decode_boxes(offsets[image, anchor].float(), anchors[anchor]).clamp(0, 1)
+        # classes and images side by side, too far apart to overlap; doubles hold the sums exactly
+        apart = boxes.double() + 2.0 * (image * classes + label)[:, None]
+        kept = nms(apart, value.double(), iou_threshold)
+        kept = kept[image[kept].argsort(stable=True)]
+        survivors = torch.bincount(image[kept], minlength=batch)
+        complete = (survivors >= max_detections) | (values[:, -1] <= score_threshold)
         if taken == flat.shape[1] or bool(complete.all()):
             break
         taken = min(4 * taken, flat.shape[1])
-    picture = picture[kept]
-    rank = torch.arange(len(kept), device=kept.device) - (survivors.cumsum(0) - survivors)[picture]
-    first = rank < most
-    picture, rank, kept = picture[first], rank[first], kept[first]
+    image = image[kept]
+    rank = torch.arange(len(kept), device=kept.device) - (survivors.cumsum(0) - survivors)[image]
+    first = rank < max_detections
+    image, rank, kept = image[first], rank[first], kept[first]
     result = Decoded(
-        boxes.new_zeros(batch, most, 4), value.new_zeros(batch, most), label.new_zeros(batch, most), survivors
+        boxes.new_zeros(batch, max_detections, 4),
+        value.new_zeros(batch, max_detections),
+        label.new_zeros(batch, max_detections),
+        survivors,
     )
-    result.boxes[picture, rank] = boxes[kept]
-    result.scores[picture, rank] = value[kept]
-    result.labels[picture, rank] = label[kept]
-    return result._replace(counts=survivors.clamp(max=most))
+    result.boxes[image, rank] = boxes[kept]
+    result.scores[image, rank] = value[kept]
+    result.labels[image, rank] = label[kept]
+    return result._replace(counts=survivors.clamp(max=max_detections))
 
 
 def _rank_in_class(labels: Tensor) -> Tensor:
@@ -105,50 +109,43 @@ def decode_fixed(
     offsets: Tensor,
     anchors: Tensor,
     sigmoid: bool = False,
-    threshold: float = 0.001,
-    overlap: float = 0.55,
-    most: int = 100,
-    candidates: int = 300,
+    score_threshold: float = 0.001,
+    iou_threshold: float = 0.55,
+    max_detections: int = 100,
+    topk: int = 300,
     rounds: int = 16,
 ) -> Decoded:
     """`decode_detections` in tensors of fixed shapes and without NMS operators, for export.
 
-    Exact among the `candidates` best (anchor, class) pairs, unless boxes of one class overlap in a chain of more than
+    Exact among the `topk` best (anchor, class) pairs, unless boxes of one class overlap in a chain of more than
     `rounds` in which each suppresses the next.
 
     Args:
-        logits: as for `decode_detections`, and so `offsets`, `anchors`, `sigmoid`, `threshold`, `overlap`, `most`.
+        logits: see `decode_detections`, as for the other arguments of the same names.
         offsets: see there.
         anchors: see there.
         sigmoid: see there.
-        threshold: see there.
-        overlap: see there.
-        most: see there.
-        candidates: how many (anchor, class) pairs are looked at.
+        score_threshold: see there.
+        iou_threshold: see there.
+        max_detections: see there.
+        topk: how many (anchor, class) pairs are looked at.
         rounds: of suppression.
     """
     scores = class_scores(logits, sigmoid)
     classes = scores.shape[2]
-    values, index = scores.flatten(1).topk(candidates)
+    values, index = scores.flatten(1).topk(topk)
     label, anchor = index % classes, index // classes
     rows = anchor[..., None].expand(-1, -1, 4)
     boxes = decode_boxes(offsets.float().gather(1, rows), anchors[anchor]).clamp(0, 1)
-    better = torch.ones(candidates, candidates, dtype=torch.bool, device=values.device).triu(1)
-    rivals = (_pairwise_iou(boxes) > overlap) & (label[:, :, None] == label[:, None, :]) & better
-    kept = values > threshold
+    better = torch.ones(topk, topk, dtype=torch.bool, device=values.device).triu(1)
+    rivals = (
+        (box_iou(boxes[:, :, None], boxes[:, None]) > iou_threshold) & (label[:, :, None] == label[:, None, :]) & better
+    )
+    kept = values > score_threshold
     alive = kept
     for _ in range(rounds):
         alive = kept & ~(rivals & alive[:, :, None]).any(1)
-    scores, order = (values * alive).topk(most)
+    scores, order = (values * alive).topk(max_detections)
     there = scores > 0
     boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4)) * there[..., None]
     return Decoded(boxes, scores, label.gather(1, order) * there, there.sum(1))
-
-
-def _pairwise_iou(boxes: Tensor) -> Tensor:
-    """float32 [N, M, 4] -> [N, M, M]."""
-    low, high = boxes[..., :2], boxes[..., 2:]
-    sides = (torch.minimum(high[:, :, None], high[:, None]) - torch.maximum(low[:, :, None], low[:, None])).clamp(min=0)
-    shared = sides[..., 0] * sides[..., 1]
-    area = (high - low).prod(-1)
-    return shared / (area[:, :, None] + area[:, None] - shared).clamp(min=1e-12)

@@ -1,7 +1,6 @@
 """Detection losses: what the anchors of a whole batch should have said, and how far off they were."""
 
 import difflib
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -13,7 +12,6 @@ from heads.inputs import HeadError
 from heads.matching import match_anchors
 
 DETECTION_LOSSES = ("cross_entropy", "focal")
-ROWS = 8192  # of logits at a time, on one thread
 Losses = tuple[Tensor, Tensor]
 
 
@@ -22,7 +20,7 @@ class DetectionLoss(nn.Module):
 
     `loss(logits, offsets, anchors, boxes, labels)` returns (class loss, box loss), scalars. It takes a head's outputs,
     float [N, A, K + 1] and [N, A, 4], its anchors, and padded targets: boxes float32 [N, G, 4], corners in
-    shares of the picture, and labels int64 [N, G], negative where padded.
+    shares of the image, and labels int64 [N, G], negative where padded.
 
     Args:
         name: "cross_entropy" with three hard negatives a positive (SSD, arXiv 1512.02325, Section 2.2), or "focal", on
@@ -47,73 +45,36 @@ class DetectionLoss(nn.Module):
 
     def forward(self, logits: Tensor, offsets: Tensor, anchors: Anchors, boxes: Tensor, labels: Tensor) -> Losses:
         matched = match_anchors(anchors, boxes, labels)
-        picture, anchor = (matched >= 0).nonzero(as_tuple=True)
-        box = matched[picture, anchor]
-        targets = encode_boxes(boxes[picture, box], anchors.boxes[anchor])
-        total = _global_count(len(picture), logits)
-        box_loss = F.smooth_l1_loss(offsets[picture, anchor].float(), targets, reduction="sum") / total
+        image, anchor = (matched >= 0).nonzero(as_tuple=True)
+        box = matched[image, anchor]
+        targets = encode_boxes(boxes[image, box], anchors.boxes[anchor])
+        total = _global_count(len(image), logits)
+        box_loss = F.smooth_l1_loss(offsets[image, anchor].float(), targets, reduction="sum") / total
         classes = self._cross_entropy if self.name == "cross_entropy" else self._focal
-        return classes(logits, picture, anchor, labels[picture, box]) / total, box_loss
+        return classes(logits, image, anchor, labels[image, box]) / total, box_loss
 
-    def _cross_entropy(self, logits: Tensor, picture: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
-        count, rows, positive = logits.shape[1], logits.flatten(0, 1).float(), picture * logits.shape[1] + anchor
+    def _cross_entropy(self, logits: Tensor, image: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
+        count, rows, positive = logits.shape[1], logits.flatten(0, 1).float(), image * logits.shape[1] + anchor
         with torch.no_grad():
-            normaliser, surprise = _normalisers(rows)
-            negative = surprise.index_fill(0, positive, -1).view(-1, count)
-            wanted = self.negatives * torch.bincount(picture, minlength=len(logits))
+            background_loss = rows.logsumexp(1) - rows[:, 0]
+            negative = background_loss.index_fill(0, positive, -1).view(-1, count)
+            wanted = self.negatives * torch.bincount(image, minlength=len(logits))
             most = min(int(wanted.max()), count)
             values, hardest = negative.topk(most, dim=1)
             taken = (torch.arange(most, device=logits.device) < wanted[:, None]) & (values >= 0)
             hardest += count * torch.arange(len(logits), device=logits.device)[:, None]
             chosen = torch.cat([positive, hardest[taken]])
             target = F.pad(label + 1, (0, len(chosen) - len(label)))
-        return _ChosenCrossEntropy.apply(rows, normaliser, surprise, chosen, target)
+        return F.cross_entropy(rows.index_select(0, chosen), target, reduction="sum")
 
-    def _focal(self, logits: Tensor, picture: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
+    def _focal(self, logits: Tensor, image: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
         logits = logits[..., 1:].float()
         # all as negatives first; positives are few and are put right one by one
         loss = (1 - self.alpha) * (logits.sigmoid() ** self.gamma * F.softplus(logits)).sum()
-        positive = logits[picture, anchor, label]
+        positive = logits[image, anchor, label]
         wrong = (1 - self.alpha) * positive.sigmoid() ** self.gamma * F.softplus(positive)
         right = self.alpha * (-positive).sigmoid() ** self.gamma * F.softplus(-positive)
         return loss + (right - wrong).sum()
-
-
-class _ChosenCrossEntropy(torch.autograd.Function):
-    """Cross-entropy summed over some rows of logits, by what `_normalisers` found; the others get no gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, normaliser: Tensor, surprise: Tensor, chosen: Tensor, target: Tensor) -> Tensor:
-        ctx.save_for_backward(rows, normaliser, chosen, target)
-        positive = target > 0
-        row, label = chosen[positive], target[positive]
-        return surprise[chosen].sum() + (rows[row, 0] - rows[row, label]).sum()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]
-        rows, normaliser, chosen, target = ctx.saved_tensors
-        change = (rows.index_select(0, chosen) - normaliser[chosen, None]).exp_()
-        change[torch.arange(len(chosen), device=rows.device), target] -= 1
-        return torch.zeros_like(rows).index_copy_(0, chosen, change.mul_(gradient)), None, None, None, None
-
-
-def _normalisers(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [R, K + 1] -> their log-sum-exp [R], and their loss were they background [R].
-
-    Exponentials are taken without the usual detour by the largest entry, and with it where they overflow or vanish; on
-    one thread in pieces that fit the processor's cache, on several at once, since each piece would have them wait.
-    """
-    total, surprise = rows.new_empty(len(rows)), rows.new_empty(len(rows))
-    size = min(ROWS, len(rows)) if rows.is_cpu and torch.get_num_threads() == 1 else len(rows)
-    piece = rows.new_empty(size, rows.shape[1])
-    for part, sums, ratio in zip(rows.split(size), total.split(size), surprise.split(size), strict=True):
-        exponentials = torch.exp(part, out=piece[: len(part)])
-        torch.div(torch.sum(exponentials, dim=1, out=sums), exponentials[:, 0], out=ratio)
-    normaliser = total.log_()
-    if normaliser.abs().amax() < 70 and surprise.isfinite().all():
-        return normaliser, surprise.log_()
-    normaliser = rows.logsumexp(1)
-    return normaliser, normaliser - rows[:, 0]
 
 
 def _global_count(positives: int, like: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from heads.inputs import tap_channels
 
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear resize of [N, C, h, w] to [N, C, *size], pixel centres aligned as in every picture library."""
+    """Bilinear resize of [N, C, h, w] to [N, C, *size], pixel centres aligned as in every image library."""
     return F.interpolate(x, size=list(size), mode="bilinear", align_corners=False)
 
 

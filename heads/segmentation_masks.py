@@ -1,4 +1,4 @@
-"""From raw logits to a mask at the picture's size, exactly as resize-then-arg-max gives it, in little memory."""
+"""From raw logits to a mask at the image's size, exactly as resize-then-arg-max gives it, in little memory."""
 
 from itertools import pairwise
 from typing import NamedTuple

@@ -97,7 +97,7 @@ class SMPDecoder(nn.Module):
         for tap, scale in zip(self.taps, self.scales, strict=True):
             x, size = features[tap], (height * scale, width * scale)
             maps.append(x if x.shape[2:] == size else resize(x, size))
-        # decoders read the picture's size off their first entry, never its values
+        # decoders read the image's size off their first entry, never its values
         batch, _, rows, columns = maps[0].shape
-        picture = torch.empty(batch, 3, 2 * rows, 2 * columns, device=maps[0].device, dtype=maps[0].dtype)
-        return self.classify(self.decoder([picture, *maps]))
+        image = torch.empty(batch, 3, 2 * rows, 2 * columns, device=maps[0].device, dtype=maps[0].dtype)
+        return self.classify(self.decoder([image, *maps]))

@@ -38,7 +38,7 @@ class SSDLite(nn.Module):
         width: multiplier of the extra maps' channels, which are 16 at least.
         first: anchors in a cell of the first map: 3 in the paper, 6 in torchvision.
         small_objects: read the expansion of the first stride-16 block too (at stride 8), and halve the least scale.
-        least_scale: of the first map's anchors, in shares of the picture's shorter side; by default 0.2, or 0.1 with
+        least_scale: of the first map's anchors, in shares of the image's shorter side; by default 0.2, or 0.1 with
             `small_objects`.
 
     Raises:
@@ -91,10 +91,10 @@ class SSDLite(nn.Module):
             )
 
     def anchors(self, size: tuple[int, int]) -> Anchors:
-        """The anchors of a picture, in the order of the outputs.
+        """The anchors of an image, in the order of the outputs.
 
         Args:
-            size: height and width of the picture in pixels.
+            size: height and width of the image in pixels.
         """
         grids = [(-(-size[0] // stride), -(-size[1] // stride)) for stride in self.strides]
         for _ in self.extra:

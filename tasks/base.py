@@ -19,6 +19,7 @@ from tasks.errors import CheckpointError, NonFiniteLoss, TaskError
 from tasks.optim import Optimization
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+OLD_NAMES = {"share": "crop_ratio"}  # of entries, in checkpoints of 0.1.0
 Self = TypeVar("Self", bound="Task")
 
 
@@ -33,7 +34,7 @@ class Spec:
         colours: (red, green, blue) of every class, 0 to 255.
         input_size: height and width that the network was trained on.
         head_options: options of the head.
-        mean: of the pictures the network expects, per channel, with values in 0 to 1.
+        mean: of the images the network expects, per channel, with values in 0 to 1.
         std: likewise.
 
     Raises:
@@ -75,6 +76,7 @@ class Spec:
             TaskError: for entries that are missing, or cannot be what they are.
             BackboneError: for a table that is none.
         """
+        data = {OLD_NAMES.get(key, key): value for key, value in data.items()}
         known = {item.name: item for item in fields(cls)}
         needed = {name for name, item in known.items() if item.default is item.default_factory is MISSING}
         missing = sorted(needed - data.keys())

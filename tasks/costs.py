@@ -37,7 +37,7 @@ def build_network(
         classes: without background for detection; by default ImageNet's 1000, Cityscapes' 19 or COCO's 90 ids.
         head_options: of the head.
         options: of the backbone; what is left out is the head's paper's.
-        size: height and width of the pictures; a classifier for small ones has another stem.
+        size: height and width of the images; a classifier for small ones has another stem.
         auxiliary: whether a segmentation network has its auxiliary head.
 
     Raises:
@@ -65,8 +65,8 @@ def print_costs(network: nn.Module, height: int, width: int, every_layer: bool =
     """Print what the parts of a network cost, and totals as the papers count them.
 
     Args:
-        network: any module that takes one batch of pictures.
-        height: of the picture, in pixels.
+        network: any module that takes one batch of images.
+        height: of the image, in pixels.
         width: likewise.
         every_layer: a row for every convolution and linear layer, not for every block.
     """

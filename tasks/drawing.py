@@ -1,4 +1,4 @@
-"""Pictures for people: overlays, grids of input, truth and prediction, and confusion matrices."""
+"""Images for people: overlays, grids of input, truth and prediction, and confusion matrices."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
-from datasets import resize_picture
+from datasets import resize_image
 from heads import IGNORE
-from tasks.writing import whole, write_picture
+from tasks.writing import whole, write_image
 
 Image = NDArray[np.uint8]
 Colours = Sequence[tuple[int, int, int]]
 Draw = Callable[[Any, Sequence[dict[str, Any]]], Image]
-ROWS = 256  # of a picture that are worked on at a time, so that large ones need little memory beside their own
+ROWS = 256  # of an image that are worked on at a time, so that large ones need little memory beside their own
 CELL = (960, 480)  # height and width of a cell of a grid at most
 NARROWEST, GAP = 90, 6  # of a cell, so that its title can be read, and what separates cells, in pixels
 
@@ -32,9 +32,9 @@ def colour_mask(mask: Image, colours: Colours) -> Image:
 
 
 def overlay(image: Image, mask: Image, colours: Colours, opacity: float = 0.55, out: Image | None = None) -> Image:
-    """The picture with its mask's colours laid over it, uint8 [H, W, 3]; void stays as it is.
+    """The image with its mask's colours laid over it, uint8 [H, W, 3]; void stays as it is.
 
-    It is drawn into `out`, which may be the picture itself, or into a new array.
+    It is drawn into `out`, which may be the image itself, or into a new array.
     """
     drawn = np.empty_like(image) if out is None else out
     for top in range(0, len(image), ROWS):
@@ -45,16 +45,16 @@ def overlay(image: Image, mask: Image, colours: Colours, opacity: float = 0.55, 
 
 
 def fit(image: Image) -> Image:
-    """A picture shrunk, if need be, into a cell of a grid, `CELL` high and wide at most and 1 at least."""
+    """An image shrunk, if need be, into a cell of a grid, `CELL` high and wide at most and 1 at least."""
     shrink = min(1.0, *(most / side for most, side in zip(CELL, image.shape[:2], strict=True)))
-    return resize_picture(image, (max(1, round(image.shape[0] * shrink)), max(1, round(image.shape[1] * shrink))))
+    return resize_image(image, (max(1, round(image.shape[0] * shrink)), max(1, round(image.shape[1] * shrink))))
 
 
 def grid(rows: Sequence[Sequence[Image]], titles: Sequence[str], names: Sequence[str], colours: Colours) -> Image:
-    """Rows of pictures under column titles, with a legend of the classes below; uint8 [H, W, 3] RGB.
+    """Rows of images under column titles, with a legend of the classes below; uint8 [H, W, 3] RGB.
 
     Args:
-        rows: uint8 [H, W, 3] RGB; every picture is fitted into a cell, see `fit`.
+        rows: uint8 [H, W, 3] RGB; every image is fitted into a cell, see `fit`.
         titles: one a column.
         names: class names.
         colours: class colours.
@@ -97,7 +97,7 @@ def _legend(names: Sequence[str], colours: Colours, width: int) -> list[Image]:
 
 
 def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
-    """Write a confusion matrix as a picture: each row is a true class, in shares of what is of that class.
+    """Write a confusion matrix as an image: each row is a true class, in shares of what is of that class.
 
     Beyond 60 classes neither names nor numbers could be read, and they are left out.
 
@@ -142,7 +142,7 @@ def write_plot(path: Path, figure: Any) -> None:
         plt.close(figure)
 
 
-class ValidationPictures(Callback):
+class ValidationImages(Callback):
     """With each validation, draws input, truth and prediction of a few images into the run and TensorBoard.
 
     It does so while the averaged weights, which are validated and saved, are in the network; so it stands before
@@ -151,7 +151,7 @@ class ValidationPictures(Callback):
     Args:
         samples: as the validation dataset gives them.
         folder: where epoch_NNN.png goes.
-        draw: (task, samples) -> one picture of them all, such as `draw_masks`.
+        draw: (task, samples) -> one image of them all, such as `draw_masks`.
     """
 
     def __init__(self, samples: Sequence[dict[str, Any]], folder: Path, draw: Draw) -> None:
@@ -161,7 +161,7 @@ class ValidationPictures(Callback):
         if not trainer.is_global_zero or trainer.state.fn != "fit":
             return
         image = self.draw(pl_module, self.samples)
-        write_picture(self.folder / f"epoch_{trainer.current_epoch:03d}.png", image)
+        write_image(self.folder / f"epoch_{trainer.current_epoch:03d}.png", image)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("predictions", image, trainer.global_step, dataformats="HWC")

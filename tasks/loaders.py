@@ -14,7 +14,7 @@ class Loaders(L.LightningDataModule):
     Args:
         train: with a transform that gives all samples one size.
         val: without one.
-        batch_size: pictures a step, over all processes and accumulated steps apart.
+        batch_size: images a step, over all processes and accumulated steps apart.
         workers: loader processes of the training loader; the validation loader has as many.
         seed: of the order.
         begun: the epoch that a resumed run is in, and how many of its batches are done.
@@ -30,7 +30,7 @@ class Loaders(L.LightningDataModule):
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
 
     def setup(self, stage: str) -> None:
-        """Put pictures that are held in memory onto the device that works on them."""
+        """Put images that are held in memory onto the device that works on them."""
         for dataset in (self.train, self.val):
             if isinstance(dataset, ClassificationDataset):
                 dataset.to(self.trainer.strategy.root_device)  # type: ignore[union-attr]

@@ -22,11 +22,11 @@ class PaperRow:
         name: of the row.
         params: printed, in millions, or None.
         madds: printed, in millions, or None.
-        size: height and width of the picture.
+        size: height and width of the image.
         norm: whether the printed parameters count batch norm's.
         network: arguments of `build_network`.
         note: why our count is further than 2.5 % from what is printed.
-        scales: of the picture that the multiply-adds are summed over.
+        scales: of the image that the multiply-adds are summed over.
         mirrored: whether the network sees each of them twice.
     """
 
@@ -52,7 +52,7 @@ class PaperRow:
     def profiled(self) -> int:
         """Multiply-adds and what the profiler charges beside them, see `count_profiled`.
 
-        For segmentation, that is also the scaling and padding of the picture, 4 a value, and the final arg-max, 1 a
+        For segmentation, that is also the scaling and padding of the image, 4 a value, and the final arg-max, 1 a
         class and pixel.
         """
         of_network = sum(count_profiled(self._built, *size) for size in self._sizes)

@@ -1,4 +1,4 @@
-"""Prediction over pictures: overlays, masks and JSON written for each of them."""
+"""Prediction over images: overlays, masks and JSON written for each of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from tasks.detection.task import DetectionTask
 from tasks.drawing import ROWS, Image, overlay
 from tasks.errors import TaskError
 from tasks.segmentation.task import SegmentationTask
-from tasks.sources import Sources, keep_apart, places, read_pictures, result_names, unread
-from tasks.writing import whole, write_json, write_picture
+from tasks.sources import Sources, keep_apart, places, read_images, result_names, unread
+from tasks.writing import whole, write_image, write_json
 
-LARGE, WINDOW = 16_000_000, (1024, 1024)  # pixels above which pictures are predicted in windows, and their size
+LARGE, WINDOW = 16_000_000, (1024, 1024)  # pixels above which images are predicted in windows, and their size
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is written for one picture.
+    """What is written for one image.
 
     Attributes:
         kind: what the drawing is called: NAME_kind.png.
@@ -36,13 +36,13 @@ class Shown:
     mask: Image | None = None
 
 
-Show = Callable[[Image], Shown]  # may draw into the picture that it is given
+Show = Callable[[Image], Shown]  # may draw into the image that it is given
 
 
 def show_masks(task: SegmentationTask, opacity: float, options: dict[str, Any]) -> Show:
-    """Pictures with masks laid over them; `options` are those of `SegmentationTask.predict`.
+    """Images with masks laid over them; `options` are those of `SegmentationTask.predict`.
 
-    Without a window among them, pictures above 16 megapixels are predicted in windows of 1024x1024, and that is said.
+    Without a window among them, images above 16 megapixels are predicted in windows of 1024x1024, and that is said.
     """
     said = False
 
@@ -52,7 +52,7 @@ def show_masks(task: SegmentationTask, opacity: float, options: dict[str, Any]) 
         if window is None and image.shape[0] * image.shape[1] > LARGE:
             window = WINDOW
             if not said:
-                print("pictures above 16 megapixels are predicted in windows of 1024x1024; --window sets other ones")
+                print("images above 16 megapixels are predicted in windows of 1024x1024; --window sets other ones")
             said = True
         mask = task.predict([image], **options | {"window": window})[0]
         pixels = np.zeros(len(task.spec.names), dtype=np.int64)
@@ -67,7 +67,7 @@ def show_masks(task: SegmentationTask, opacity: float, options: dict[str, Any]) 
 
 
 def show_boxes(task: DetectionTask, threshold: float) -> Show:
-    """Pictures with the boxes drawn whose score is above a threshold."""
+    """Images with the boxes drawn whose score is above a threshold."""
 
     def show(image: Image) -> Shown:
         found, names = task.predict([image], threshold)[0], task.spec.names
@@ -79,25 +79,25 @@ def show_boxes(task: DetectionTask, threshold: float) -> Show:
     return show
 
 
-def predict_pictures(
+def predict_images(
     sources: Sources, output: Path, show: Show, colours: list[tuple[int, int, int]], with_json: bool
 ) -> int:
     """Write NAME_overlay.png and NAME_mask.png, or NAME_boxes.png, and NAME.json if asked; how many were written.
 
-    Pictures that cannot be read are told of together at the end, once the others are done.
+    Images that cannot be read are told of together at the end, once the others are done.
 
     Raises:
-        DataError: if some pictures could not be read.
-        TaskError: if results cannot be written, or would be written over a picture.
+        DataError: if some images could not be read.
+        TaskError: if results cannot be written, or would be written over an image.
     """
     faults: list[str] = []
-    count, pictures = 0, places(sources.pictures)
-    names = dict(zip(sources.pictures, result_names(sources), strict=True))
+    count, sources_at = 0, places(sources.image_paths)
+    names = dict(zip(sources.image_paths, result_names(sources), strict=True))
     try:
-        for path, image in read_pictures(sources.pictures, faults):
+        for path, image in read_images(sources.image_paths, faults):
             shown = show(image)
             del image  # neither it nor what was made of it stays while the next one is read
-            _write_shown(shown, path, output / names[path], pictures, colours, with_json)
+            _write_shown(shown, path, output / names[path], sources_at, colours, with_json)
             del shown
             count += 1
     except TaskError as error:
@@ -108,15 +108,15 @@ def predict_pictures(
 
 
 def _told(count: int, output: Path) -> str:
-    return f"wrote predictions for {count} pictures to {output}"
+    return f"wrote predictions for {count} images to {output}"
 
 
 def _write_shown(
-    shown: Shown, path: Path, stem: Path, pictures: set[Path], colours: list[tuple[int, int, int]], with_json: bool
+    shown: Shown, path: Path, stem: Path, sources_at: set[Path], colours: list[tuple[int, int, int]], with_json: bool
 ) -> None:
     drawing, mask = Path(f"{stem}_{shown.kind}.png"), Path(f"{stem}_mask.png")
-    keep_apart([drawing] if shown.mask is None else [drawing, mask], pictures)
-    write_picture(drawing, shown.drawing)
+    keep_apart([drawing] if shown.mask is None else [drawing, mask], sources_at)
+    write_image(drawing, shown.drawing)
     if shown.mask is not None:
         with whole(mask) as unfinished:
             write_mask(unfinished, shown.mask, colours)

@@ -19,7 +19,7 @@ from datasets.ranges import SEED, check_fields
 from tasks.base import Task
 from tasks.callbacks import FirstStep, Interval, LastCheckpoint, SeedSteps, Signals
 from tasks.checkpoints import export_weights
-from tasks.drawing import Draw, ValidationPictures
+from tasks.drawing import Draw, ValidationImages
 from tasks.errors import RunError
 from tasks.loaders import Loaders
 from tasks.lock import Locked, locked
@@ -107,7 +107,7 @@ class Run:
             config_text: the options as YAML, written into the run's folder.
             epochs: passes over the training data.
             batch_size: images a step, over all processes.
-            draw: draws samples, see `ValidationPictures`.
+            draw: draws samples, see `ValidationImages`.
             drawn: how many of them, from all over `val`.
 
         Returns:
@@ -146,7 +146,7 @@ class Run:
             callbacks = [
                 first,
                 SeedSteps(self.seed),
-                ValidationPictures(_across(val, drawn), folder / "pictures", draw),
+                ValidationImages(_across(val, drawn), folder / "images", draw),
                 LastCheckpoint(folder / "last.ckpt", every, signals, state),
                 *([] if begun is None else [TellSchedule(begun.state["epochs"], epochs)]),
             ]

@@ -1,4 +1,4 @@
-"""Which pictures a source means, their reading one after the other, and what their results are called."""
+"""Which images a source means, their reading one after the other, and what their results are called."""
 
 import glob
 import os
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL.Image import DecompressionBombWarning
 from rich.progress import track
 
-from datasets import PICTURES, DataError, read_image
+from datasets import IMAGE_SUFFIXES, DataError, read_image
 from datasets.segmentation.checks import list_faults
 from tasks.errors import TaskError
 
@@ -24,10 +24,10 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
 @dataclass(frozen=True)
 class Sources:
-    """Pictures below a common folder, or one video (a path, or a webcam's number)."""
+    """Images below a common folder, or one video (a path, or a webcam's number)."""
 
     folder: Path
-    pictures: list[Path]
+    image_paths: list[Path]
     video: Path | int | None = None
 
 
@@ -38,7 +38,7 @@ def find_sources(source: str, output: Path) -> Sources:
     results of an earlier run. Where links lead to one folder, the shortest way is taken.
 
     Args:
-        source: a picture, a folder, a glob, a video, "webcam" or "webcam:N".
+        source: an image, a folder, a glob, a video, "webcam" or "webcam:N".
         output: where results will go.
 
     Raises:
@@ -53,24 +53,24 @@ def find_sources(source: str, output: Path) -> Sources:
     if path.is_dir():
         folder, hidden = path, re.compile(rf"(^|{re.escape(os.sep)})\.")
         below = (p for p in path.rglob("*") if not hidden.search(str(p.relative_to(path))))
-        nothing = f"{path}: no pictures ({', '.join(PICTURES)}) in it"
+        nothing = f"{path}: no images ({', '.join(IMAGE_SUFFIXES)}) in it"
     else:
         folder = Path(re.split(r"[*?\[]", source)[0] + "x").parent  # the folders before the first wildcard
         below = (Path(name) for name in glob.iglob(source, recursive=True))
-        nothing = f"{source}: no such picture, folder or video, and no picture matches it as a pattern"
+        nothing = f"{source}: no such image, folder or video, and no image matches it as a pattern"
     below = sorted(
-        (p for p in below if p.suffix.lower() in PICTURES and not p.is_dir()), key=lambda p: (len(p.parts), p)
+        (p for p in below if p.suffix.lower() in IMAGE_SUFFIXES and not p.is_dir()), key=lambda p: (len(p.parts), p)
     )
     places = {_place(p): p for p in reversed(below)}
     results = Path(os.path.realpath(output))
     within = results if Path(os.path.realpath(folder)) in results.parents else None
-    pictures = sorted(p for place, p in places.items() if within not in place.parents)
-    apart = f"; {len(places) - len(pictures)} in {output}, where results go, are left out"
-    if not pictures:
+    images = sorted(p for place, p in places.items() if within not in place.parents)
+    apart = f"; {len(places) - len(images)} in {output}, where results go, are left out"
+    if not images:
         raise DataError(nothing + (apart if places else ""))
-    if len(pictures) < len(places):
-        print(f"{source}: {len(pictures)} pictures{apart}")
-    return Sources(folder, pictures)
+    if len(images) < len(places):
+        print(f"{source}: {len(images)} images{apart}")
+    return Sources(folder, images)
 
 
 def _place(path: Path) -> Path:
@@ -78,8 +78,8 @@ def _place(path: Path) -> Path:
     return Path(os.path.realpath(path.parent), path.name)
 
 
-def read_pictures(paths: list[Path], faults: list[str]) -> Iterator[tuple[Path, Image]]:
-    """Pictures one after the other, under a progress bar; of those that cannot be read, a line is put into `faults`."""
+def read_images(paths: list[Path], faults: list[str]) -> Iterator[tuple[Path, Image]]:
+    """Images one after the other, under a progress bar; of those that cannot be read, a line is put into `faults`."""
     # read_image refuses what no memory would hold
     warnings.filterwarnings("ignore", category=DecompressionBombWarning)
     for path in track(paths, "Predicting", transient=True):
@@ -90,7 +90,7 @@ def read_pictures(paths: list[Path], faults: list[str]) -> Iterator[tuple[Path, 
 
 
 def unread(faults: list[str], written: str) -> DataError:
-    """What to raise at the end where some pictures could not be read; `written` says what became of the others."""
+    """What to raise at the end where some images could not be read; `written` says what became of the others."""
     if len(faults) == 1:
         return DataError(f"{faults[0]}; {written}")
     return DataError(list_faults(faults, written))
@@ -101,23 +101,23 @@ def places(paths: Iterable[Path]) -> set[Path]:
     return set(map(_place, paths))
 
 
-def keep_apart(results: Iterable[Path], pictures: set[Path]) -> None:
-    """See that no result takes the place of a picture that was to be predicted.
+def keep_apart(results: Iterable[Path], images: set[Path]) -> None:
+    """See that no result takes the place of an image that was to be predicted.
 
     Raises:
         TaskError: if one does.
     """
     for result in results:
-        if _place(result) in pictures:
-            raise TaskError(f"{result}: a picture of --source that results would replace; name another --output")
+        if _place(result) in images:
+            raise TaskError(f"{result}: an image of --source that results would replace; name another --output")
 
 
 def result_names(sources: Sources) -> list[Path]:
-    """What each picture's results are called: its path below the source folder without suffix, all of them different.
+    """What each image's results are called: its path below the source folder without suffix, all of them different.
 
-    Where that is several pictures' path, the suffix stays as in a_jpg and a_png.
+    Where that is several images' path, the suffix stays as in a_jpg and a_png.
     """
-    below = [path.relative_to(sources.folder) for path in sources.pictures]
+    below = [path.relative_to(sources.folder) for path in sources.image_paths]
     longer = [path.with_name(path.stem + path.suffix.replace(".", "_")) for path in below]
     taken = Counter(path.with_suffix("") for path in below) + Counter(set(longer))
     pairs = zip(below, longer, strict=True)

@@ -27,7 +27,7 @@ class _AllReduce(torch.autograd.Function):
 
 
 class CrossProcessBatchNorm2d(nn.BatchNorm2d):
-    """`nn.BatchNorm2d` whose training statistics are those of all processes' pictures together."""
+    """`nn.BatchNorm2d` whose training statistics are those of all processes' images together."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not dist.is_initialized() or dist.get_world_size() == 1:

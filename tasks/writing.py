@@ -57,7 +57,7 @@ def write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
         csv.writer(to).writerows(rows)
 
 
-def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     """Write uint8 [H, W, 3] RGB as a PNG.
 
     Raises:

@@ -63,7 +63,7 @@ def classifier(shapes, tmp_path_factory) -> Path:
 
 
 def class_folders(shapes: Path, root: Path) -> Path:
-    """The objects of a Shapes tree as pictures in class folders."""
+    """The objects of a Shapes tree as images in class folders."""
     from PIL import Image
 
     from datasets.classification.dataset import shapes_objects

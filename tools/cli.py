@@ -206,9 +206,7 @@ def _tell(error: Exception) -> str:
         # torch puts the traceback of a loader process before the message
         return text.rpartition(f"{type(error).__name__}: ")[2] if "Original Traceback" in text else text
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate" in text:
-        return (
-            "out of memory; lower --batch-size, --crop, --size, --scales, --width or --workers, where the tool has them"
-        )
+        return "out of memory; lower --batch-size, --crop, --size, --tta-scales, --width or --workers"
     if not isinstance(error, OSError):
         return ""
     if error.strerror is None or error.errno is None:

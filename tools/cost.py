@@ -37,7 +37,7 @@ def cost(
         backbone_options: what the backbone is built with.
         backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME, or hf://OWNER/NAME.
         head: none, classifier, or a head of train_seg or train_det.
-        size: height and width of the picture, such as 1025x2049, or one side of a square.
+        size: height and width of the image, such as 1025x2049, or one side of a square.
         classes: by default 1000 for the classifier, 19 for segmentation, 90 for detection.
         head_options: options of the head, such as --head-options.filters 256.
         auxiliary: as in train_seg: above 0, the auxiliary head's parameters count too; prediction does not run it.

@@ -1,4 +1,4 @@
-"""Judge a detection checkpoint, or anybody's detections: the twelve COCO numbers and VOC's average precision.
+"""Evaluate a detection checkpoint, or anybody's detections: the twelve COCO numbers and VOC's average precision.
 
 python tools/eval_det.py --checkpoint runs/shapes_v3-small_ssdlite/best.ckpt
 python tools/eval_det.py --checkpoint best.ckpt --dataset voc --data-root DIR --split test
@@ -30,41 +30,41 @@ def eval_det(
     workers: int = 1,
     drawn: int = 6,
     check_data: bool = True,
-    max_pictures: int | None = None,
+    max_images: int | None = None,
     device: str = "auto",
     output: Path | None = None,
 ) -> Path:
-    """Judge detections on a split.
+    """Evaluate detections on a split.
 
     Args:
         checkpoint: written by train_det.
         predictions: COCO results json to judge in place of a checkpoint.
-        annotations: COCO json that holds the ground truth, in place of --dataset and --split; pictures are looked for
+        annotations: COCO json that holds the ground truth, in place of --dataset and --split; images are looked for
             in --data-root and drawn if they are there.
         dataset: shapes, voc or coco, as in train_det.
         data_root: where the data is.
-        split: the split to judge on.
+        split: the split to evaluate on.
         backend: pycocotools, or faster (faster-coco-eval: the same numbers to about 1e-15, sooner).
-        batch_size: pictures a step.
+        batch_size: images a step.
         workers: loader processes.
-        drawn: how many pictures to draw, from all over the split.
+        drawn: how many images to draw, from all over the split.
         check_data: read all files first and tell of all faults at once.
-        max_pictures: use only the first so many pictures.
+        max_images: use only the first so many images.
         device: cpu, cuda, or auto.
-        output: folder for scores and pictures; by default eval_SPLIT beside the checkpoint or the predictions.
+        output: folder for scores and images; by default eval_SPLIT beside the checkpoint or the predictions.
     """
     check_options(drawn=(drawn, *DRAWN), batch_size=(batch_size, *BATCH), workers=(workers, *WORKERS))
     if (checkpoint is None) == (predictions is None):
         raise TaskError("give either --checkpoint or --predictions")
-    if predictions is not None and max_pictures is not None:
-        raise TaskError("--max-pictures is for checkpoints; predictions are judged on the whole split")
+    if predictions is not None and max_images is not None:
+        raise TaskError("--max-images is for checkpoints; predictions are evaluated on the whole split")
     if annotations is not None:
         above = annotations.parent
         data_root = data_root or (above.parent if above.name == "annotations" else above)
         dataset, split = "coco", annotations.stem.removeprefix("instances_")
     folder = require_folder(output or (checkpoint or predictions).parent / f"eval_{split}")  # type: ignore[union-attr]
     device = choose_device(device)
-    files = limit_detection(find_detection(dataset, split, data_root, annotations=annotations), max_pictures)
+    files = limit_detection(find_detection(dataset, split, data_root, annotations=annotations), max_images)
     if predictions is not None:
         judge_results(predictions, files, folder, backend, drawn)
     elif checkpoint is not None:

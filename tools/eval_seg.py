@@ -1,7 +1,7 @@
-"""Judge a segmentation checkpoint: IoU of every class, mIoU and pixel accuracy, each picture at its own size.
+"""Evaluate a segmentation checkpoint: IoU of every class, mIoU and pixel accuracy, each image at its own size.
 
 python tools/eval_seg.py --checkpoint runs/shapes_v3-small_lraspp/best.ckpt
-python tools/eval_seg.py --checkpoint best.ckpt --dataset voc --data-root DIR --split test --scales 0.75 1 1.25 --flip
+python tools/eval_seg.py --checkpoint best.ckpt --dataset voc --data-root DIR --tta-scales 0.75 1 1.25 --tta-flip
 """
 
 import sys
@@ -30,37 +30,37 @@ def eval_seg(
     dataset: str = "shapes",
     data_root: Path | None = None,
     split: str = "val",
-    scales: list[float] = [1.0],  # noqa: B006 the parser reads the default and nobody changes it
-    flip: bool = False,
+    tta_scales: list[float] = [1.0],  # noqa: B006 the parser reads the default and nobody changes it
+    tta_flip: bool = False,
     window: tuple[int, int] | None = None,
     drawn: int = 6,
     workers: int = 1,
     check_data: bool = True,
-    max_pictures: int | None = None,
+    max_images: int | None = None,
     device: str = "auto",
     output: Path | None = None,
 ) -> Path:
-    """Judge a segmentation checkpoint on a split.
+    """Evaluate a segmentation checkpoint on a split.
 
     Args:
         checkpoint: written by train_seg.
         dataset: shapes, voc or folder, as in train_seg.
         data_root: where the data is.
-        split: the split to judge on.
-        scales: sizes at which the network sees a picture, such as --scales 0.75 1 1.25; probabilities are averaged.
-        flip: also mirrored, averaged likewise.
-        window: height and width of a sliding window with half overlap, for pictures much larger than those of training.
-        drawn: how many pictures to draw: the worst ones, and as many from all over the split.
+        split: the split to evaluate on.
+        tta_scales: sizes at which the network sees an image (0.75 1 1.25); probabilities are averaged.
+        tta_flip: also mirrored, averaged likewise.
+        window: height and width of a sliding window with half overlap, for images much larger than those of training.
+        drawn: how many images to draw: the worst ones, and as many from all over the split.
         workers: loader processes.
         check_data: read all files first and tell of all faults at once.
-        max_pictures: use only the first so many pictures.
+        max_images: use only the first so many images.
         device: cpu, cuda, or auto.
-        output: folder for scores and pictures; by default eval_SPLIT beside the checkpoint.
+        output: folder for scores and images; by default eval_SPLIT beside the checkpoint.
     """
     check_options(drawn=(drawn, *DRAWN), workers=(workers, *WORKERS))
     folder = require_folder(output or checkpoint.parent / f"eval_{split}")
     task = SegmentationTask.load(checkpoint, choose_device(device))
-    files = limit(find_segmentation(dataset, split, data_root), max_pictures)
+    files = limit(find_segmentation(dataset, split, data_root), max_images)
     if len(files.names) < len(task.spec.names):
         raise TaskError(
             f"{checkpoint} has {len(task.spec.names)} classes ({', '.join(task.spec.names)}), "
@@ -73,13 +73,13 @@ def eval_seg(
     if check_data:
         check_segmentation(files)
     loader = eval_loader(SegmentationDataset(files), workers)
-    evaluation = evaluate_segmentation(task, loader, scales, flip, window)
-    print_scores(evaluation.scores, task.spec.names, f"{files.root}, {split}, {len(files.pairs)} pictures")
-    settings = {"checkpoint": str(checkpoint), "data": str(files.root), "split": split, "pictures": len(files.pairs)}
-    settings |= {"scales": scales, "flip": flip, "window": window}
+    evaluation = evaluate_segmentation(task, loader, tta_scales, tta_flip, window)
+    print_scores(evaluation.scores, task.spec.names, f"{files.root}, {split}, {len(files.pairs)} images")
+    settings = {"checkpoint": str(checkpoint), "data": str(files.root), "split": split, "images": len(files.pairs)}
+    settings |= {"tta_scales": tta_scales, "tta_flip": tta_flip, "window": window}
     write_evaluation(folder, task, evaluation, files, settings, drawn)
     print(f"wrote scores.json, confusion.png, samples.png and worst.png to {folder}")
-    print(f"picture grid (input, truth, prediction): {folder / 'samples.png'}")
+    print(f"image grid (input, truth, prediction): {folder / 'samples.png'}")
     return folder
 
 

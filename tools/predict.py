@@ -1,4 +1,4 @@
-"""Predict pictures, videos or a webcam with a trained checkpoint.
+"""Predict images, videos or a webcam with a trained checkpoint.
 
 python tools/predict.py --checkpoint runs/shapes_v3-small_lraspp/best.ckpt --source data/shapes/JPEGImages --output out
 python tools/predict.py --checkpoint best.ckpt --source "photos/**/*.jpg" --json
@@ -13,8 +13,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets import COUNT, check_options
 from tasks import ClassificationTask, SegmentationTask, load_task
-from tasks.classification.prediction import classify_pictures, show_labels
-from tasks.prediction import predict_pictures, show_boxes, show_masks
+from tasks.classification.prediction import classify_images, show_labels
+from tasks.prediction import predict_images, show_boxes, show_masks
 from tasks.readiness import choose_device, require_folder
 from tasks.sources import find_sources
 from tasks.video_prediction import predict_video
@@ -25,53 +25,53 @@ def predict(
     checkpoint: Path,
     source: str,
     output: Path = Path("predictions"),
-    scales: list[float] = [1.0],  # noqa: B006 the parser reads the default and nobody changes it
-    flip: bool = False,
+    tta_scales: list[float] = [1.0],  # noqa: B006 the parser reads the default and nobody changes it
+    tta_flip: bool = False,
     window: tuple[int, int] | None = None,
     opacity: float = 0.55,
-    threshold: float = 0.3,
+    score_threshold: float = 0.3,
     json: bool = False,
     max_frames: int | None = None,
     device: str = "auto",
 ) -> Path:
     """Write what a network sees: NAME_overlay.png and NAME_mask.png, or NAME_boxes.png; or a video drawn on.
 
-    For a classifier that is predictions.csv and contact.png, a sheet of the pictures with their classes.
+    For a classifier that is predictions.csv and contact.png, a sheet of the images with their classes.
 
     Args:
         checkpoint: written by train_seg, train_det or train_cls.
-        source: a picture, a folder (searched in depth), a glob in quotes, a video, or webcam (webcam:1 for the second).
+        source: an image, a folder (searched in depth), a glob in quotes, a video, or webcam (webcam:1 for the second).
         output: folder for the results; names and sub-folders of the source are kept.
-        scales: segmentation: sizes at which the network sees a picture; probabilities are averaged.
-        flip: segmentation: also mirrored, averaged likewise.
-        window: segmentation: height and width of a sliding window with half overlap; by default 1024 1024 for pictures
+        tta_scales: segmentation: sizes at which the network sees an image; probabilities are averaged.
+        tta_flip: segmentation: also mirrored, averaged likewise.
+        window: segmentation: height and width of a sliding window with half overlap; by default 1024 1024 for images
             above 16 megapixels, and none for smaller ones.
-        opacity: segmentation: of the colours over the picture, 0 to 1.
-        threshold: detection: boxes with a score above this are drawn and written.
+        opacity: segmentation: of the colours over the image, 0 to 1.
+        score_threshold: detection: boxes with a score above this are drawn and written.
         json: also write NAME.json with the pixels and the share of every class, or with every box; or
             predictions.json.
         max_frames: stop a video or webcam after so many frames.
         device: cpu, cuda, or auto.
     """
-    check_options(opacity=(opacity, 0, 1), threshold=(threshold, 0, 1), max_frames=(max_frames, *COUNT))
+    check_options(opacity=(opacity, 0, 1), score_threshold=(score_threshold, 0, 1), max_frames=(max_frames, *COUNT))
     require_folder(output)
     found = find_sources(source, output)
     task = load_task(checkpoint, choose_device(device)).fold()
     if isinstance(task, ClassificationTask):
         show = show_labels(task)
     elif isinstance(task, SegmentationTask):
-        show = show_masks(task, opacity, {"scales": scales, "flip": flip, "window": window})
+        show = show_masks(task, opacity, {"tta_scales": tta_scales, "tta_flip": tta_flip, "window": window})
     else:
-        show = show_boxes(task, threshold)
+        show = show_boxes(task, score_threshold)
     if found.video is not None:
         written, frames = predict_video(found.video, output, show, max_frames)
         print(f"wrote {written}, {frames} frames")
     else:
         if isinstance(task, ClassificationTask):
-            count = classify_pictures(task, found, output, json)
+            count = classify_images(task, found, output, json)
         else:
-            count = predict_pictures(found, output, show, task.spec.colours, json)
-        print(f"wrote predictions for {count} pictures to {output}")
+            count = predict_images(found, output, show, task.spec.colours, json)
+        print(f"wrote predictions for {count} images to {output}")
     return output
 
 

@@ -1,4 +1,4 @@
-"""Train a detection network (SSDLite), and judge it.
+"""Train a detection network (SSDLite), and evaluate it.
 
 python tools/train_det.py                                                    # on the embedded Shapes set
 python tools/train_det.py --backbone v3-large --dataset coco --data-root DIR --weights coco --head ssdlite-torchvision
@@ -35,7 +35,7 @@ from tasks.readiness import require_folder, require_step
 from tasks.run import Run
 from tools.cli import command
 
-FEW = 2000  # pictures, below which training from scratch is worth a word
+FEW = 2000  # images, below which training from scratch is worth a word
 
 
 def train_det(
@@ -59,7 +59,7 @@ def train_det(
     loss: str = "cross_entropy",
     box_weight: float = 1.0,
     check_data: bool = True,
-    max_pictures: int | None = None,
+    max_images: int | None = None,
 ) -> Path:
     """Train a detection network, keep its best and last checkpoint, and print what the best one reaches.
 
@@ -67,7 +67,7 @@ def train_det(
         config_text: the options as YAML, written into the run's folder.
         backbone_options: what the backbone is built with.
         optimization: how weights move.
-        augmentation: what training does to pictures.
+        augmentation: what training does to images.
         run: how the run is carried out.
         backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME for a network of timm's, such as
             timm:mobilenetv4_conv_small, or hf://OWNER/NAME for one on the Hugging Face hub.
@@ -83,12 +83,12 @@ def train_det(
         head_options: options of the head: --head-options.small_objects true adds a map at stride 8 (as by default for
             shapes), --head-options.least_scale 0.1 sets the smallest anchors.
         epochs: passes over the training split; by default 60, and 12 for shapes.
-        batch_size: pictures a step, over all processes.
-        size: height and width that pictures are resized to; by default 320 320, and 160 160 for shapes.
+        batch_size: images a step, over all processes.
+        size: height and width that images are resized to; by default 320 320, and 160 160 for shapes.
         loss: cross_entropy with three hard negatives a positive, or focal.
         box_weight: of the box loss beside the class loss.
         check_data: read all files before the first step and tell of all faults at once.
-        max_pictures: use only the first so many pictures of each split.
+        max_images: use only the first so many images of each split.
     """
     check_options(epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
     require_folder(run.output)
@@ -99,7 +99,7 @@ def train_det(
         head_options = {"small_objects": True} | (head_options or {})
     augmentation = replace(augmentation, size=size)
     train_files, val_files = (
-        limit_detection(find_detection(dataset, split, data_root, download), max_pictures)
+        limit_detection(find_detection(dataset, split, data_root, download), max_images)
         for split in (train_split, val_split)
     )
     if check_data:
@@ -116,10 +116,10 @@ def train_det(
     require_step(task.network, batch_size, size)
     if weights is not None:
         print(load_detection_weights(task.network, spec, weights))
-    elif dataset != "shapes" and len(train_files.pictures) < FEW:
+    elif dataset != "shapes" and len(train_files.image_paths) < FEW:
         print(
-            f"{len(train_files.pictures)} pictures are few to learn from scratch: expect rough boxes, and hundreds of "
-            f"epochs. --weights imagenet starts the backbone from pictures of all kinds, --weights coco (v3-large with "
+            f"{len(train_files.image_paths)} images are few to learn from scratch: expect rough boxes, and hundreds of "
+            f"epochs. --weights imagenet starts the backbone from images of all kinds, --weights coco (v3-large with "
             f"ssdlite-torchvision) the whole network; either is worth more than any other option"
         )
     train, val = DetectionDataset(train_files, augmentation), DetectionDataset(val_files, Resize(size))

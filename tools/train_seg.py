@@ -2,7 +2,7 @@
 
 python tools/train_seg.py                                                    # on the embedded Shapes set
 python tools/train_seg.py --backbone v3-large --dataset voc --download true --weights imagenet
-python tools/train_seg.py --dataset folder --data-root my_pictures --epochs 100
+python tools/train_seg.py --dataset folder --data-root my_images --epochs 100
 """
 
 import sys
@@ -56,7 +56,7 @@ def train_seg(
     class_weights: Literal["none", "balanced"] | list[float] = "none",
     label_smoothing: float = 0.0,
     check_data: bool = True,
-    max_pictures: int | None = None,
+    max_images: int | None = None,
 ) -> Path:
     """Train a segmentation network and keep its best and last checkpoint.
 
@@ -64,7 +64,7 @@ def train_seg(
         config_text: the options as YAML, written into the run's folder.
         backbone_options: what the backbone is built with.
         optimization: how weights move.
-        augmentation: what training does to pictures.
+        augmentation: what training does to images.
         run: how the run is carried out.
         backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME for a network of timm's, such as
             timm:mobilenetv4_conv_small, or hf://OWNER/NAME for one on the Hugging Face hub.
@@ -80,13 +80,13 @@ def train_seg(
         head_options: options of the head, such as --head-options.filters 256.
         auxiliary: weight of an auxiliary loss on the stride-16 features, 0 for none.
         epochs: passes over the training split.
-        batch_size: pictures a step, over all processes.
+        batch_size: images a step, over all processes.
         crop: height and width that the network is trained on; by default 512 512, and 160 160 for shapes.
         loss: cross_entropy, ohem, dice, focal, lovasz, or several joined by +.
         class_weights: none, balanced (by the share of labelled pixels), or one number a class.
         label_smoothing: of cross_entropy and ohem.
         check_data: read all files before the first step and tell of all faults at once.
-        max_pictures: use only the first so many pictures of each split.
+        max_images: use only the first so many images of each split.
     """
     check_options(epochs=(epochs, *COUNT), batch_size=(batch_size, *BATCH))
     require_folder(run.output)
@@ -94,8 +94,7 @@ def train_seg(
     augmentation = replace(augmentation, crop=crop)
     segmentation_table(backbone, head, **backbone_options.given())  # a mistake ends the command before any download
     train_files, val_files = (
-        limit(find_segmentation(dataset, split, data_root, download), max_pictures)
-        for split in (train_split, val_split)
+        limit(find_segmentation(dataset, split, data_root, download), max_images) for split in (train_split, val_split)
     )
     summary = None
     if check_data:

@@ -1,6 +1,6 @@
-"""Augmentation of pictures with a class: crops on reading, and whole batches in tensors on their own device.
+"""Augmentation of images with a class: crops on reading, and whole batches in tensors on their own device.
 
-Crop, shift, flip and erasing of a picture are functions of (seed, epoch, index) alone, as in augment.py. What pictures
+Crop, shift, flip and erasing of an image are functions of (seed, epoch, index) alone, as in augment.py. What images
 share with others of their batch (RandAugment's draws, the partners of mixup and cutmix) depends on the batch as well.
 """
 
@@ -17,22 +17,22 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from datasets.detection.augment import MEAN, resize_picture
+from datasets.detection.augment import MEAN, resize_image
 from datasets.files import DataError
 from datasets.ranges import SEED, check_fields
 
-GROUP = 8  # pictures that share RandAugment's draws
+GROUP = 8  # images that share RandAugment's draws
 RANGES = {"shift": (0, 128), "flip": (0, 1), "randaugment": (0, 100), "magnitude": (0, 30), "erasing": (0, 1)}
 RANGES |= {"mixup": (0, 100), "cutmix": (0, 100), "seed": SEED}
-DRAWS = 8  # random numbers a picture: two for the shift, one for the flip, five for the erased window
+DRAWS = 8  # random numbers an image: two for the shift, one for the flip, five for the erased window
 
 
 class RandomCrop(A.RandomResizedCrop):
-    """A random part of a picture stretched to one size (arXiv 1409.4842, Section 6).
+    """A random part of an image stretched to one size (arXiv 1409.4842, Section 6).
 
     Args:
         size: height and width of the result.
-        scale: range of the part's share of the picture's area; its aspect ratio is between 3/4 and 4/3.
+        scale: range of the part's share of the image's area; its aspect ratio is between 3/4 and 4/3.
         seed: of all random choices.
     """
 
@@ -41,47 +41,47 @@ class RandomCrop(A.RandomResizedCrop):
         self.seed = seed
 
     def sample(self, image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
-        """The crop of uint8 [H, W, 3] for that epoch and picture."""
+        """The crop of uint8 [H, W, 3] for that epoch and image."""
         state = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
         self.set_random_state(np.random.default_rng(state[0]), random.Random(int(state[1])))
         return self(image=image)["image"]
 
     def apply(self, img: NDArray[np.uint8], crop_coords: tuple[int, int, int, int], **_: Any) -> NDArray[np.uint8]:
         left, top, right, bottom = crop_coords
-        return resize_picture(img[top:bottom, left:right], self.size)
+        return resize_image(img[top:bottom, left:right], self.size)
 
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """The transform of evaluation: the middle of a picture stretched to one size.
+    """The transform of evaluation: the middle of an image stretched to one size.
 
     Args:
         size: height and width of the result.
-        share: of the sides of the largest window with that aspect ratio, what is kept. With 1, a picture that has the
-            size already stays as it is.
+        crop_ratio: of the sides of the largest window with that aspect ratio, what is kept. With 1, an image that has
+            the size already stays as it is.
     """
 
     size: tuple[int, int]
-    share: float = 1.0
+    crop_ratio: float = 1.0
 
     def __call__(self, image: NDArray[np.uint8], epoch: int = 0, index: int = 0) -> NDArray[np.uint8]:
         """Crop uint8 [H, W, 3]; it is the same in every epoch."""
         (height, width), size = image.shape[:2], self.size
-        scale = self.share * min(height / size[0], width / size[1])
+        scale = self.crop_ratio * min(height / size[0], width / size[1])
         rows, columns = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
         top, left = (height - rows) // 2, (width - columns) // 2
-        return resize_picture(image[top : top + rows, left : left + columns], size)
+        return resize_image(image[top : top + rows, left : left + columns], size)
 
 
 @dataclass(frozen=True)
 class ClassificationAugmentation:
-    """What training does to pictures. Numbers and probabilities of 0 switch a part off.
+    """What training does to images. Numbers and probabilities of 0 switch a part off.
 
     Args:
-        shift: small pictures move by up to so many pixels each way, mirrored beyond their edges.
-        scale: range of the share of the area that a random crop keeps; for pictures read from a folder.
+        shift: small images move by up to so many pixels each way, mirrored beyond their edges.
+        crop_area: range of the share of the area that a random crop keeps; for images read from a folder.
         flip: probability of a left-right flip; by default 0.5, and 0 for mnist.
-        randaugment: operations a picture, out of RandAugment's (arXiv 1909.13719).
+        randaugment: operations an image, out of RandAugment's (arXiv 1909.13719).
         magnitude: of these operations, 0 to 30.
         erasing: probability that a window is blotted out in the mean colour (random erasing, arXiv 1708.04896).
         mixup: alpha of mixup (arXiv 1710.09412), say 0.2.
@@ -93,7 +93,7 @@ class ClassificationAugmentation:
     """
 
     shift: int = 4
-    scale: tuple[float, float] = (0.08, 1.0)
+    crop_area: tuple[float, float] = (0.08, 1.0)
     flip: float | None = None
     randaugment: int = 0
     magnitude: int = 9
@@ -104,8 +104,10 @@ class ClassificationAugmentation:
 
     def __post_init__(self) -> None:
         check_fields(self, RANGES)
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise DataError(f"--scale {list(self.scale)}: two shares in 0 to 1 are wanted, the smaller one first")
+        if not 0 < self.crop_area[0] <= self.crop_area[1] <= 1:
+            raise DataError(
+                f"--crop-area {list(self.crop_area)}: two shares in 0 to 1 are wanted, the smaller one first"
+            )
 
     def __call__(
         self, images: Tensor, labels: Tensor, classes: int, epoch: int, index: NDArray[np.int64]
@@ -117,10 +119,10 @@ class ClassificationAugmentation:
             labels: int64 [N] on the same device.
             classes: how many there are.
             epoch: of training.
-            index: int64 [N], the pictures' numbers in their split.
+            index: int64 [N], the images' numbers in their split.
 
         Returns:
-            The pictures, uint8 or, once mixed, float32 with values 0 to 255, and targets, float32 [N, classes].
+            The images, uint8 or, once mixed, float32 with values 0 to 255, and targets, float32 [N, classes].
         """
         draws = torch.from_numpy(draw(self.seed, epoch, index, DRAWS)).to(images.device)
         flip = 0.5 if self.flip is None else self.flip
@@ -142,27 +144,17 @@ class ClassificationAugmentation:
 
 
 def draw(seed: int, epoch: int, index: NDArray[np.int64], count: int) -> NDArray[np.float32]:
-    """Random numbers in [0, 1) that depend on nothing but their picture, float32 [N, count].
-
-    SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) at the places index * count to index * count + count - 1 of the
-    stream that seed and epoch start.
-    """
-    start = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)
-    x = (index[:, None] * count + np.arange(1, count + 1)).astype(np.uint64)
-    x = start + x * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return (x >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
+    """Random numbers in [0, 1) that depend on nothing but seed, epoch and image, float32 [N, count]."""
+    return np.stack([np.random.default_rng((seed, epoch, one)).random(count, np.float32) for one in index.tolist()])
 
 
 def shift_and_flip(images: Tensor, draws: Tensor, shift: int, flip: float) -> Tensor:
-    """Move and mirror each picture by its own draws, in one look-up of all pixels.
+    """Move and mirror each image by its own draws, in one look-up of all pixels.
 
     Args:
         images: [N, C, H, W].
         draws: float32 [N, 3] in [0, 1): down, right, and whether it is mirrored.
-        shift: pixels at most; what comes in from beyond an edge is the picture mirrored there.
+        shift: pixels at most; what comes in from beyond an edge is the image mirrored there.
         flip: probability of the mirroring.
     """
     count, channels, height, width = images.shape
@@ -182,12 +174,12 @@ def _mirrored(place: Tensor, length: int) -> Tensor:
 
 
 def erase(images: Tensor, draws: Tensor, probability: float) -> Tensor:
-    """Blot out a window of each picture that is drawn: 0.02 to 0.33 of its area, 0.3 to 3.3 as high as wide.
+    """Blot out a window of each image that is drawn: 0.02 to 0.33 of its area, 0.3 to 3.3 as high as wide.
 
     Args:
         images: [N, 3, H, W] with values 0 to 255.
         draws: float32 [N, 5] in [0, 1): whether, area, aspect ratio, and place.
-        probability: of a picture to be drawn.
+        probability: of an image to be drawn.
     """
     height, width = images.shape[2:]
     area, aspect = 0.02 + draws[:, 1] * 0.31, torch.exp((2 * draws[:, 2] - 1) * math.log(10 / 3))

@@ -1,4 +1,4 @@
-"""Looking at every picture and class of classification splits before the first step, as checks.py does for masks."""
+"""Looking at every image and class of classification splits before the first step, as checks.py does for masks."""
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,17 +19,17 @@ def check_classification(*splits: ClassificationFiles, read: bool = True, thread
 
     Args:
         *splits: as `find_classification` gives them, with the same classes.
-        read: read every picture that is not held in memory already.
-        threads: how many pictures are read at a time.
+        read: read every image that is not held in memory already.
+        threads: how many images are read at a time.
 
     Raises:
-        DataError: one line for every fault of the files, every picture that cannot be read, and every split that is
+        DataError: one line for every fault of the files, every image that cannot be read, and every split that is
             empty or has other classes than the first; or if there is one class only.
     """
     messages = []
     for files in splits:
         faults = files.faults + (_unreadable(files, threads) if read and files.images is None else [])
-        if not files.pictures and not faults:
+        if not files.image_paths and not faults:
             faults = [f"{files.root}: split {files.split} is empty"]
         if faults:
             messages.append(list_faults(faults, f"{files.root}, split {files.split}"))
@@ -57,17 +57,17 @@ def class_faults(splits: Sequence[Any], fewest: int = 2) -> list[str]:
 
 
 def _unreadable(files: ClassificationFiles, threads: int) -> list[str]:
-    def fault(picture: str) -> str | None:
+    def fault(image: str) -> str | None:
         try:
-            read_image(Path(picture))
+            read_image(Path(image))
         except DataError as error:
             return str(error)
         return None
 
     with ThreadPoolExecutor(threads) as pool:
-        results = pool.map(fault, files.pictures)
+        results = pool.map(fault, files.image_paths)
         label = f"Checking {files.split}"
-        return [found for found in track(results, label, total=len(files.pictures), transient=True) if found]
+        return [found for found in track(results, label, total=len(files.image_paths), transient=True) if found]
 
 
 def tell_difference(first: Collection[str], second: Collection[str], one: str, other: str) -> str:

@@ -15,19 +15,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.classification.files import ClassificationFiles, is_picture, walk
+from datasets.classification.files import ClassificationFiles, is_image, walk
 from datasets.files import DataError, is_inside, one_line, read_bytes, read_image, require_file
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 BATCHES = {"train": {f"data_batch_{number}" for number in range(1, 6)}, "test": {"test_batch"}}
 IN_CLASS = re.compile(r"(?:^|/)(train|test)/([^/.][^/]*)/(.*)")
 IN_BATCH = re.compile(r"(?:^|/)(data_batch_[1-5]|test_batch)$")
-# CIFAR-10 has batches of 31 MB, or 60,000 pictures; whatever takes much more has been made to fill memory or disk
+# CIFAR-10 has batches of 31 MB, or 60,000 images; whatever takes much more has been made to fill memory or disk
 MEMBER_BYTES, ALL_BYTES, MEMBERS, PIXELS = 2**26, 2**31, 200_000, 2**20
 
 
 def cifar10(root: Path, sources: Collection[str]) -> dict[str, ClassificationFiles]:
-    """Pictures of one size, decoded once.
+    """Images of one size, decoded once.
 
     Args:
         root: a folder, or a .tar, .tar.gz or .tar.xz archive of one, with train/<class>/ and test/<class>/, or with the
@@ -42,12 +42,12 @@ def cifar10(root: Path, sources: Collection[str]) -> dict[str, ClassificationFil
     gathered = {source: _Gathered(root) for source in sources}
     for name, read in _entries(root):
         inside, batch = IN_CLASS.search(name), IN_BATCH.search(name)
-        for source, pictures in gathered.items():
+        for source, images in gathered.items():
             if batch and batch[1] in BATCHES[source]:
-                pictures.add_batch(batch[1], name, read)
+                images.add_batch(batch[1], name, read)
             elif inside and inside[1] == source:
-                pictures.add(inside[2], name, read)
-    return {source: pictures.files(source) for source, pictures in gathered.items()}
+                images.add(inside[2], name, read)
+    return {source: images.files(source) for source, images in gathered.items()}
 
 
 def _entries(root: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -80,7 +80,7 @@ def _unpacking(root: Path) -> Iterator[None]:
 
 
 def _members(root: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """What an archive holds, as long as it is no more than a set of small pictures has."""
+    """What an archive holds, as long as it is no more than a set of small images has."""
     seen: set[str] = set()
     size = 0
     for member in archive:
@@ -116,11 +116,11 @@ def _extract(root: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> b
 
 
 class _Gathered:
-    """The pictures of one split while they are read."""
+    """The images of one split while they are read."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.found: list[tuple[str, str, NDArray[np.uint8]]] = []  # name, class, picture
+        self.found: list[tuple[str, str, NDArray[np.uint8]]] = []  # name, class, image
         self.classes: set[str] = set()
         self.batches: set[str] = set()
         self.loose = False
@@ -129,7 +129,7 @@ class _Gathered:
 
     def add(self, category: str, name: str, read: Callable[[], bytes]) -> None:
         self.classes.add(category)
-        if is_picture(name.rpartition("/")[2]):
+        if is_image(name.rpartition("/")[2]):
             self.loose = True
             try:
                 image = decode(read(), self.root / name)
@@ -141,7 +141,7 @@ class _Gathered:
             self.found.append((name, category, image))
             self.bytes += image.nbytes
             if self.bytes > ALL_BYTES:
-                raise DataError(f"{self.root}: pictures take more than {ALL_BYTES >> 30} GiB; use --dataset folder")
+                raise DataError(f"{self.root}: images take more than {ALL_BYTES >> 30} GiB; use --dataset folder")
 
     def add_batch(self, batch: str, name: str, read: Callable[[], bytes]) -> None:
         if batch in self.batches:
@@ -164,7 +164,7 @@ class _Gathered:
     def files(self, source: str) -> ClassificationFiles:
         if not self.classes:
             batches = "data_batch_1 to 5" if source == "train" else "test_batch"
-            raise DataError(f"{self.root}: neither {source}/<class>/picture.jpg nor {batches} of CIFAR-10 is in it")
+            raise DataError(f"{self.root}: neither {source}/<class>/image.jpg nor {batches} of CIFAR-10 is in it")
         if self.batches and self.loose:
             self.faults.append(f"{self.root}: holds batches of CIFAR-10 and {source}/<class>/ too; keep one of the two")
         missing = sorted(BATCHES[source] - self.batches) if self.batches else []
@@ -172,28 +172,28 @@ class _Gathered:
         shape = self._require_one_size()
         names, found = sorted(self.classes), sorted(self.found, key=lambda entry: entry[0])
         occurs = {category for _, category, _ in found}
-        self.faults += [f"{self.root}: no pictures of {name} in {source}" for name in names if name not in occurs]
+        self.faults += [f"{self.root}: no images of {name} in {source}" for name in names if name not in occurs]
         labels = np.array([names.index(category) for _, category, _ in found], dtype=np.int64)
         images = np.array([image for _, _, image in found], dtype=np.uint8).reshape(-1, *shape)
-        pictures = [str(self.root / name) for name, _, _ in found]
-        return ClassificationFiles(self.root, source, names, pictures, labels, images, self.faults)
+        image_paths = [str(self.root / name) for name, _, _ in found]
+        return ClassificationFiles(self.root, source, names, image_paths, labels, images, self.faults)
 
     def _require_one_size(self) -> tuple[int, int, int]:
-        """The shape that most pictures have; the others become faults."""
+        """The shape that most images have; the others become faults."""
         shape = Counter(image.shape for _, _, image in self.found).most_common(1)[0][0] if self.found else (1, 1, 3)
         for name, _, image in self.found:
             if image.shape != shape:
                 size, most = (f"{width}x{height}" for height, width, _ in (image.shape, shape))
-                self.faults.append(f"{self.root / name}: is {size}, and the other pictures are {most}")
+                self.faults.append(f"{self.root / name}: is {size}, and the other images are {most}")
         self.found = [entry for entry in self.found if entry[2].shape == shape]
         return shape
 
 
 def decode(content: bytes, path: Path) -> NDArray[np.uint8]:
-    """A small picture out of its file's bytes, uint8 [H, W, 3] RGB; for JPEG several times faster than `read_image`.
+    """A small image out of its file's bytes, uint8 [H, W, 3] RGB; for JPEG several times faster than `read_image`.
 
     Raises:
-        DataError: naming the path, if the bytes are no whole picture, or one of more than `PIXELS`.
+        DataError: naming the path, if the bytes are no whole image, or one of more than `PIXELS`.
     """
     whole = content.startswith(b"\xff\xd8") and content.endswith(b"\xff\xd9")  # OpenCV fills up what is cut off
     plain = whole and 0 < _plain_pixels(content) <= PIXELS

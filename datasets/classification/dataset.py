@@ -1,4 +1,4 @@
-"""Classification data: which pictures belong to a split (CIFAR-10, MNIST, class folders, Shapes), and their batches."""
+"""Classification data: which images belong to a split (CIFAR-10, MNIST, class folders, Shapes), and their batches."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from datasets.classification.augment import CentreCrop, ClassificationAugmentati
 from datasets.classification.cifar import cifar10
 from datasets.classification.files import ClassificationFiles, folder_classification, hold_out
 from datasets.classification.mnist import mnist
-from datasets.detection.augment import resize_picture
+from datasets.detection.augment import resize_image
 from datasets.detection.coco import coco_detection
 from datasets.download import download_cifar10, download_mnist
 from datasets.files import DataError, read_image
@@ -30,13 +30,13 @@ Transform = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
 def find_classification(
     dataset: str, splits: Sequence[str], data_root: Path | None = None, download: bool = False
 ) -> list[ClassificationFiles]:
-    """The pictures of some splits of a dataset, with all that is wrong with them in `faults`.
+    """The images of some splits of a dataset, with all that is wrong with them in `faults`.
 
     Args:
         dataset: "shapes" (the objects of the Shapes set, written on first use), "cifar10" (class folders of small
-            pictures, the original batches, or an archive of either), "mnist" (IDX files) or "folder" (ImageNet's
+            images, the original batches, or an archive of either), "mnist" (IDX files) or "folder" (ImageNet's
             layout: <split>/<class>/).
-        splits: their names. CIFAR-10 and MNIST have "trainval" (all training pictures), "val" (every tenth of them),
+        splits: their names. CIFAR-10 and MNIST have "trainval" (all training images), "val" (every tenth of them),
             "train" (the others) and "test".
         data_root: where the data is; by default data/ and the dataset's name.
         download: fetch CIFAR-10 or MNIST if it is not there.
@@ -72,16 +72,16 @@ def find_classification(
 def shapes_objects(root: Path, split: str) -> ClassificationFiles:
     """The objects of a Shapes tree, each cut out by its box and stretched to one size."""
     files = coco_detection(root, split)
-    images, labels, pictures = [], [], []
-    for path, objects in zip(files.pictures, files.objects, strict=True):
+    images, labels, image_paths = [], [], []
+    for path, objects in zip(files.image_paths, files.objects, strict=True):
         image = read_image(path)
         for number, (box, label) in enumerate(zip(objects.boxes.round().astype(int), objects.labels, strict=True)):
             left, top, right, bottom = box
             if min(right - left, bottom - top) >= LEAST_SIDE:
-                images.append(resize_picture(image[top:bottom, left:right], (SHAPE_SIDE, SHAPE_SIDE)))
+                images.append(resize_image(image[top:bottom, left:right], (SHAPE_SIDE, SHAPE_SIDE)))
                 labels.append(int(label))
-                pictures.append(f"{path}#{number}")
-    return ClassificationFiles(root, split, files.names, pictures, np.array(labels), np.array(images))
+                image_paths.append(f"{path}#{number}")
+    return ClassificationFiles(root, split, files.names, image_paths, np.array(labels), np.array(images))
 
 
 class ClassificationDataset(Dataset[dict[str, Any]]):
@@ -92,7 +92,7 @@ class ClassificationDataset(Dataset[dict[str, Any]]):
 
     Args:
         files: what to read.
-        transform: what to do with a picture, given epoch and index; None for pictures in memory, which have one size.
+        transform: what to do with an image, given epoch and index; None for images in memory, which have one size.
         augmentation: what to do with a batch, or None.
     """
 
@@ -108,20 +108,20 @@ class ClassificationDataset(Dataset[dict[str, Any]]):
         self.images = torch.from_numpy(files.images) if held else None
 
     def __len__(self) -> int:
-        return len(self.files.pictures)
+        return len(self.files.image_paths)
 
     def to(self, device: torch.device) -> None:
-        """Move pictures that are held in memory to a device, where batches are then made."""
+        """Move images that are held in memory to a device, where batches are then made."""
         if self.images is not None:
             self.images, self.labels = self.images.to(device), self.labels.to(device)
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         held = self.files.images
-        image = read_image(Path(self.files.pictures[index])) if held is None else held[index]
+        image = read_image(Path(self.files.image_paths[index])) if held is None else held[index]
         if self.transform is not None:
             image = self.transform(image, epoch, index)
-        return {"image": image, "label": int(self.files.labels[index]), "file": self.files.pictures[index]}
+        return {"image": image, "label": int(self.files.labels[index]), "file": self.files.image_paths[index]}
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
         """A batch of one epoch.
@@ -137,7 +137,7 @@ class ClassificationDataset(Dataset[dict[str, Any]]):
         else:
             images = torch.from_numpy(np.stack([self[key]["image"] for key in keys]))
         images, labels = images.permute(0, 3, 1, 2), self.labels[place]
-        batch = {"image": images, "label": labels, "file": [self.files.pictures[item] for item in index]}
+        batch = {"image": images, "label": labels, "file": [self.files.image_paths[item] for item in index]}
         if self.augmentation is not None:
             classes = len(self.files.names)
             batch["image"], batch["target"] = self.augmentation(images, labels, classes, epoch, index)
@@ -147,7 +147,7 @@ class ClassificationDataset(Dataset[dict[str, Any]]):
 def training_samples(
     files: ClassificationFiles, size: tuple[int, int], augmentation: ClassificationAugmentation
 ) -> ClassificationDataset:
-    """Pictures as they are trained on: shifted where they are held in memory, cropped at random where they are read.
+    """Images as they are trained on: shifted where they are held in memory, cropped at random where they are read.
 
     Args:
         files: a split.
@@ -156,18 +156,18 @@ def training_samples(
     """
     if files.images is not None:
         return ClassificationDataset(files, None, augmentation)
-    crop = RandomCrop(size, augmentation.scale, augmentation.seed)
+    crop = RandomCrop(size, augmentation.crop_area, augmentation.seed)
     return ClassificationDataset(files, crop.sample, replace(augmentation, shift=0))
 
 
-def evaluation_samples(files: ClassificationFiles, size: tuple[int, int], share: float) -> ClassificationDataset:
-    """Pictures as they are judged: the middle of each, and those in memory as they are.
+def evaluation_samples(files: ClassificationFiles, size: tuple[int, int], crop_ratio: float) -> ClassificationDataset:
+    """Images as they are evaluated: the middle of each, and those in memory as they are.
 
     Args:
         files: a split.
         size: height and width of the samples.
-        share: see `CentreCrop`.
+        crop_ratio: see `CentreCrop`.
     """
-    if files.size == size and share == 1:
+    if files.size == size and crop_ratio == 1:
         return ClassificationDataset(files)
-    return ClassificationDataset(files, CentreCrop(size, share))
+    return ClassificationDataset(files, CentreCrop(size, crop_ratio))

@@ -1,4 +1,4 @@
-"""What a classification split is: pictures with one label each, listed from class folders or held in memory."""
+"""What a classification split is: images with one label each, listed from class folders or held in memory."""
 
 import os
 from collections.abc import Iterator
@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.files import PICTURES, DataError
+from datasets.files import IMAGE_SUFFIXES, DataError
 from datasets.ranges import COUNT, check_options
 
-HELD_OUT = 10  # every tenth training picture is for validation, where the data has no split of its own for it
+HELD_OUT = 10  # every tenth training image is for validation, where the data has no split of its own for it
 
 
 @dataclass(frozen=True)
 class ClassificationFiles:
-    """One split, with an entry a picture in `pictures`, `labels` and `images`.
+    """One split, with an entry an image in `images`, `labels` and `images`.
 
     Attributes:
         root: where the data is.
         split: its name.
         names: of the classes.
-        pictures: paths, or for pictures out of a larger file what they are called in messages.
+        images: paths, or for images out of a larger file what they are called in messages.
         labels: int64 [N], indices into `names`.
-        images: the pictures themselves, uint8 [N, H, W, 3] RGB, where all have one small size; None for the others,
+        images: the images themselves, uint8 [N, H, W, 3] RGB, where all have one small size; None for the others,
             which are read from their paths when they are needed.
         faults: what is wrong with the data, a line each; `check_classification` raises them.
     """
@@ -32,46 +32,46 @@ class ClassificationFiles:
     root: Path
     split: str
     names: list[str]
-    pictures: list[str]
+    image_paths: list[str]
     labels: NDArray[np.int64]
     images: NDArray[np.uint8] | None = None
     faults: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Height and width of pictures that are held in memory."""
+        """Height and width of images that are held in memory."""
         return None if self.images is None else (self.images.shape[1], self.images.shape[2])
 
     def at(self, chosen: NDArray[np.int64]) -> "ClassificationFiles":
-        """The pictures at indices, int64 [any]."""
-        pictures = [self.pictures[index] for index in chosen]
+        """The images at indices, int64 [any]."""
+        image_paths = [self.image_paths[index] for index in chosen]
         images = None if self.images is None else self.images[chosen]
-        return replace(self, pictures=pictures, labels=self.labels[chosen], images=images)
+        return replace(self, image_paths=image_paths, labels=self.labels[chosen], images=images)
 
 
 def limit_classification(files: ClassificationFiles, most: int | None) -> ClassificationFiles:
-    """`most` pictures from all over a split, or all of them for None; pictures often lie sorted by class."""
-    check_options(max_pictures=(most, *COUNT))
-    count = len(files.pictures)
+    """`most` images from all over a split, or all of them for None; images often lie sorted by class."""
+    check_options(max_images=(most, *COUNT))
+    count = len(files.image_paths)
     if most is None or count <= most:
         return files
     return files.at(np.linspace(0, count - 1, most).round().astype(np.int64))
 
 
 def hold_out(files: ClassificationFiles, split: str) -> ClassificationFiles:
-    """The training pictures that `split` means.
+    """The training images that `split` means.
 
     Args:
-        files: all training pictures.
+        files: all training images.
         split: "trainval" for all of them, "val" for every tenth, "train" for the others.
     """
-    index = np.arange(len(files.pictures))
+    index = np.arange(len(files.image_paths))
     held = index % HELD_OUT == HELD_OUT - 1
     return replace(files if split == "trainval" else files.at(index[held == (split == "val")]), split=split)
 
 
 def folder_classification(root: Path, split: str) -> ClassificationFiles:
-    """A split of a tree in ImageNet's layout: root/<split>/<class>/, with pictures in any depth below the class.
+    """A split of a tree in ImageNet's layout: root/<split>/<class>/, with images in any depth below the class.
 
     Raises:
         DataError: if there is no such split, or no class folder in it.
@@ -79,41 +79,41 @@ def folder_classification(root: Path, split: str) -> ClassificationFiles:
     top = root / split
     if not top.is_dir():
         there = ", ".join(_folders(root)) if root.is_dir() else ""
-        hint = f"there are {there}" if there else "class folders are expected in it: train/<class>/picture.jpg"
+        hint = f"there are {there}" if there else "class folders are expected in it: train/<class>/image.jpg"
         raise DataError(f"{top}: no such split; {hint}")
     names = _folders(top)
     if not names:
-        raise DataError(f"{top}: no class folders in it; put the pictures of each class into {top / '<class>'}")
-    pictures: list[str] = []
+        raise DataError(f"{top}: no class folders in it; put the images of each class into {top / '<class>'}")
+    images: list[str] = []
     counts = []
     for name in names:
-        found = _pictures_below(top / name)
-        pictures += found
+        found = _images_below(top / name)
+        images += found
         counts.append(len(found))
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
-    faults = [f"{top / name}: no pictures of this class" for name in empty]
+    faults = [f"{top / name}: no images of this class" for name in empty]
     labels = np.repeat(np.arange(len(names), dtype=np.int64), counts)
-    return ClassificationFiles(root, split, names, pictures, labels, faults=faults)
+    return ClassificationFiles(root, split, names, images, labels, faults=faults)
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file's name is a picture's, and not a hidden one's."""
-    return name.lower().endswith(PICTURES) and not name.startswith(".")
+def is_image(name: str) -> bool:
+    """Whether a file's name is an image's, and not a hidden one's."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def _folders(top: Path) -> list[str]:
     return sorted(entry.name for entry in os.scandir(top) if os.path.isdir(entry) and not entry.name.startswith("."))
 
 
-def _pictures_below(top: Path) -> list[str]:
-    return sorted(os.path.join(folder, name) for folder, names in walk(top) for name in names if is_picture(name))
+def _images_below(top: Path) -> list[str]:
+    return sorted(os.path.join(folder, name) for folder, names in walk(top) for name in names if is_image(name))
 
 
 def walk(top: Path) -> Iterator[tuple[str, list[str]]]:
     """Every folder from `top` down and the names of what else is in it; a folder that links lead back to comes once.
 
     Raises:
-        DataError: if a folder cannot be read, as its pictures would be missing without a word.
+        DataError: if a folder cannot be read, as its images would be missing without a word.
     """
     waiting, seen = [str(top)], set()
     while waiting:

@@ -15,7 +15,7 @@ class InspectedClassification(Inspected):
     turned = Kind("note", TURNED.what, "It is read upright, as viewers show it.")
 
     def __init__(self, files: ClassificationFiles) -> None:
-        super().__init__(files.root, files.split, files.names, files.pictures)
+        super().__init__(files.root, files.split, files.names, files.image_paths)
         self.files = files
         self.columns = {"images": np.bincount(files.labels, minlength=len(files.names))}
 

@@ -12,8 +12,8 @@ from datasets.classification.files import ClassificationFiles
 from datasets.files import DataError, require_file
 
 PREFIXES = {"train": "train", "test": "t10k"}
-KINDS = {"pictures": ("images", 3), "labels": ("labels", 1)}  # the word in the file's name, and its dimensions
-LARGEST = 2**28  # bytes; MNIST has 47 million, and the pictures are held in memory three times as large
+KINDS = {"images": ("images", 3), "labels": ("labels", 1)}  # the word in the file's name, and its dimensions
+LARGEST = 2**28  # bytes; MNIST has 47 million, and the images are held in memory three times as large
 NAMES = [str(digit) for digit in range(10)]
 
 
@@ -35,17 +35,17 @@ def mnist(root: Path, source: str) -> ClassificationFiles:
             arrays[kind] = read_idx(path, kind)
         except DataError as error:
             faults.append(str(error))
-    images = arrays.get("pictures", np.zeros((0, 28, 28), np.uint8))
+    images = arrays.get("images", np.zeros((0, 28, 28), np.uint8))
     labels = arrays.get("labels", np.zeros(0, np.uint8)).astype(np.int64)
     if not faults and len(images) != len(labels):
-        faults.append(f"{paths['labels']}: {len(labels):,} labels for {len(images):,} pictures in {paths['pictures']}")
+        faults.append(f"{paths['labels']}: {len(labels):,} labels for {len(images):,} images in {paths['images']}")
     if labels.max(initial=0) >= len(NAMES):
         faults.append(f"{paths['labels']}: label {labels.max()}; the digits are 0 to 9")
     if faults:
         images, labels = images[:0], labels[:0]
-    pictures = [f"{paths['pictures']}#{index:05d}" for index in range(len(images))]
+    image_paths = [f"{paths['images']}#{index:05d}" for index in range(len(images))]
     rgb = np.repeat(images[..., None], 3, axis=3)
-    return ClassificationFiles(root, source, NAMES, pictures, labels, rgb, faults)
+    return ClassificationFiles(root, source, NAMES, image_paths, labels, rgb, faults)
 
 
 def _find(folder: Path, source: str, word: str, dimensions: int) -> Path:
@@ -58,7 +58,7 @@ def _find(folder: Path, source: str, word: str, dimensions: int) -> Path:
 
 
 def read_idx(path: Path, kind: str) -> NDArray[np.uint8]:
-    """The bytes of an IDX file, uint8 [N] for "labels" and [N, H, W] for "pictures".
+    """The bytes of an IDX file, uint8 [N] for "labels" and [N, H, W] for "images".
 
     Raises:
         DataError: if it is damaged, holds something else or nothing, is not as long as it says, or is too large.

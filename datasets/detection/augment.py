@@ -1,4 +1,4 @@
-"""Augmentation of pictures with boxes: SSD's expand and crop in one resize, flip, colour, mosaic; and plain resizing.
+"""Augmentation of images with boxes: SSD's expand and crop in one resize, flip, colour, mosaic; and plain resizing.
 
 As in augment.py, a sample is a function of (seed, epoch, index) alone.
 """
@@ -19,25 +19,25 @@ MEAN = (124, 116, 104)  # ImageNet's mean colour
 OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 TRIALS = 50
 RANGES = {"size": SIDE, "expand_ratio": (1, 10), "min_size": (0, SIDE[1]), "seed": SEED}
-RANGES |= dict.fromkeys(("crop", "expand", "flip", "colour", "mosaic"), (0, 1))
-Picture = NDArray[np.uint8]
+RANGES |= dict.fromkeys(("iou_crop", "expand", "flip", "colour", "mosaic"), (0, 1))
+Image = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
 
 
 class Augmented(NamedTuple):
-    """What a transform makes of a picture: uint8 [H, W, 3], and its boxes, float32 [n, 4] corners in pixels.
+    """What a transform makes of an image: uint8 [H, W, 3], and its boxes, float32 [n, 4] corners in pixels.
 
     `kept` int64 [n] holds the index that each box had before; `tiny` is how many were dropped for being too small.
     """
 
-    image: Picture
+    image: Image
     boxes: Boxes
     kept: NDArray[np.int64]
     tiny: int = 0
 
 
-def resize_picture(image: Picture, size: tuple[int, int]) -> Picture:
-    """Stretch a picture, uint8 [H, W, 3], to a height and width: averaging where it shrinks, linear otherwise."""
+def resize_image(image: Image, size: tuple[int, int]) -> Image:
+    """Stretch an image, uint8 [H, W, 3], to a height and width: averaging where it shrinks, linear otherwise."""
     if image.shape[:2] == size:
         return image
     shrinks = image.shape[0] >= size[0] and image.shape[1] >= size[1]
@@ -47,36 +47,36 @@ def resize_picture(image: Picture, size: tuple[int, int]) -> Picture:
 
 @dataclass(frozen=True)
 class Resize:
-    """The transform of evaluation: a picture and its boxes stretched to `size`, height and width in pixels."""
+    """The transform of evaluation: an image and its boxes stretched to `size`, height and width in pixels."""
 
     size: tuple[int, int]
 
-    def __call__(self, image: Picture, boxes: Boxes, labels: NDArray[np.int64], epoch: int, index: int) -> Augmented:
+    def __call__(self, image: Image, boxes: Boxes, labels: NDArray[np.int64], epoch: int, index: int) -> Augmented:
         """Stretch uint8 [H, W, 3] and float32 [n, 4]; no box is lost."""
         (height, width), (rows, columns) = image.shape[:2], self.size
         scale = np.array([columns / width, rows / height] * 2)
-        return Augmented(resize_picture(image, self.size), (boxes * scale).astype(np.float32), np.arange(len(boxes)))
+        return Augmented(resize_image(image, self.size), (boxes * scale).astype(np.float32), np.arange(len(boxes)))
 
 
 class SampleWindow(A.DualTransform):
     """SSD's expand and crop (arXiv 1512.02325, Sections 2.2 and 3.6), and the resize to the network's input, in one.
 
-    Expand puts the picture at random on a larger canvas of the mean colour. The crop is a patch of 0.3 to 1 of the
+    Expand puts the image at random on a larger canvas of the mean colour. The crop is a patch of 0.3 to 1 of the
     canvas's width and of its height, with an aspect ratio between 1/2 and 2, that overlaps at least one object by 0.1,
     0.3, 0.5, 0.7 or 0.9 (Jaccard), or anyhow; where 50 trials find none, the whole canvas stays. The window so chosen
-    is stretched to `size` in one resize of the part of the picture that it shows. Boxes whose centre it shows are kept
-    and clipped to it; a picture without boxes counts as one object.
+    is stretched to `size` in one resize of the part of the image that it shows. Boxes whose centre it shows are kept
+    and clipped to it; an image without boxes counts as one object.
 
     Args:
         size: height and width of the result.
-        crop: probability of the crop.
+        iou_crop: probability of the crop.
         expand: probability of the canvas.
-        expand_ratio: its greatest side, in sides of the picture.
+        expand_ratio: its greatest side, in sides of the image.
     """
 
-    def __init__(self, size: tuple[int, int], crop: float, expand: float, expand_ratio: float) -> None:
+    def __init__(self, size: tuple[int, int], iou_crop: float, expand: float, expand_ratio: float) -> None:
         super().__init__(p=1.0)
-        self.size, self.crop, self.expand, self.expand_ratio = size, crop, expand, expand_ratio
+        self.size, self.iou_crop, self.expand, self.expand_ratio = size, iou_crop, expand, expand_ratio
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         height, width = params["shape"][:2]
@@ -90,14 +90,14 @@ class SampleWindow(A.DualTransform):
         }
 
     def _choose(self, sides: NDArray[np.int64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The window as whole pixels x1, y1, x2, y2, which may lie outside the picture; float64 [4]."""
+        """The window as whole pixels x1, y1, x2, y2, which may lie outside the image; float64 [4]."""
         draw = self.random_generator
         canvas = np.array([0, 0, *sides], dtype=np.float64)
         if draw.random() < self.expand:
             larger = np.round(sides * draw.uniform(1, self.expand_ratio))
             start = np.round(draw.uniform(0, 1, 2) * (sides - larger))
             canvas = np.concatenate([start, start + larger])
-        if draw.random() >= self.crop:
+        if draw.random() >= self.iou_crop:
             return canvas
         least = draw.choice(OVERLAPS)
         whole = canvas[2:] - canvas[:2]
@@ -110,9 +110,9 @@ class SampleWindow(A.DualTransform):
         fits = (aspect >= 0.5) & (aspect <= 2) & (shared.max(1) >= least)
         return windows[fits.argmax()] if fits.any() else canvas
 
-    def apply(self, img: Picture, columns: Any, rows: Any, **_: Any) -> Picture:
+    def apply(self, img: Image, columns: Any, rows: Any, **_: Any) -> Image:
         (left, right, x, end), (top, bottom, y, below) = columns, rows
-        part = resize_picture(img[top:bottom, left:right], (below - y, end - x))
+        part = resize_image(img[top:bottom, left:right], (below - y, end - x))
         if part.shape[:2] == self.size:
             return part
         result = np.full((*self.size, 3), MEAN, dtype=np.uint8)
@@ -133,7 +133,7 @@ class SampleWindow(A.DualTransform):
 
 
 def _place(start: int, stop: int, side: int, wanted: int) -> tuple[int, int, int, int]:
-    """Along one axis: the part of the picture that a window shows, and where it comes to lie in the result."""
+    """Along one axis: the part of the image that a window shows, and where it comes to lie in the result."""
     first, last = max(0, start), min(side, stop)
     scale = wanted / (stop - start)
     place = min(round((first - start) * scale), wanted - 1)
@@ -157,16 +157,16 @@ def jaccard(windows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray
 
 @dataclass(frozen=True)
 class DetectionAugmentation:
-    """What training does to a picture and its boxes. Strengths of 0 switch a part off.
+    """What training does to an image and its boxes. Strengths of 0 switch a part off.
 
     Args:
         size: height and width of what the network sees, in pixels.
-        crop: probability of SSD's crop; its choice among seven, of which one is the whole picture, is 0.86.
-        expand: probability that the picture is put on a larger canvas of the mean colour.
-        expand_ratio: the canvas's greatest side, in sides of the picture.
+        iou_crop: probability of SSD's crop; its choice among seven, of which one is the whole image, is 0.86.
+        expand: probability that the image is put on a larger canvas of the mean colour.
+        expand_ratio: the canvas's greatest side, in sides of the image.
         flip: probability of a left-right flip.
         colour: strength of brightness, contrast and saturation jitter; hue moves by a tenth of it.
-        mosaic: probability that the picture is laid in a grid of two by two with three others, in place of expand.
+        mosaic: probability that the image is laid in a grid of two by two with three others, in place of expand.
         min_size: boxes with a side of fewer pixels, once clipped, are dropped.
         seed: of all random choices.
 
@@ -175,7 +175,7 @@ class DetectionAugmentation:
     """
 
     size: tuple[int, int] = (320, 320)
-    crop: float = 0.85
+    iou_crop: float = 0.85
     expand: float = 0.0
     expand_ratio: float = 3.0
     flip: float = 0.5
@@ -192,7 +192,7 @@ class DetectionAugmentation:
         object.__setattr__(self, "_mosaic", self._steps([mosaic], 0.0))
 
     def _steps(self, first: list[Any], expand: float) -> A.Compose:
-        steps = [*first, SampleWindow(self.size, self.crop, expand, self.expand_ratio)]
+        steps = [*first, SampleWindow(self.size, self.iou_crop, expand, self.expand_ratio)]
         if self.flip:
             steps.append(A.HorizontalFlip(p=self.flip))
         if self.colour:
@@ -200,33 +200,33 @@ class DetectionAugmentation:
             steps.append(A.ColorJitter(jitter, jitter, jitter, (-self.colour / 10, self.colour / 10), p=0.8))
         return A.Compose(steps, bbox_params=A.BboxParams("albumentations"))
 
-    def partners(self, pictures: int, epoch: int, index: int) -> list[int]:
-        """Which of the dataset's pictures to lay beside this one: three, or none where there is no mosaic."""
+    def partners(self, images: int, epoch: int, index: int) -> list[int]:
+        """Which of the dataset's images to lay beside this one: three, or none where there is no mosaic."""
         draw = np.random.default_rng((self.seed, epoch, index, 1))
-        return draw.integers(pictures, size=3).tolist() if draw.random() < self.mosaic else []
+        return draw.integers(images, size=3).tolist() if draw.random() < self.mosaic else []
 
     def __call__(
         self,
-        image: Picture,
+        image: Image,
         boxes: Boxes,
         labels: NDArray[np.int64],
         epoch: int,
         index: int,
-        others: Sequence[tuple[Picture, Boxes]] = (),
+        others: Sequence[tuple[Image, Boxes]] = (),
     ) -> Augmented:
         """Augment uint8 [H, W, 3] and float32 [n, 4] into `size`.
 
-        `others` are the pictures and boxes of `partners`; `kept` counts their boxes on from those of the picture.
+        `others` are the images and boxes of `partners`; `kept` counts their boxes on from those of the image.
         """
         compose: A.Compose = self._mosaic if others else self._single  # type: ignore[attr-defined]
         state = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
         # one shared stream: seeding every step alike, as set_random_seed does, would tie their draws together
         compose.set_random_state(np.random.default_rng(state[0]), random.Random(int(state[1])))
         parts, count = [], 0
-        for picture, corners in [(image, boxes), *others]:
-            shares = corners / np.tile(np.array(picture.shape[1::-1], dtype=np.float64), 2)
+        for image_path, corners in [(image, boxes), *others]:
+            shares = corners / np.tile(np.array(image_path.shape[1::-1], dtype=np.float64), 2)
             numbers = np.arange(count, count + len(corners), dtype=np.float64)[:, None]
-            parts.append({"image": picture, "bboxes": np.concatenate([shares, numbers], axis=1)})
+            parts.append({"image": image_path, "bboxes": np.concatenate([shares, numbers], axis=1)})
             count += len(corners)
         result = compose(**parts[0], **({"mosaic_metadata": parts[1:]} if others else {}))
         rows = np.asarray(result["bboxes"], dtype=np.float64).reshape(-1, 5)

@@ -1,4 +1,4 @@
-"""Looking at every picture and annotation of a detection split before the first step, as checks.py does for masks."""
+"""Looking at every image and annotation of a detection split before the first step, as checks.py does for masks."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class DetectionSummary:
 
     Args:
         boxes: of every class, int64 [classes].
-        pictures: with boxes of every class, int64 [classes].
-        without_boxes: pictures that have none.
+        images: with boxes of every class, int64 [classes].
+        without_boxes: images that have none.
         notes: what was put right or may surprise, a line each.
     """
 
     boxes: NDArray[np.int64]
-    pictures: NDArray[np.int64]
+    image_paths: NDArray[np.int64]
     without_boxes: int
     notes: list[str]
 
@@ -36,18 +36,18 @@ class DetectionSummary:
 
 
 def check_detection(files: DetectionFiles, threads: int = 4) -> DetectionSummary:
-    """Read every picture of a split, and tell of all that is wrong with pictures and annotations at once.
+    """Read every image of a split, and tell of all that is wrong with images and annotations at once.
 
-    Boxes are for the upright picture, as most tools show it. Where a picture is turned by EXIF and its sides do not
+    Boxes are for the upright image, as most tools show it. Where an image is turned by EXIF and its sides do not
     tell whether its boxes are meant so (upside down, mirrored, square, or no declared size), that is a note.
 
     Args:
         files: the split.
-        threads: how many pictures are read at a time.
+        threads: how many images are read at a time.
 
     Raises:
-        DataError: one line for every fault of the annotations, every picture that cannot be read, and every one whose
-            size is not the one that its annotation declares; or if there are no pictures, or no boxes.
+        DataError: one line for every fault of the annotations, every image that cannot be read, and every one whose
+            size is not the one that its annotation declares; or if there are no images, or no boxes.
     """
     return check_detection_splits(files, threads=threads)[0]
 
@@ -71,26 +71,26 @@ def check_detection_splits(*splits: DetectionFiles, threads: int = 4) -> list[De
 
 def _examine(files: DetectionFiles, threads: int) -> tuple[DetectionSummary, list[str]]:
     with ThreadPoolExecutor(threads) as pool:
-        results = pool.map(_check_picture, files.pictures, files.sizes)
+        results = pool.map(_check_image, files.image_paths, files.sizes)
         label = f"Checking {files.split}"
-        outcomes = list(track(results, label, total=len(files.pictures), transient=True))
+        outcomes = list(track(results, label, total=len(files.image_paths), transient=True))
     faults = files.faults + [fault for fault, _ in outcomes if fault]
-    turned = [picture.name for picture, (_, turns) in zip(files.pictures, outcomes, strict=True) if turns]
+    turned = [image.name for image, (_, turns) in zip(files.image_paths, outcomes, strict=True) if turns]
     summary = _summarise(files, turned)
-    if not files.pictures:
+    if not files.image_paths:
         faults.append(f"{files.root}: split {files.split} is empty")
     elif not summary.boxes.any():
-        faults.append(f"{files.root}: no picture of split {files.split} has a box to learn from; annotate some")
+        faults.append(f"{files.root}: no image of split {files.split} has a box to learn from; annotate some")
     return summary, faults
 
 
-def _check_picture(picture: Path, declared: Size | None) -> tuple[str | None, bool]:
-    """What is wrong with a picture, and whether EXIF turns it in a way that its annotation tells nothing of."""
+def _check_image(image: Path, declared: Size | None) -> tuple[str | None, bool]:
+    """What is wrong with an image, and whether EXIF turns it in a way that its annotation tells nothing of."""
     try:
-        fault = size_fault(picture, declared, read_image(picture).shape[:2])
+        fault = size_fault(image, declared, read_image(image).shape[:2])
     except DataError as error:
         return str(error), False
-    header = read_header(picture)
+    header = read_header(image)
     told = declared is not None and declared[0] != declared[1]  # whether the sides tell of a quarter turn
     turns = header is not None and header[1] != 1 and not (header[1] >= 5 and told)
     return fault, turns and fault is None
@@ -98,20 +98,20 @@ def _check_picture(picture: Path, declared: Size | None) -> tuple[str | None, bo
 
 def _summarise(files: DetectionFiles, turned: list[str]) -> DetectionSummary:
     boxes = np.zeros(len(files.names), dtype=np.int64)
-    pictures = np.zeros_like(boxes)
+    images = np.zeros_like(boxes)
     crowds = without_boxes = 0
     for objects in files.objects:
         counts = np.bincount(objects.labels[~objects.crowd], minlength=len(files.names))
         boxes += counts
-        pictures += counts > 0
+        images += counts > 0
         crowds += int(objects.crowd.sum())
         without_boxes += not counts.any()
-    what = "turned by EXIF, with boxes read as for the upright picture"
-    notes = [*files.notes, *counted(turned, "picture", "pictures", what)]
+    what = "turned by EXIF, with boxes read as for the upright image"
+    notes = [*files.notes, *counted(turned, "image", "images", what)]
     if crowds:
         notes.append(f"{crowds} crowd region{'s' * (crowds > 1)} left out of training")
     if without_boxes:
-        notes.append(f"{without_boxes} picture{'s' * (without_boxes > 1)} without boxes")
+        notes.append(f"{without_boxes} image{'s' * (without_boxes > 1)} without boxes")
     unseen = [name for name, count in zip(files.names, boxes, strict=True) if not count]
     notes += counted(unseen, "class", "classes", "without boxes")
-    return DetectionSummary(boxes, pictures, without_boxes, notes)
+    return DetectionSummary(boxes, images, without_boxes, notes)

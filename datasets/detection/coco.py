@@ -19,14 +19,14 @@ LARGEST = 3.4e38  # what float32 holds
 def coco_detection(root: Path, split: str, annotations: Path | None = None) -> DetectionFiles:
     """A split of a tree with annotations/instances_<split>.json, or instances_<split>2017.json for "train" and "val".
 
-    Pictures are looked for in <split>, <split>2017, images/<split>, images/<split>2017, JPEGImages, images, the json's
+    Images are looked for in <split>, <split>2017, images/<split>, images/<split>2017, JPEGImages, images, the json's
     folder and `root`. Classes are in the order of their category ids, whatever these are; ids of annotations are not
     used, so that 0 is one like any other. Polygons and RLE are not read. An `iscrowd` is 0 or 1, missing ones are 0.
     Of a key that an object of the json has twice, the last counts, as for any reader of json.
 
     Args:
         root: the tree.
-        split: names the json and the folder of the pictures.
+        split: names the json and the folder of the images.
         annotations: the json, if it is elsewhere.
 
     Raises:
@@ -48,20 +48,20 @@ def coco_detection(root: Path, split: str, annotations: Path | None = None) -> D
     several = [root / split, root / f"{split}2017", root / "images" / split, root / "images" / f"{split}2017"]
     folders = [*several, root / "JPEGImages", root / "images", path.parent, root]
     sources = [image["file_name"] for image in images.values()]
-    pictures = [_find_picture(folders, source) for source in sources]
-    twice = [name for name, count in Counter(pictures).items() if count > 1]
-    notes += counted([path.name for path in twice], "picture", "pictures", "that several image ids share")
+    image_paths = [_find_image(folders, source) for source in sources]
+    twice = [name for name, count in Counter(image_paths).items() if count > 1]
+    notes += counted([path.name for path in twice], "image", "images", "that several image ids share")
     sizes = [_size(image) for image in images.values()]
     given = zip(sources, sizes, images.values(), strict=True)
     odd = [name for name, size, image in given if size is None and image.keys() & {"height", "width"}]
-    notes += counted(odd, "picture", "pictures", "whose width and height are no numbers above 0, and are not compared")
-    limits = [size or upright_size(picture) for size, picture in zip(sizes, pictures, strict=True)]
+    notes += counted(odd, "image", "images", "whose width and height are no numbers above 0, and are not compared")
+    limits = [size or upright_size(image_path) for size, image_path in zip(sizes, image_paths, strict=True)]
     corners = rows.numbers()
     spans = corners[:, 2:].copy()
     corners[:, 2:] += corners[:, :2]
     objects, more, unsound = rows.objects(corners, spans, limits, sources, names)
     notes += more
-    return DetectionFiles(root, split, names, pictures, objects, ids, category_ids, sizes, faults, notes, unsound)
+    return DetectionFiles(root, split, names, image_paths, objects, ids, category_ids, sizes, faults, notes, unsound)
 
 
 def _find_json(root: Path, split: str) -> Path:
@@ -107,7 +107,7 @@ def _images(entries: list[Any], path: Path, faults: list[str]) -> dict[int | str
     outside = [one_line(entry["file_name"]) for entry in sound if not is_inside(entry["file_name"])]
     if outside:
         raise DataError(f"{path}: file_name {outside[0]} leads out of the tree ({len(outside)} such); write it anew")
-    faults += _counted(path, unsound, "picture", "pictures", "without an id and a file_name")
+    faults += _counted(path, unsound, "image", "images", "without an id and a file_name")
     faults += _counted(path, _twice(sound, "id"), "image id", "image ids", "given more than once")
     return {entry["id"]: entry for entry in sound}
 
@@ -120,7 +120,7 @@ def _rows(
     faults: list[str],
     notes: list[str],
 ) -> Rows:
-    pictures = {name: index for index, name in enumerate(ids)}
+    images = {name: index for index, name in enumerate(ids)}
     labels = {name: index for index, name in enumerate(category_ids)}
     wanted: Wanted = {"image_id": (int, str), "category_id": (int,), "bbox": (list,)}
     sound, unsound = _divide(entries, "annotations", wanted)
@@ -128,13 +128,13 @@ def _rows(
     astray, unclassed, crowds, areas = [], [], [], []
     for entry in sound:
         name = f"annotation {entry.get('id', 'without id')}"
-        picture, label = pictures.get(entry["image_id"]), labels.get(entry["category_id"])
+        image, label = images.get(entry["image_id"]), labels.get(entry["category_id"])
         if len(entry["bbox"]) != 4 or not all(type(number) in (int, float) for number in entry["bbox"]):
             unsound.append(name)
         elif entry.get("iscrowd") not in (None, 0, 1):
             crowds.append(name)
-        elif picture is None:
-            astray.append(f"{name} (picture {entry['image_id']})")
+        elif image is None:
+            astray.append(f"{name} (image {entry['image_id']})")
         elif label is None:
             unclassed.append(f"{name} (category {entry['category_id']})")
         else:
@@ -143,13 +143,13 @@ def _rows(
                 areas.append(name)
                 area = None
             written = tuple(map(_float, entry["bbox"]))
-            rows.add(picture, label, written, crowd=bool(entry.get("iscrowd")), area=math.nan if area is None else area)
+            rows.add(image, label, written, crowd=bool(entry.get("iscrowd")), area=math.nan if area is None else area)
     faults += _counted(path, unsound, "annotation", "annotations", "without image_id, category_id and a bbox of four")
     faults += _counted(path, crowds, "annotation", "annotations", "with an iscrowd other than 0 and 1")
     notes += counted(areas, "annotation", "annotations", "whose area is no number from 0 up, and the box's is taken")
     given = [entry for entry in sound if type(entry.get("id")) in (int, str)]
     faults += _counted(path, _twice(given, "id"), "annotation id", "annotation ids", "given more than once")
-    faults += _counted(path, astray, "annotation", "annotations", "of unknown pictures")
+    faults += _counted(path, astray, "annotation", "annotations", "of unknown images")
     faults += _counted(path, unclassed, "annotation", "annotations", "of unknown categories")
     return rows
 
@@ -181,7 +181,7 @@ def _counted(path: Path, places: list[str], one: str, several: str, what: str) -
     return [f"{path}: {line}" for line in counted(places, one, several, what)]
 
 
-def _find_picture(folders: list[Path], name: str) -> Path:
+def _find_image(folders: list[Path], name: str) -> Path:
     places = [folder / name for folder in folders]
     return next((place for place in places if os.path.isfile(place)), places[0])
 

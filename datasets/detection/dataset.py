@@ -22,7 +22,7 @@ DETECTION_DATASETS = ("shapes", "voc", "coco")
 
 
 class DetectionTransform(Protocol):
-    """What may be done to a picture and its boxes, with nothing else to depend on."""
+    """What may be done to an image and its boxes, with nothing else to depend on."""
 
     def __call__(
         self,
@@ -47,7 +47,7 @@ def find_detection(
 
     Args:
         dataset: "shapes" (written on first use), "voc" (VOC 07+12, or any tree in the VOC layout with a labels.txt) or
-            "coco" (annotations/instances_<split>.json and pictures).
+            "coco" (annotations/instances_<split>.json and images).
         split: "train", "val", "test" or any other that the tree has.
         data_root: the tree; by default data/shapes or data/VOCdevkit. For VOC 07+12, the folder with VOC2007 and
             VOC2012, where "train" is trainval of both, and "val" and "test" are the test split of VOC2007.
@@ -67,7 +67,7 @@ def find_detection(
         return _find_voc(data_root or Path("data/VOCdevkit"), split, download)
     if dataset == "coco":
         if data_root is None:
-            raise DataError("--dataset coco needs --data-root DIR, where DIR holds annotations/ and the pictures")
+            raise DataError("--dataset coco needs --data-root DIR, where DIR holds annotations/ and the images")
         return coco_detection(data_root, split, annotations)
     near = difflib.get_close_matches(dataset, DETECTION_DATASETS, 1)
     hint = f'; did you mean "{near[0]}"?' if near else ""
@@ -95,12 +95,12 @@ class DetectionDataset(Dataset[dict[str, object]]):
 
     Args:
         files: what to read.
-        transform: what to do with a picture and its boxes, or None. A `DetectionAugmentation` with mosaic is handed the
-            other pictures that it asks for.
+        transform: what to do with an image and its boxes, or None. A `DetectionAugmentation` with mosaic is handed the
+            other images that it asks for.
         keep_crowds: keep the crowd regions among the boxes.
 
     Raises:
-        DataError: on reading a sample, if its picture cannot be read or has not the size that its annotation declares.
+        DataError: on reading a sample, if its image cannot be read or has not the size that its annotation declares.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class DetectionDataset(Dataset[dict[str, object]]):
         self.files, self.transform, self.keep_crowds = files, transform, keep_crowds
 
     def __len__(self) -> int:
-        return len(self.files.pictures)
+        return len(self.files.image_paths)
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, object]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
@@ -118,7 +118,7 @@ class DetectionDataset(Dataset[dict[str, object]]):
         result = Augmented(image, objects.boxes, np.arange(len(objects)))
         if isinstance(self.transform, DetectionAugmentation):
             others = [self._read(other) for other in self.transform.partners(len(self), epoch, index)]
-            beside = [(picture, there.boxes) for picture, there in others]
+            beside = [(image_path, there.boxes) for image_path, there in others]
             result = self.transform(image, objects.boxes, objects.labels, epoch, index, beside)
             objects = objects.joined([there for _, there in others])
         elif self.transform is not None:
@@ -130,27 +130,27 @@ class DetectionDataset(Dataset[dict[str, object]]):
             "labels": objects.labels,
             "difficult": objects.difficult,
             "crowd": objects.crowd,
-            "file": str(self.files.pictures[index]),
+            "file": str(self.files.image_paths[index]),
             "id": self.files.ids[index],
             "size": size,
             "tiny": result.tiny,
         }
 
     def _read(self, index: int) -> tuple[NDArray[np.uint8], Objects]:
-        picture, objects = self.files.pictures[index], self.files.objects[index]
-        image = read_image(picture)
-        fault = size_fault(picture, self.files.sizes[index], image.shape[:2])
+        image_path, objects = self.files.image_paths[index], self.files.objects[index]
+        image = read_image(image_path)
+        fault = size_fault(image_path, self.files.sizes[index], image.shape[:2])
         if fault:
             raise DataError(fault)
         return image, objects.at(~objects.crowd | self.keep_crowds)
 
 
 def limit_detection(files: DetectionFiles, most: int | None) -> DetectionFiles:
-    """The first `most` pictures of a split, or all of them for None; faults and notes stay those of the whole split."""
-    check_options(max_pictures=(most, *COUNT))
+    """The first `most` images of a split, or all of them for None; faults and notes stay those of the whole split."""
+    check_options(max_images=(most, *COUNT))
     return replace(
         files,
-        pictures=files.pictures[:most],
+        image_paths=files.image_paths[:most],
         objects=files.objects[:most],
         ids=files.ids[:most],
         sizes=files.sizes[:most],

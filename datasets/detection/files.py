@@ -1,4 +1,4 @@
-"""What a detection split is once its annotations are read: pictures, objects, faults, and boxes that were put right."""
+"""What a detection split is once its annotations are read: images, objects, faults, and boxes that were put right."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Objects:
-    """What one picture holds, in the order of its annotation.
+    """What one image holds, in the order of its annotation.
 
     Args:
-        boxes: float32 [n, 4] corners x1, y1, x2, y2 in continuous pixels: a picture spans 0 to width and 0 to height,
+        boxes: float32 [n, 4] corners x1, y1, x2, y2 in continuous pixels: an image spans 0 to width and 0 to height,
             so that VOC's xmin, ymin, xmax, ymax, which count pixels from 1, are xmin - 1, ymin - 1, xmax, ymax.
         labels: int64 [n], index into the names of the classes, which have no background.
         difficult: bool [n], as VOC has it.
@@ -78,13 +78,13 @@ class Unsound:
 
 @dataclass(frozen=True)
 class DetectionFiles:
-    """One split as files, with an entry a picture in `pictures`, `objects`, `ids`, `sizes` and `unsound`.
+    """One split as files, with an entry an image in `images`, `objects`, `ids`, `sizes` and `unsound`.
 
     Args:
         root: the tree.
         split: its name.
         names: of the classes, without background.
-        pictures: where the pictures are; that they are there is for the check to say.
+        images: where the images are; that they are there is for the check to say.
         objects: what they hold.
         ids: the image id as in the COCO json, or the VOC stem.
         category_ids: the id of every class in the COCO json; 1 to n for VOC.
@@ -97,7 +97,7 @@ class DetectionFiles:
     root: Path
     split: str
     names: list[str]
-    pictures: list[Path]
+    image_paths: list[Path]
     objects: list[Objects]
     ids: list[int | str]
     category_ids: list[int]
@@ -111,10 +111,10 @@ class DetectionFiles:
 class Rows:
     """The objects of a split as its annotations have them, a row each, in any order.
 
-    `written` holds the four numbers of a box as its file has them; `picture` is the index of its picture.
+    `written` holds the four numbers of a box as its file has them; `image` is the index of its image.
     """
 
-    picture: list[int] = field(default_factory=list)
+    image: list[int] = field(default_factory=list)
     written: list[tuple[float, ...]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     difficult: list[bool] = field(default_factory=list)
@@ -124,7 +124,7 @@ class Rows:
 
     def add(
         self,
-        picture: int,
+        image: int,
         label: int,
         written: tuple[float, ...],
         difficult: bool = False,
@@ -133,7 +133,7 @@ class Rows:
         area: float = float("nan"),
     ) -> None:
         """One more object; an area of NaN stands for the box's."""
-        self.picture.append(picture)
+        self.image.append(image)
         self.labels.append(label)
         self.written.append(written)
         self.difficult.append(difficult)
@@ -154,20 +154,20 @@ class Rows:
         sources: Sequence[str],
         names: Sequence[str],
     ) -> tuple[list[Objects], list[str], list[list[Unsound]]]:
-        """The rows as objects of every picture, without boxes that bound nothing, notes of what was done, and to which.
+        """The rows as objects of every image, without boxes that bound nothing, notes of what was done, and to which.
 
-        Boxes are clipped to their picture, silently up to a pixel, as that is what tools disagree about.
+        Boxes are clipped to their image, silently up to a pixel, as that is what tools disagree about.
 
         Args:
             corners: float64 [n, 4], x1, y1, x2, y2 of every row in continuous pixels.
             spans: float64 [n, 2], width and height as the file means them. VOC's xmin = xmax is a box without area
                 here, although it would be a pixel wide by VOC's own reading: nobody means such a box.
-            limits: height and width of every picture, or None where nobody knows.
-            sources: of every picture, the name that notes call it by.
+            limits: height and width of every image, or None where nobody knows.
+            sources: of every image, the name that notes call it by.
             names: of the classes.
         """
-        picture = np.array(self.picture, dtype=np.int64)
-        extents = np.array([limit[::-1] if limit else (np.inf, np.inf) for limit in limits]).reshape(-1, 2)[picture]
+        image = np.array(self.image, dtype=np.int64)
+        extents = np.array([limit[::-1] if limit else (np.inf, np.inf) for limit in limits]).reshape(-1, 2)[image]
         clipped = corners.clip(0, np.tile(extents, 2))
         boxes = clipped.astype(np.float32)
         finite = np.all(np.isfinite(corners), axis=1)
@@ -187,15 +187,15 @@ class Rows:
             places = [self._place(row, sources, names) for row in chosen]
             for row, place in zip(chosen, places, strict=True):
                 box = Unsound(self.labels[row], tuple(corners[row].tolist()), what, place)
-                unsound[self.picture[row]].append(box)
+                unsound[self.image[row]].append(box)
             return counted(places, "box", "boxes", what)
 
         notes = [
             *note(~finite, "with NaN or infinite numbers dropped"),
             *note(inverted, "with inverted corners dropped"),
             *note(empty | sliver, "without area dropped"),
-            *note(outside, "wholly outside the picture dropped"),
-            *note(beyond, "reaching out of the picture clipped"),
+            *note(outside, "wholly outside the image dropped"),
+            *note(beyond, "reaching out of the image clipped"),
         ]
         area = np.array(self.area, dtype=np.float32)
         columns: list[NDArray[Any]] = [
@@ -207,14 +207,14 @@ class Rows:
             np.where(np.isnan(area), (boxes[:, 2:] - boxes[:, :2]).prod(1), area),
         ]
         kept = np.flatnonzero(sound)
-        kept = kept[np.argsort(picture[kept], kind="stable")]
-        ends = np.bincount(picture[kept], minlength=len(limits)).cumsum()[:-1]
+        kept = kept[np.argsort(image[kept], kind="stable")]
+        ends = np.bincount(image[kept], minlength=len(limits)).cumsum()[:-1]
         parts = [np.split(column[kept], ends) for column in columns]
         return [Objects(*part) for part in zip(*parts, strict=True)][: len(limits)], notes, unsound
 
     def _place(self, row: int, sources: Sequence[str], names: Sequence[str]) -> str:
         numbers = ",".join(f"{number:.10g}" for number in self.written[row])
-        return f"{sources[self.picture[row]]} ({names[self.labels[row]]} {numbers})"
+        return f"{sources[self.image[row]]} ({names[self.labels[row]]} {numbers})"
 
 
 def counted(places: Sequence[str], one: str, several: str, what: str) -> list[str]:
@@ -254,37 +254,37 @@ def read_names(path: Path) -> list[str]:
     return names
 
 
-def read_header(picture: Path) -> tuple[Size, int] | None:
-    """Height and width of a picture as stored, and its EXIF orientation (1 is upright); None if it cannot be read."""
+def read_header(image_path: Path) -> tuple[Size, int] | None:
+    """Height and width of an image as stored, and its EXIF orientation (1 is upright); None if it cannot be read."""
     try:
-        require_file(picture)
-        with Image.open(picture, formats=FORMATS) as image:
+        require_file(image_path)
+        with Image.open(image_path, formats=FORMATS) as image:
             return (image.height, image.width), orientation_of(image)
-    except Exception:  # decoders trip over garbage in any way they like; reading the picture says how
+    except Exception:  # decoders trip over garbage in any way they like; reading the image says how
         return None
 
 
-def upright_size(picture: Path) -> Size | None:
-    """Height and width of a picture once it is turned upright by its EXIF orientation; None if it cannot be read."""
-    header = read_header(picture)
+def upright_size(image: Path) -> Size | None:
+    """Height and width of an image once it is turned upright by its EXIF orientation; None if it cannot be read."""
+    header = read_header(image)
     if header is None:
         return None
     (height, width), orientation = header
     return (width, height) if orientation >= 5 else (height, width)
 
 
-def size_fault(picture: Path, declared: Size | None, actual: Size) -> str | None:
-    """What is wrong if an annotation declares another height and width than its picture has once upright."""
+def size_fault(image: Path, declared: Size | None, actual: Size) -> str | None:
+    """What is wrong if an annotation declares another height and width than its image has once upright."""
     if declared is None or declared == actual:
         return None
-    header = read_header(picture)
+    header = read_header(image)
     if header is not None and header[1] != 1 and declared == header[0]:
         return (
-            f"{picture}: is {actual[1]}x{actual[0]} once turned upright by its EXIF orientation, but its boxes are for "
-            f"the unrotated {declared[1]}x{declared[0]}; save the picture without EXIF orientation, or draw the boxes "
+            f"{image}: is {actual[1]}x{actual[0]} once turned upright by its EXIF orientation, but its boxes are for "
+            f"the unrotated {declared[1]}x{declared[0]}; save the image without EXIF orientation, or draw the boxes "
             "anew"
         )
     return (
-        f"{picture}: is {actual[1]}x{actual[0]}, but its annotation is for a picture of {declared[1]}x{declared[0]}; "
-        "put the right picture or the right annotation in place"
+        f"{image}: is {actual[1]}x{actual[0]}, but its annotation is for an image of {declared[1]}x{declared[0]}; "
+        "put the right image or the right annotation in place"
     )

@@ -19,8 +19,8 @@ UNSOUND = {
     "with NaN or infinite numbers dropped": Kind("warning", "box with NaN or infinite numbers", DROPPED),
     "with inverted corners dropped": Kind("warning", "box with inverted corners", DROPPED),
     "without area dropped": Kind("warning", "box without area", DROPPED),
-    "wholly outside the picture dropped": Kind("warning", "box outside its image", DROPPED),
-    "reaching out of the picture clipped": Kind(
+    "wholly outside the image dropped": Kind("warning", "box outside its image", DROPPED),
+    "reaching out of the image clipped": Kind(
         "warning", "box reaching out of its image", "It is clipped. If it is far out, it may be another image's."
     ),
 }
@@ -48,7 +48,7 @@ class InspectedDetection(Inspected):
     """
 
     def __init__(self, files: DetectionFiles, size: tuple[int, int]) -> None:
-        super().__init__(files.root, files.split, files.names, files.pictures)
+        super().__init__(files.root, files.split, files.names, files.image_paths)
         self.files, self.size = files, size
         self.colours = default_colours(len(files.names) + 1)[1:]
         headings = ("images", "boxes", "small", "medium", "large")
@@ -79,7 +79,7 @@ class InspectedDetection(Inspected):
         return Sample(self.read(index), None, objects.boxes, objects.labels)
 
     def examine(self, index: int, image: NDArray[np.uint8]) -> Look:
-        objects, path, size = self.objects(index), self.files.pictures[index], image.shape[:2]
+        objects, path, size = self.objects(index), self.files.image_paths[index], image.shape[:2]
         fault = size_fault(path, self.files.sizes[index], (size[0], size[1]))
         findings = [self.find(MISFIT, index, fault)] if fault else []
         findings += self._tiny(index, objects, size) + self._twice(index, objects)

@@ -1,4 +1,4 @@
-"""Detection trees in the VOC layout: one XML a picture, read so that all faults can be told at once."""
+"""Detection trees in the VOC layout: one XML an image, read so that all faults can be told at once."""
 
 import os
 from collections import Counter
@@ -11,11 +11,11 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from datasets.detection.files import DetectionFiles, Rows, Size, counted, read_names, unlisted, upright_size
-from datasets.files import PICTURES, DataError, is_inside, one_line, read_bytes, read_lines
+from datasets.files import IMAGE_SUFFIXES, DataError, is_inside, one_line, read_bytes, read_lines
 from datasets.segmentation.dataset import VOC_NAMES
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
-JOINED = ("pictures", "objects", "ids", "sizes", "faults", "notes", "unsound")
+JOINED = ("images", "objects", "ids", "sizes", "faults", "notes", "unsound")
 FLAGS = {"": False, "0": False, "false": False, "unspecified": False, "1": True, "true": True}
 VOC_0712 = {"train": ("VOC2007", "VOC2012"), "val": ("VOC2007",), "test": ("VOC2007",)}
 
@@ -45,8 +45,10 @@ def voc_detection(root: Path, split: str) -> DetectionFiles:
     if outside:
         raise DataError(f"{listing}: name {outside[0]} leads out of the tree ({len(outside)} such); remove it")
     # backwards, so that of a.jpg and a.png the former is taken
-    found = {path.stem: path for path in sorted(folder.iterdir(), reverse=True) if path.suffix.lower() in PICTURES}
-    pictures = [found.get(stem, folder / f"{stem}.jpg") for stem in stems]
+    found = {
+        path.stem: path for path in sorted(folder.iterdir(), reverse=True) if path.suffix.lower() in IMAGE_SUFFIXES
+    }
+    images = [found.get(stem, folder / f"{stem}.jpg") for stem in stems]
     twice = [stem for stem, count in Counter(stems).items() if count > 1]
     faults = [f"{listing}: {line}" for line in counted(twice, "name", "names", "listed more than once")]
     rows, unknown = Rows(), Counter[str]()
@@ -64,15 +66,15 @@ def voc_detection(root: Path, split: str) -> DetectionFiles:
         if sizes[index] is None:
             sizeless.append(path.name)
     faults += unlisted(known if known.exists() else root, unknown)
-    limits = [size or upright_size(picture) for size, picture in zip(sizes, pictures, strict=True)]
+    limits = [size or upright_size(image) for size, image in zip(sizes, images, strict=True)]
     written = rows.numbers()
     sources = [f"{stem}.xml" for stem in stems]
     spans = written[:, 2:] - written[:, :2]
     objects, notes, unsound = rows.objects(written - [1, 1, 0, 0], spans, limits, sources, names)
-    notes += counted(sizeless, "annotation", "annotations", "without the picture's size")
+    notes += counted(sizeless, "annotation", "annotations", "without the image's size")
     ids: list[int | str] = [*stems]
     categories = list(range(1, len(names) + 1))
-    return DetectionFiles(root, split, names, pictures, objects, ids, categories, sizes, faults, notes, unsound)
+    return DetectionFiles(root, split, names, images, objects, ids, categories, sizes, faults, notes, unsound)
 
 
 def voc_0712(root: Path, split: str) -> DetectionFiles:
@@ -107,7 +109,7 @@ def _stems(listing: Path, names: list[str]) -> list[str]:
 
 def _parse(path: Path) -> Element:
     if not os.path.exists(path):  # False for names that no file can have, too
-        raise DataError(f"{path}: no such file; write one, without objects if the picture has none")
+        raise DataError(f"{path}: no such file; write one, without objects if the image has none")
     content = read_bytes(path)
     try:
         tree = fromstring(content)

@@ -20,9 +20,9 @@ cv2.setNumThreads(0)  # loader workers are the parallelism; OpenCV's own threads
 
 
 class ScaleCrop(A.DualTransform):
-    """Scale the picture by a random factor and cut a crop out of it, in one resize of the part that is kept.
+    """Scale the image by a random factor and cut a crop out of it, in one resize of the part that is kept.
 
-    Where the scaled picture is smaller than the crop, it is placed at random on mid-grey, void in the mask.
+    Where the scaled image is smaller than the crop, it is placed at random on mid-grey, void in the mask.
 
     Args:
         crop: height and width of the result.
@@ -62,7 +62,7 @@ class ScaleCrop(A.DualTransform):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What training does to a picture and its mask. Strengths of 0 switch a part off.
+    """What training does to an image and its mask. Strengths of 0 switch a part off.
 
     Args:
         crop: height and width of what the network sees, in pixels.

@@ -17,10 +17,10 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class SegmentationSummary:
-    """What a sound split holds: pixels of every class, int64 [classes], and the number of pictures with each."""
+    """What a sound split holds: pixels of every class, int64 [classes], and the number of images with each."""
 
     pixels: NDArray[np.int64]
-    pictures: NDArray[np.int64]
+    images: NDArray[np.int64]
 
     def balanced_weights(self) -> list[float]:
         """One weight a class, 1 / log(1.02 + share of pixels) (ENet, arXiv 1606.02147, Section 5.2).
@@ -34,14 +34,14 @@ class SegmentationSummary:
 
 
 def check_segmentation(files: SegmentationFiles, threads: int = 4) -> SegmentationSummary:
-    """Read every picture and mask of a split.
+    """Read every image and mask of a split.
 
     Args:
         files: the split.
         threads: how many files are read at a time.
 
     Raises:
-        DataError: one line for every file that cannot be read, whose mask and picture differ in size, or whose mask
+        DataError: one line for every file that cannot be read, whose mask and image differ in size, or whose mask
             holds a value that is no class; or if all masks hold only 0 and 255, or only 255.
     """
 

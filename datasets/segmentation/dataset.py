@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from datasets.download import download_voc2012
 from datasets.files import (
     IGNORE,
-    PICTURES,
+    IMAGE_SUFFIXES,
     Colour,
     DataError,
     default_colours,
@@ -39,9 +39,9 @@ Transform = Callable[[NDArray[np.uint8], NDArray[np.uint8], int, int], tuple[NDA
 
 @dataclass(frozen=True)
 class SegmentationFiles:
-    """One split as files: class names and colours, and for every picture its mask.
+    """One split as files: class names and colours, and for every image its mask.
 
-    `colours` are for drawing; `mask_colours` is set only where masks are RGB pictures to be looked up in it.
+    `colours` are for drawing; `mask_colours` is set only where masks are RGB images to be looked up in it.
     """
 
     root: Path
@@ -64,7 +64,7 @@ def find_segmentation(
         download: fetch VOC2012 if it is not there.
 
     Raises:
-        DataError: if the dataset, the tree, the split or a picture is missing, or the split is empty.
+        DataError: if the dataset, the tree, the split or an image is missing, or the split is empty.
     """
     if dataset == "shapes":
         root = data_root or Path("data/shapes")
@@ -88,7 +88,7 @@ def voc_files(root: Path, split: str) -> SegmentationFiles:
     """A split of a tree with JPEGImages, SegmentationClass and ImageSets/Segmentation/<split>.txt.
 
     Classes come from labels.txt; without it, a folder named VOC20.. has VOC's 21. Where ImageSets has trainaug.txt and
-    SegmentationClassAug is there (the SBD masks, 10,582 pictures), "train" means that list.
+    SegmentationClassAug is there (the SBD masks, 10,582 images), "train" means that list.
 
     Raises:
         DataError: see `find_segmentation`.
@@ -110,23 +110,23 @@ def voc_files(root: Path, split: str) -> SegmentationFiles:
         raise DataError(f"{listing}: no such split; there are {', '.join(sorted(p.stem for p in lists.glob('*.txt')))}")
     stems = [line.strip() for line in read_lines(listing) if line.strip()]
     if not stems:
-        raise DataError(f"{listing}: the split is empty; list one picture name a line")
+        raise DataError(f"{listing}: the split is empty; list one image name a line")
     twice = [stem for stem, count in Counter(stems).items() if count > 1]
     if twice:
         raise DataError(f"{listing}: {len(twice)} name{'s' * (len(twice) > 1)} listed more than once: {_first(twice)}")
-    pictures = _by_stem(root / "JPEGImages")
-    absent = [stem for stem in stems if stem not in pictures]
+    images = _by_stem(root / "JPEGImages")
+    absent = [stem for stem in stems if stem not in images]
     if absent:
         raise DataError(_list_absent(listing, absent, root / "JPEGImages"))
-    pairs = [(pictures[stem], masks / f"{stem}.png") for stem in stems]
+    pairs = [(images[stem], masks / f"{stem}.png") for stem in stems]
     return SegmentationFiles(root, split, names, given or default_colours(len(names)), pairs, given)
 
 
 def folder_files(root: Path, split: str) -> SegmentationFiles:
-    """A split of a tree with images/, masks/ and labels.txt; a mask has its picture's name.
+    """A split of a tree with images/, masks/ and labels.txt; a mask has its image's name.
 
-    Splits are sub-folders of both (images/train, masks/train) where there are any. Otherwise every fifth picture, by a
-    hash of its name, is "val" and the others are "train", so that adding pictures moves none from one to the other.
+    Splits are sub-folders of both (images/train, masks/train) where there are any. Otherwise every fifth image, by a
+    hash of its name, is "val" and the others are "train", so that adding images moves none from one to the other.
 
     Raises:
         DataError: see `find_segmentation`.
@@ -142,19 +142,19 @@ def folder_files(root: Path, split: str) -> SegmentationFiles:
         if not images.is_dir():
             there = sorted(path.name for path in images.parent.iterdir() if path.is_dir())
             raise DataError(f"{images}: no such split; there are {', '.join(there)}")
-    pictures, drawn = _by_stem(images), _by_stem(masks)
-    stems = sorted(pictures)
+    image_paths, drawn = _by_stem(images), _by_stem(masks)
+    stems = sorted(image_paths)
     if not divided:
         if split not in ("train", "val"):
             raise DataError(f"{images}: no split {split}; without sub-folders there are train, val")
         held_out = {stem for stem in stems if int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 5 == 0}
         stems = [stem for stem in stems if (stem in held_out) == (split == "val")]
     if not stems:
-        raise DataError(f'{images}: split "{split}" is empty: no pictures ({", ".join(PICTURES)}) belong to it')
+        raise DataError(f'{images}: split "{split}" is empty: no images ({", ".join(IMAGE_SUFFIXES)}) belong to it')
     absent = [stem for stem in stems if stem not in drawn]
     if absent:
         raise DataError(_list_absent(images, absent, masks))
-    pairs = [(pictures[stem], drawn[stem]) for stem in stems]
+    pairs = [(image_paths[stem], drawn[stem]) for stem in stems]
     return SegmentationFiles(root, split, names, given or default_colours(len(names)), pairs, given)
 
 
@@ -163,10 +163,10 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         raise DataError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in PICTURES and not path.name.startswith("."):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
             if path.stem in found:
                 raise DataError(
-                    f"{path}: has the name of {found[path.stem].name}; pictures and masks are matched by name"
+                    f"{path}: has the name of {found[path.stem].name}; images and masks are matched by name"
                 )
             found[path.stem] = path
     return found
@@ -180,20 +180,20 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(map(one_line, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def read_pair(files: SegmentationFiles, picture: Path, drawn: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A picture as uint8 [H, W, 3] RGB and its mask as uint8 [H, W] of class indices and 255, both upright.
+def read_pair(files: SegmentationFiles, image_path: Path, drawn: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """An image as uint8 [H, W, 3] RGB and its mask as uint8 [H, W] of class indices and 255, both upright.
 
-    Some tools show a picture turned upright by its EXIF orientation while masks are drawn, and some do not. A turn by a
-    quarter is told by the sides of the mask, if they differ; where they do not tell, a picture whose orientation its
+    Some tools show an image turned upright by its EXIF orientation while masks are drawn, and some do not. A turn by a
+    quarter is told by the sides of the mask, if they differ; where they do not tell, an image whose orientation its
     mask has not too is a fault.
 
     Raises:
         DataError: if either cannot be read, their sides or orientations differ, or the mask has a value that is neither
             a class nor 255.
     """
-    image, turned = read_upright(picture)
+    image, turned = read_upright(image_path)
     mask, mask_turned = read_upright_mask(drawn, files.mask_colours)
-    fault = pair_fault(files, picture, drawn, mask, image.shape[:2], (turned, mask_turned))
+    fault = pair_fault(files, image_path, drawn, mask, image.shape[:2], (turned, mask_turned))
     if fault:
         raise DataError(fault[1])
     return image, mask
@@ -201,7 +201,7 @@ def read_pair(files: SegmentationFiles, picture: Path, drawn: Path) -> tuple[NDA
 
 def pair_fault(
     files: SegmentationFiles,
-    picture: Path,
+    image: Path,
     drawn: Path,
     mask: NDArray[np.uint8],
     size: tuple[int, ...],
@@ -211,21 +211,21 @@ def pair_fault(
 
     Args:
         files: the split.
-        picture: of the mask.
+        image: of the mask.
         drawn: the mask's file.
         mask: uint8 [H, W].
-        size: height and width of the picture.
-        turned: EXIF orientation of the picture and of the mask.
+        size: height and width of the image.
+        turned: EXIF orientation of the image and of the mask.
     """
     height, width = size
     if mask.shape != (height, width):
         other = f"{mask.shape[1]}x{mask.shape[0]}"
-        return "size", f"{drawn}: {other}, but its picture {picture.name} is {width}x{height} once upright"
+        return "size", f"{drawn}: {other}, but its image {image.name} is {width}x{height} once upright"
     told = turned[1] == 1 and turned[0] >= 5 and height != width
     if turned[0] != turned[1] and not told:
         return "turn", (
-            f"{picture}: EXIF orientation {turned[0]}, and its mask {drawn.name} has {turned[1]}, so that nothing "
-            "tells whether the mask is for the upright picture; save the picture upright and without EXIF orientation"
+            f"{image}: EXIF orientation {turned[0]}, and its mask {drawn.name} has {turned[1]}, so that nothing "
+            "tells whether the mask is for the upright image; save the image upright and without EXIF orientation"
         )
     if (mask + np.uint8(1)).max() > len(files.names):  # 255 becomes 0; most masks are sound, and pass in one look
         pixels = np.bincount(mask.ravel(), minlength=256)
@@ -245,7 +245,7 @@ class SegmentationDataset(Dataset[dict[str, object]]):
 
     Args:
         files: what to read.
-        transform: what to do with a picture and its mask, or None.
+        transform: what to do with an image and its mask, or None.
     """
 
     def __init__(self, files: SegmentationFiles, transform: Transform | None = None) -> None:
@@ -256,15 +256,15 @@ class SegmentationDataset(Dataset[dict[str, object]]):
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, object]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        picture, drawn = self.files.pairs[index]
-        image, mask = read_pair(self.files, picture, drawn)
+        image_path, drawn = self.files.pairs[index]
+        image, mask = read_pair(self.files, image_path, drawn)
         size = image.shape[:2]
         if self.transform is not None:
             image, mask = self.transform(image, mask, epoch, index)
-        return {"image": image, "mask": mask, "file": str(picture), "size": size}
+        return {"image": image, "mask": mask, "file": str(image_path), "size": size}
 
 
 def limit(files: SegmentationFiles, most: int | None) -> SegmentationFiles:
-    """The first `most` pictures of a split, at least one, or all of them for None."""
-    check_options(max_pictures=(most, *COUNT))
+    """The first `most` images of a split, at least one, or all of them for None."""
+    check_options(max_images=(most, *COUNT))
     return replace(files, pairs=files.pairs[:most])

@@ -60,16 +60,16 @@ class InspectedSegmentation(Inspected):
             return Sample(image)
 
     def examine(self, index: int, image: NDArray[np.uint8]) -> Look:
-        picture, drawn = self.files.pairs[index]
+        image_path, drawn = self.files.pairs[index]
         try:
             mask, turned = read_upright_mask(drawn, self.files.mask_colours)
         except DataError as error:
             return Look(findings=[self.find(UNUSABLE, index, str(error))])
         pixels = np.bincount(mask.ravel(), minlength=256)
         findings = []
-        header = read_header(picture)
+        header = read_header(image_path)
         orientations = (header[1] if header else 1, turned)
-        fault = pair_fault(self.files, picture, drawn, mask, image.shape[:2], orientations)
+        fault = pair_fault(self.files, image_path, drawn, mask, image.shape[:2], orientations)
         if fault:
             findings.append(self.find(FAULTS[fault[0]], index, fault[1]))
         there = np.flatnonzero(pixels[:IGNORE])

@@ -24,7 +24,7 @@ class Distillation:
     """What is learned from a teacher beside the labels (arXiv 1503.02531).
 
     Args:
-        teacher: a checkpoint of train_cls, timm:NAME or torchvision:NAME; it sees the same pictures as the student.
+        teacher: a checkpoint of train_cls, timm:NAME or torchvision:NAME; it sees the same images as the student.
         teacher_weights: of a teacher out of timm or torchvision: imagenet, or a weights file with the data's classes in
             their order.
         temperature: that softens the probabilities of both.

@@ -1,4 +1,4 @@
-"""Pictures of classifications for people: sheets of pictures with captions, and samples with truth and prediction."""
+"""Images of classifications for people: sheets of images with captions, and samples with truth and prediction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from datasets import resize_picture
+from datasets import resize_image
 from tasks.classification.task import ClassificationTask
 from tasks.drawing import Image
 
@@ -21,13 +21,13 @@ def contact_sheet(
     colours: Sequence[tuple[int, int, int]],
     columns: int = 8,
 ) -> Image:
-    """Pictures in rows, each with the lines of its caption below it; uint8 [H, W, 3] RGB.
+    """Images in rows, each with the lines of its caption below it; uint8 [H, W, 3] RGB.
 
     Args:
         images: uint8 [H, W, 3] RGB of any size, one at least; each is fitted into a square cell.
-        captions: as many lines for every picture.
-        colours: of each picture's caption.
-        columns: pictures in a row.
+        captions: as many lines for every image.
+        colours: of each image's caption.
+        columns: images in a row.
     """
     columns = min(columns, len(images))
     height, width = SIDE + LINE * len(captions[0]) + GAP, SIDE + GAP
@@ -44,9 +44,9 @@ def contact_sheet(
 
 
 def thumbnail(image: Image) -> Image:
-    """A picture, uint8 [H, W, 3], at the size that it has in a cell."""
+    """An image, uint8 [H, W, 3], at the size that it has in a cell."""
     scale = SIDE / max(image.shape[:2])
-    return resize_picture(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
+    return resize_image(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
 
 
 def _cut(text: str) -> str:

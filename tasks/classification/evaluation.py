@@ -1,4 +1,4 @@
-"""Judging a classifier over a split, and writing what came of it."""
+"""Evaluating a classifier over a split, and writing what came of it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from tasks.classification.drawing import draw_labels
 from tasks.classification.task import TOP, ClassificationTask
 from tasks.drawing import plot_confusion
 from tasks.errors import TaskError
-from tasks.writing import write_json, write_picture, write_table
+from tasks.writing import write_image, write_json, write_table
 
 ROWS = 30  # classes that the printed table has at most
 
@@ -29,12 +29,12 @@ class ClassificationScores:
     """What is right, and what is taken for what.
 
     Attributes:
-        top1: share of the pictures whose class has the highest probability.
+        top1: share of the images whose class has the highest probability.
         top5: share of those whose class is among the five highest.
-        loss: cross-entropy, averaged over the pictures.
-        accuracy: float64 [classes], share of each class's pictures that are right; nan where there are none.
-        matrix: int64 [classes, classes], rows are truth, columns prediction, in pictures.
-        losses: float32 [N], of every picture.
+        loss: cross-entropy, averaged over the images.
+        accuracy: float64 [classes], share of each class's images that are right; nan where there are none.
+        matrix: int64 [classes, classes], rows are truth, columns prediction, in images.
+        losses: float32 [N], of every image.
         right: bool [N], likewise.
     """
 
@@ -49,7 +49,7 @@ class ClassificationScores:
 
 @torch.inference_mode()
 def evaluate_classification(task: ClassificationTask, loader: Iterable[dict[str, Any]]) -> ClassificationScores:
-    """Scores over the batches of an `eval_loader`, the pictures in its order.
+    """Scores over the batches of an `eval_loader`, the images in its order.
 
     Args:
         task: in evaluation mode.
@@ -66,10 +66,10 @@ def evaluate_classification(task: ClassificationTask, loader: Iterable[dict[str,
         losses.append(F.cross_entropy(logits, label, reduction="none"))
         right.append(logits.argmax(1) == label)
     counts = matrix.compute().numpy().astype(np.int64)
-    pictures, hits = counts.sum(1).astype(float), counts.diagonal().astype(float)
-    accuracy = np.divide(hits, pictures, out=np.full_like(hits, np.nan), where=pictures > 0)
+    images, hits = counts.sum(1).astype(float), counts.diagonal().astype(float)
+    accuracy = np.divide(hits, images, out=np.full_like(hits, np.nan), where=images > 0)
     every = torch.cat(losses)
-    top1 = float(hits.sum() / pictures.sum())
+    top1 = float(hits.sum() / images.sum())
     return ClassificationScores(
         top1, float(top5.compute()), float(every.mean()), accuracy, counts, every.numpy(), torch.cat(right).numpy()
     )
@@ -79,17 +79,17 @@ def print_classification_scores(scores: ClassificationScores, names: list[str], 
     """Print the accuracy of every class, or of the 30 lowest, with what each is mostly taken for, top-1 and top-5."""
     print(title)
     table = Table()
-    for column in ("class", "pictures", "accuracy %", "mostly taken for"):
+    for column in ("class", "images", "accuracy %", "mostly taken for"):
         table.add_column(column, justify="left" if column in ("class", "mostly taken for") else "right")
-    judged = np.flatnonzero(scores.matrix.sum(1))
-    lowest = judged[np.argsort(scores.accuracy[judged], kind="stable")[:ROWS]]
-    for label in judged if len(judged) <= ROWS else lowest:
+    evaluated = np.flatnonzero(scores.matrix.sum(1))
+    lowest = evaluated[np.argsort(scores.accuracy[evaluated], kind="stable")[:ROWS]]
+    for label in evaluated if len(evaluated) <= ROWS else lowest:
         row = scores.matrix[label].copy()
         total, row[label] = row.sum(), 0
         taken = f"{names[row.argmax()]} {100 * row.max() / total:.1f} %" if row.any() else ""
         table.add_row(names[label], f"{total:,}", f"{100 * scores.accuracy[label]:.2f}", taken)
-    if len(judged) > ROWS:
-        table.add_row(f"and {len(judged) - ROWS} better ones", "", "", "")
+    if len(evaluated) > ROWS:
+        table.add_row(f"and {len(evaluated) - ROWS} better ones", "", "", "")
     table.add_section()
     table.add_row("top-1", f"{len(scores.losses):,}", f"{100 * scores.top1:.2f}", "")
     if len(names) > TOP:
@@ -105,7 +105,7 @@ def write_classification_evaluation(
     settings: dict[str, Any],
     drawn: int,
 ) -> list[Path]:
-    """Write scores.json, confusion.csv, confusion.png, and worst.png: wrong pictures, the highest loss first.
+    """Write scores.json, confusion.csv, confusion.png, and worst.png: wrong images, the highest loss first.
 
     Returns:
         What was written.
@@ -117,14 +117,14 @@ def write_classification_evaluation(
     worst = wrong[np.argsort(-scores.losses[wrong], kind="stable")][:drawn]
     accuracy = {name: None if np.isnan(one) else one for name, one in zip(names, scores.accuracy.tolist(), strict=True)}
     content = settings | {"top1": scores.top1, "top5": scores.top5, "loss": scores.loss, "accuracy": accuracy}
-    content["worst"] = [{"file": samples.files.pictures[i], "loss": float(scores.losses[i])} for i in worst]
+    content["worst"] = [{"file": samples.files.image_paths[i], "loss": float(scores.losses[i])} for i in worst]
     write_json(folder / "scores.json", content)
     rows = ([name, *row] for name, row in zip(names, scores.matrix.tolist(), strict=True))
     write_table(folder / "confusion.csv", [["truth \\ prediction", *names], *rows])
     plot_confusion(scores.matrix, names, folder / "confusion.png")
     written = [folder / name for name in ("scores.json", "confusion.csv", "confusion.png")]
     if len(worst):
-        write_picture(folder / "worst.png", draw_labels(task, [samples[int(index)] for index in worst]))
+        write_image(folder / "worst.png", draw_labels(task, [samples[int(index)] for index in worst]))
         written.append(folder / "worst.png")
     return written
 
@@ -138,14 +138,14 @@ def judge_classifier(
     workers: int = 1,
     device: str = "auto",
 ) -> ClassificationScores:
-    """Judge a checkpoint on a split, print the scores, and write them.
+    """Evaluate a checkpoint on a split, print the scores, and write them.
 
     Args:
         checkpoint: of a classifier with the split's classes.
         files: the split.
         folder: for what `write_classification_evaluation` writes.
-        drawn: how many of the worst pictures to draw.
-        batch_size: pictures a step.
+        drawn: how many of the worst images to draw.
+        batch_size: images a step.
         workers: loader processes.
         device: "cpu", "cuda" or "auto".
 
@@ -157,11 +157,11 @@ def judge_classifier(
     if files.names != task.spec.names:
         difference = tell_difference(task.spec.names, files.names, str(checkpoint), str(files.root))
         raise TaskError(f"classes differ: {difference}")
-    samples = evaluation_samples(files, task.spec.input_size, task.spec.share)
+    samples = evaluation_samples(files, task.spec.input_size, task.spec.crop_ratio)
     scores = evaluate_classification(task, eval_loader(samples, workers, batch_size=batch_size))
-    print_classification_scores(scores, files.names, f"{files.root}, {files.split}, {len(files.pictures):,} pictures")
+    print_classification_scores(scores, files.names, f"{files.root}, {files.split}, {len(files.image_paths):,} images")
     settings: dict[str, Any] = {"checkpoint": str(checkpoint), "data": str(files.root), "split": files.split}
-    settings |= {"pictures": len(files.pictures)}
+    settings |= {"images": len(files.image_paths)}
     written = write_classification_evaluation(folder, task, scores, samples, settings, drawn)
     print(f"wrote {', '.join(path.name for path in written)} to {folder}")
     return scores

@@ -1,4 +1,4 @@
-"""The classes of pictures in files: a table of them, and a sheet to look at."""
+"""The classes of images in files: a table of them, and a sheet to look at."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -11,15 +11,15 @@ from tasks.classification.task import TOP, ClassificationTask
 from tasks.detection.drawing import draw_boxes
 from tasks.drawing import Image
 from tasks.prediction import LARGE, Show, Shown
-from tasks.sources import Sources, keep_apart, places, read_pictures, unread
-from tasks.writing import write_json, write_picture, write_table
+from tasks.sources import Sources, keep_apart, places, read_images, unread
+from tasks.writing import write_image, write_json, write_table
 
 BATCH = 32
-DRAWN = 96  # pictures on the sheet at most
+DRAWN = 96  # images on the sheet at most
 
 
 def name_classes(task: ClassificationTask, images: list[Image]) -> list[dict[str, float]]:
-    """The five most probable classes of each picture, the first the most probable, with their probabilities."""
+    """The five most probable classes of each image, the first the most probable, with their probabilities."""
     probabilities = task.predict(images)
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
     return [
@@ -28,22 +28,22 @@ def name_classes(task: ClassificationTask, images: list[Image]) -> list[dict[str
     ]
 
 
-def classify_pictures(task: ClassificationTask, sources: Sources, output: Path, with_json: bool) -> int:
-    """Write predictions.csv, predictions.json if asked, and contact.png with up to 96 pictures; how many were read.
+def classify_images(task: ClassificationTask, sources: Sources, output: Path, with_json: bool) -> int:
+    """Write predictions.csv, predictions.json if asked, and contact.png with up to 96 images; how many were read.
 
-    Pictures that cannot be read are told of together at the end, once the others are done.
+    Images that cannot be read are told of together at the end, once the others are done.
 
     Raises:
-        DataError: if some pictures could not be read.
-        TaskError: if results cannot be written, or would be written over a picture.
+        DataError: if some images could not be read.
+        TaskError: if results cannot be written, or would be written over an image.
     """
-    keep_apart([output / "contact.png"], places(sources.pictures))
+    keep_apart([output / "contact.png"], places(sources.image_paths))
     found: list[tuple[Path, dict[str, float]]] = []
     faults: list[str] = []
     drawn, captions = [], []
-    paths = sources.pictures
+    paths = sources.image_paths
     shown = {paths[index] for index in np.linspace(0, len(paths) - 1, min(DRAWN, len(paths))).round().astype(int)}
-    for batch in _batches(read_pictures(paths, faults)):
+    for batch in _batches(read_images(paths, faults)):
         for (path, image), classes in zip(batch, name_classes(task, [image for _, image in batch]), strict=True):
             found.append((path, classes))
             if path in shown:
@@ -52,16 +52,16 @@ def classify_pictures(task: ClassificationTask, sources: Sources, output: Path, 
         del batch, image  # before the next one is read
     if found:
         _write(output, found, with_json)
-        write_picture(output / "contact.png", contact_sheet(drawn, captions, [RIGHT] * len(drawn)))
+        write_image(output / "contact.png", contact_sheet(drawn, captions, [RIGHT] * len(drawn)))
     if faults:
-        raise unread(faults, f"wrote predictions for {len(found)} pictures to {output}")
+        raise unread(faults, f"wrote predictions for {len(found)} images to {output}")
     return len(found)
 
 
-def _batches(pictures: Iterator[tuple[Path, Image]]) -> Iterator[list[tuple[Path, Image]]]:
-    """Up to 32 pictures together, or as many as have 16 megapixels."""
+def _batches(images: Iterator[tuple[Path, Image]]) -> Iterator[list[tuple[Path, Image]]]:
+    """Up to 32 images together, or as many as have 16 megapixels."""
     batch: list[tuple[Path, Image]] = []
-    for path, image in pictures:
+    for path, image in images:
         batch.append((path, image))
         if len(batch) == BATCH or sum(one.size for _, one in batch) >= 3 * LARGE:
             yield batch
@@ -83,7 +83,7 @@ def _write(output: Path, found: list[tuple[Path, dict[str, float]]], with_json: 
 
 
 def show_labels(task: ClassificationTask) -> Show:
-    """Pictures framed in the colour of their class, with its name and probability in the corner."""
+    """Images framed in the colour of their class, with its name and probability in the corner."""
 
     def show(image: Image) -> Shown:
         (classes,) = name_classes(task, [image])

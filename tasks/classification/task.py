@@ -1,4 +1,4 @@
-"""Classification: a network, what it is trained on, how it is judged, and the probability of every class."""
+"""Classification: a network, what it is trained on, how it is evaluated, and the probability of every class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from tasks.errors import TaskError
 from tasks.optim import Optimization
 
 TOP = 5
-SMALL = 64  # pictures up to this side are small ones
+SMALL = 64  # images up to this side are small ones
 Image = NDArray[np.uint8]
 
 
@@ -30,27 +30,27 @@ class ClassificationSpec(Spec):
     """A classifier; class i is names[i].
 
     Attributes:
-        share: of a picture's sides that prediction looks at, see `datasets.CentreCrop`.
+        crop_ratio: of an image's sides that prediction looks at, see `datasets.CentreCrop`.
     """
 
-    share: float = 1.0
+    crop_ratio: float = 1.0
 
 
 def classification_table(backbone: str, size: tuple[int, int], **options: Any) -> Table | TimmTable:
-    """The backbone's table for pictures of a size, under those options that are not None.
+    """The backbone's table for images of a size, under those options that are not None.
 
     Up to 64 pixels, the first strides are 1 where the backbone has that option. Batch norm's momentum is 0.1: with V3's
     own 0.01, statistics take hundreds of steps to follow the weights, and a run on small data has not many more.
 
     Args:
         backbone: as for `backbones.create_table`.
-        size: height and width of the pictures.
+        size: height and width of the images.
         **options: likewise.
 
     Raises:
         BackboneError: for an unknown backbone or option.
     """
-    stem = {"small_pictures": True} if max(size) <= SMALL and "small_pictures" in table_options(backbone) else {}
+    stem = {"small_images": True} if max(size) <= SMALL and "small_images" in table_options(backbone) else {}
     given = {key: value for key, value in options.items() if value is not None}
     return replace(create_table(backbone, **stem | given), norm_momentum=0.1)
 
@@ -97,7 +97,7 @@ class ClassificationNetwork(nn.Module):
 
 
 class ClassificationTask(Task):
-    """Trains and judges a classifier, and predicts with it.
+    """Trains and evaluates a classifier, and predicts with it.
 
     Args:
         spec: what to build.
@@ -160,6 +160,6 @@ class ClassificationTask(Task):
         Args:
             images: uint8 [H, W, 3] RGB, of any size; the middle of each is looked at.
         """
-        crop = CentreCrop(self.spec.input_size, self.spec.share)
+        crop = CentreCrop(self.spec.input_size, self.spec.crop_ratio)
         batch = torch.from_numpy(np.stack([crop(image) for image in images])).permute(0, 3, 1, 2)
         return self.network(self.normalise(batch)).float().softmax(1).cpu().numpy()

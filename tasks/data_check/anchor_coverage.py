@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from datasets import Finding, InspectedDetection, Kind
-from heads import Anchors, best_overlap
+from heads import Anchors, best_iou
 from tasks.detection.task import DetectionNetwork, DetectionSpec, detection_table
 
 NEEDED = 0.5  # intersection over union, as in SSD's matching
@@ -72,7 +72,7 @@ def cover_boxes(anchors: Anchors, splits: Sequence[InspectedDetection], size: tu
     boxes, shares, labels, image = (np.concatenate(part) for part in zip(*parts, strict=True))
     shares = shares.astype(np.float32)
     pieces = torch.from_numpy(shares).split(4096)  # so that memory does not grow with the dataset
-    overlap = torch.cat([best_overlap(anchors, piece) for piece in pieces]).numpy()
+    overlap = torch.cat([best_iou(anchors, piece) for piece in pieces]).numpy()
     sides = (shares[:, 2:] - shares[:, :2]) * np.array(size[::-1], dtype=np.float32)
     return Coverage(sides, overlap, labels, image, boxes.astype(np.float32))
 

@@ -43,10 +43,10 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Html:
 
 def figure(images: Sequence[Image], caption: str) -> Html:
     """Images, uint8 [H, W, 3] RGB, with a line below."""
-    return tag("figure", *map(picture, images), tag("figcaption", caption))
+    return tag("figure", *map(img, images), tag("figcaption", caption))
 
 
-def picture(image: Image | bytes) -> Html:
+def img(image: Image | bytes) -> Html:
     """An image, uint8 [H, W, 3] RGB, or the bytes of a PNG, held by the page itself."""
     if isinstance(image, bytes):
         kind, content = "png", image

@@ -11,7 +11,7 @@ from datasets import KEPT, Findings, Inspected, InspectedSegmentation, Kind
 from heads import IGNORE
 from tasks.data_check.anchor_coverage import EDGES, NEEDED, Coverage
 from tasks.data_check.drawing import draw_finding
-from tasks.data_check.html import Html, figure, picture, table, tag
+from tasks.data_check.html import Html, figure, img, table, tag
 from tasks.data_check.plots import plot_boxes, plot_images, plot_void
 from tasks.drawing import Colours
 
@@ -183,7 +183,7 @@ def _section(title: str, *parts: Html) -> Html:
 
 
 def _plot(png: bytes) -> Html:
-    return tag("div", picture(png), class_="plot")
+    return tag("div", img(png), class_="plot")
 
 
 def tell_coverage(coverage: Coverage) -> str:

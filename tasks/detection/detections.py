@@ -1,4 +1,4 @@
-"""What a detector found in a picture, and COCO results json: written, and read from anybody."""
+"""What a detector found in an image, and COCO results json: written, and read from anybody."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -18,10 +18,10 @@ SHAPE = "results are a list of {image_id, category_id, bbox: [x, y, width, heigh
 
 @dataclass(frozen=True)
 class Detections:
-    """The detections of one picture, best first.
+    """The detections of one image, best first.
 
     Attributes:
-        boxes: float32 [n, 4], corners x1, y1, x2, y2 in the picture's own pixels, continuous and 0-based.
+        boxes: float32 [n, 4], corners x1, y1, x2, y2 in the image's own pixels, continuous and 0-based.
         scores: float32 [n], descending.
         labels: int64 [n], indices into the class names.
     """
@@ -37,18 +37,18 @@ def write_results(path: Path, files: DetectionFiles, detections: Sequence[Detect
     Args:
         path: the file.
         files: the split; its `ids` and `category_ids` are written.
-        detections: one a picture, in the order of the split.
+        detections: one an image, in the order of the split.
 
     Raises:
         TaskError: if the file cannot be written; one that was there before is kept.
     """
     results: list[dict[str, Any]] = []
-    for picture, found in zip(files.ids, detections, strict=True):
+    for image, found in zip(files.ids, detections, strict=True):
         # sums and differences of float32 are exact enough in float64 to come back as the same float32
         boxes = found.boxes.astype(np.float64)
         boxes[:, 2:] -= boxes[:, :2]
         results += [
-            {"image_id": picture, "category_id": files.category_ids[label], "bbox": box, "score": score}
+            {"image_id": image, "category_id": files.category_ids[label], "bbox": box, "score": score}
             for label, box, score in zip(found.labels.tolist(), boxes.tolist(), found.scores.tolist(), strict=True)
         ]
     write_json(path, results, indent=None)
@@ -59,25 +59,25 @@ def read_results(path: Path, files: DetectionFiles) -> list[Detections]:
 
     Args:
         path: the file.
-        files: the split that was judged; its `ids` and `category_ids` are looked up.
+        files: the split that was evaluated; its `ids` and `category_ids` are looked up.
 
     Returns:
-        One a picture, in the order of the split; pictures that the file does not name have none. Sorted by score,
+        One an image, in the order of the split; images that the file does not name have none. Sorted by score,
         equal scores in the order of the file.
 
     Raises:
         DataError: if the file is missing, no json, an annotation file, or no list; if entries lack a key, name a
-            picture or category that the split does not have, or hold numbers that are not finite or sizes below 0.
+            image or category that the split does not have, or hold numbers that are not finite or sizes below 0.
             One line, with how many entries are concerned and which is the first.
     """
     entries = _entries(path)
-    pictures = _look_up(path, entries, "image_id", files.ids)
+    images = _look_up(path, entries, "image_id", files.ids)
     labels = _look_up(path, entries, "category_id", files.category_ids)
     boxes, scores = _numbers(path, entries, "bbox", 4), _numbers(path, entries, "score", 1)[:, 0]
     _refuse(path, boxes[:, 2:].min(1) < 0, entries, "bbox", "a width or height below 0")
     boxes[:, 2:] += boxes[:, :2]
-    order = np.lexsort((-scores, pictures))
-    ends = np.bincount(pictures, minlength=len(files.ids)).cumsum()[:-1]
+    order = np.lexsort((-scores, images))
+    ends = np.bincount(images, minlength=len(files.ids)).cumsum()[:-1]
     columns = (boxes.astype(np.float32), scores.astype(np.float32), labels)
     parts = [np.split(column[order], ends) for column in columns]
     return [Detections(*part) for part in zip(*parts, strict=True)]

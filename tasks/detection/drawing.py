@@ -1,4 +1,4 @@
-"""Pictures of detections for people: boxes drawn into a picture, and precision over recall."""
+"""Images of detections for people: boxes drawn into an image, and precision over recall."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def draw_boxes(
     colours: Colours,
     scores: NDArray[np.float32] | None = None,
 ) -> Image:
-    """A copy of a picture with boxes in it, and with their names above them or, at the upper edge, inside.
+    """A copy of an image with boxes in it, and with their names above them or, at the upper edge, inside.
 
     Args:
         image: uint8 [H, W, 3] RGB.
@@ -54,7 +54,7 @@ def _side(image: Image) -> int:
 
 
 def _write(drawn: Image, text: str, left: int, top: int, colour: tuple[int, int, int]) -> None:
-    """Text on a plate of a colour, standing on (left, top), moved into the picture, cut if that is too narrow."""
+    """Text on a plate of a colour, standing on (left, top), moved into the image, cut if that is too narrow."""
     width = drawn.shape[1]
     scale = max(0.35, _side(drawn) / 1400)
     ink = max(1, round(1.5 * scale))
@@ -72,7 +72,7 @@ def _write(drawn: Image, text: str, left: int, top: int, colour: tuple[int, int,
 def plot_precision_recall(
     curves: Sequence[Curve], average_precision: NDArray[np.float64], names: Sequence[str], path: Path, title: str
 ) -> None:
-    """Write precision over recall as a picture: every class, or the mean and the lowest if there are many.
+    """Write precision over recall as an image: every class, or the mean and the lowest if there are many.
 
     Args:
         curves: recall and precision of every class, as `CocoScores` and `VocScores` have them.

@@ -1,4 +1,4 @@
-"""Judging detections over a split, and writing what came of it."""
+"""Evaluating detections over a split, and writing what came of it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tasks.detection.metrics import STATS, CocoScores, VocScores, coco_scores, v
 from tasks.detection.task import DetectionTask
 from tasks.drawing import COLUMNS, Colours, Image, fit, grid
 from tasks.errors import TaskError
-from tasks.writing import write_json, write_picture
+from tasks.writing import write_image, write_json
 
 SHOWN = 0.3  # detections below this score are not drawn
 
@@ -33,7 +33,7 @@ class DetectionEvaluation:
 
 
 def detect_all(task: DetectionTask, loader: Iterable[dict[str, Any]]) -> list[Detections]:
-    """The detections of every picture of a loader, in its order."""
+    """The detections of every image of a loader, in its order."""
     found: list[Detections] = []
     for batch in track(loader, "Detecting", transient=True):
         found += task.detect(batch["image"], batch["size"])
@@ -43,11 +43,11 @@ def detect_all(task: DetectionTask, loader: Iterable[dict[str, Any]]) -> list[De
 def evaluate_detection(
     files: DetectionFiles, detections: Sequence[Detections], backend: str = "pycocotools"
 ) -> DetectionEvaluation:
-    """Judge detections, one a picture in the order of the split.
+    """Evaluate detections, one an image in the order of the split.
 
     Args:
         files: the ground truth.
-        detections: of its pictures.
+        detections: of its images.
         backend: see `coco_scores`.
     """
     return DetectionEvaluation(
@@ -89,7 +89,7 @@ def write_detection_evaluation(
     settings: dict[str, Any],
     drawn: int,
 ) -> list[Path]:
-    """Write scores.json, results.json (COCO's format), precision_recall.png, and samples.png where pictures are there.
+    """Write scores.json, results.json (COCO's format), precision_recall.png, and samples.png where images are there.
 
     Returns:
         What was written.
@@ -114,12 +114,12 @@ def write_detection_evaluation(
     written = [folder / "scores.json", folder / "results.json", curve]
     colours = detection_colours(len(files.names))
     rows = []
-    for index in np.linspace(0, len(files.pictures) - 1, min(drawn, len(files.pictures))).round().astype(int):
-        if files.pictures[index].is_file():
-            image, objects = read_image(files.pictures[index]), files.objects[index]
+    for index in np.linspace(0, len(files.image_paths) - 1, min(drawn, len(files.image_paths))).round().astype(int):
+        if files.image_paths[index].is_file():
+            image, objects = read_image(files.image_paths[index]), files.objects[index]
             rows.append(_row(image, objects.boxes, objects.labels, detections[index], files.names, colours))
     if rows:
-        write_picture(folder / "samples.png", grid(rows, COLUMNS, files.names, colours))
+        write_image(folder / "samples.png", grid(rows, COLUMNS, files.names, colours))
         written.append(folder / "samples.png")
     return written
 
@@ -161,15 +161,15 @@ def judge(
     workers: int = 1,
     device: str = "auto",
 ) -> DetectionEvaluation:
-    """Judge a checkpoint on a split, print the scores, and write them.
+    """Evaluate a checkpoint on a split, print the scores, and write them.
 
     Args:
         checkpoint: of a detection network with the split's classes.
         files: the split.
         folder: for what `write_detection_evaluation` writes.
         backend: see `coco_scores`.
-        drawn: how many pictures to draw.
-        batch_size: pictures a step.
+        drawn: how many images to draw.
+        batch_size: images a step.
         workers: loader processes.
         device: "cpu", "cuda" or "auto".
 
@@ -190,14 +190,14 @@ def judge(
 def judge_results(
     predictions: Path, files: DetectionFiles, folder: Path, backend: str = "pycocotools", drawn: int = 6
 ) -> DetectionEvaluation:
-    """Judge detections from a COCO results json on a split, print the scores, and write them.
+    """Evaluate detections from a COCO results json on a split, print the scores, and write them.
 
     Args:
         predictions: the results json.
         files: the split.
         folder: for what `write_detection_evaluation` writes.
         backend: see `coco_scores`.
-        drawn: how many pictures to draw.
+        drawn: how many images to draw.
 
     Raises:
         DataError: if the split's annotations have faults, and see `read_results`.
@@ -217,10 +217,10 @@ def _judge(
     settings: dict[str, Any],
 ) -> DetectionEvaluation:
     evaluation = evaluate_detection(files, detections, backend)
-    print_detection_scores(evaluation, files, f"{files.root}, {files.split}, {len(files.pictures)} pictures")
-    settings |= {"data": str(files.root), "split": files.split, "pictures": len(files.pictures), "backend": backend}
+    print_detection_scores(evaluation, files, f"{files.root}, {files.split}, {len(files.image_paths)} images")
+    settings |= {"data": str(files.root), "split": files.split, "images": len(files.image_paths), "backend": backend}
     written = write_detection_evaluation(folder, evaluation, files, detections, settings, drawn)
     print(f"wrote {', '.join(path.name for path in written)} to {folder}")
     if written[-1].name == "samples.png":
-        print(f"picture grid (input, truth, prediction): {written[-1]}")
+        print(f"image grid (input, truth, prediction): {written[-1]}")
     return evaluation

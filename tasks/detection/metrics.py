@@ -60,19 +60,19 @@ class VocScores:
 
 
 def coco_scores(files: DetectionFiles, detections: Sequence[Detections], backend: str = "pycocotools") -> CocoScores:
-    """The numbers of COCO's detection task (bbox), at most 100 detections a picture and class.
+    """The numbers of COCO's detection task (bbox), at most 100 detections an image and class.
 
     Crowds neither count as missed nor make what lies on them wrong; overlap with a crowd is that with its box, over
-    the detection's own area. COCO knows no `difficult`: such objects count like any other. Pictures are taken in the
+    the detection's own area. COCO knows no `difficult`: such objects count like any other. Images are taken in the
     order of their ids, which decides between equal scores.
 
     Args:
         files: the ground truth.
-        detections: one a picture, in the order of the split.
+        detections: one an image, in the order of the split.
         backend: "pycocotools", or "faster" for faster-coco-eval, whose numbers are the same to about 1e-15, sooner.
 
     Raises:
-        TaskError: for an unknown backend, one that is not installed, or detections of other than the split's pictures.
+        TaskError: for an unknown backend, one that is not installed, or detections of other than the split's images.
     """
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator = coco_evaluator(files, detections, backend)
@@ -93,7 +93,7 @@ def coco_evaluator(files: DetectionFiles, detections: Sequence[Detections], back
         near = difflib.get_close_matches(backend, BACKENDS, 1, cutoff=0.3)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BACKENDS)}"
         raise TaskError(f"there is no backend {backend}; {hint}")
-    _check_pictures(files, detections)
+    _check_images(files, detections)
     truth, found = _together(files.objects), _together(detections)
     area, crowd = (np.concatenate([getattr(o, name) for o in files.objects]) for name in ("area", "crowd"))
     scores = np.concatenate([part.scores for part in detections])
@@ -134,27 +134,27 @@ BACKENDS = {"pycocotools": _pycocotools, "faster": _faster}
 
 
 class _Boxes(NamedTuple):
-    """The boxes of all pictures: their pictures int64 [n], labels int64 [n] and corners float64 [n, 4]."""
+    """The boxes of all images: their images int64 [n], labels int64 [n] and corners float64 [n, 4]."""
 
-    pictures: NDArray[np.int64]
+    images: NDArray[np.int64]
     labels: NDArray[np.int64]
     corners: Floats
 
 
 def _together(parts: Sequence[Objects] | Sequence[Detections]) -> _Boxes:
-    pictures = np.repeat(np.arange(len(parts)), [len(part.boxes) for part in parts])
+    images = np.repeat(np.arange(len(parts)), [len(part.boxes) for part in parts])
     labels, boxes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "boxes"))
-    return _Boxes(pictures, labels, boxes.astype(np.float64))
+    return _Boxes(images, labels, boxes.astype(np.float64))
 
 
-def _check_pictures(files: DetectionFiles, detections: Sequence[Detections]) -> None:
+def _check_images(files: DetectionFiles, detections: Sequence[Detections]) -> None:
     if len(detections) != len(files.objects) or not detections:
-        counts = f"{len(detections)} pictures cannot be judged on a split of {len(files.objects)}"
+        counts = f"{len(detections)} images cannot be evaluated on a split of {len(files.objects)}"
         raise TaskError(f"detections of {counts}")
 
 
 def _ranks(ids: Sequence[int | str]) -> NDArray[np.int64]:
-    """Places of the ids in sorted order, from 1, numbers before text: int64 [pictures]."""
+    """Places of the ids in sorted order, from 1, numbers before text: int64 [images]."""
     order = sorted(range(len(ids)), key=lambda index: (isinstance(ids[index], str), ids[index]))
     ranks = np.empty(len(ids), dtype=np.int64)
     ranks[order] = np.arange(1, len(ids) + 1)
@@ -166,19 +166,19 @@ def _annotations(
 ) -> list[dict[str, Any]]:
     """COCO's annotations. Their ids begin at 1, as pycocotools takes a match with id 0 for none."""
     sizes = np.concatenate([boxes.corners[:, :2], boxes.corners[:, 2:] - boxes.corners[:, :2]], axis=1)
-    columns = (ranks[boxes.pictures], boxes.labels + 1, sizes, area, crowd, scores)
+    columns = (ranks[boxes.images], boxes.labels + 1, sizes, area, crowd, scores)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return [
         {
             "id": number,
-            "image_id": picture,
+            "image_id": image,
             "category_id": label,
             "bbox": box,
             "area": size,
             "iscrowd": group,
             "score": score,
         }
-        for number, (picture, label, box, size, group, score) in enumerate(rows, 1)
+        for number, (image, label, box, size, group, score) in enumerate(rows, 1)
     ]
 
 
@@ -187,8 +187,8 @@ def voc_average_precision(
 ) -> VocScores:
     """Average precision by the rule of VOC's development kit (VOC2012 devkit documentation, Section 4.4).
 
-    The detections of a class over all pictures go by descending score, equal scores in the order of the split. Each
-    is assigned to the object of its picture and class that it overlaps most. If that overlap is not above `iou`, the
+    The detections of a class over all images go by descending score, equal scores in the order of the split. Each
+    is assigned to the object of its image and class that it overlaps most. If that overlap is not above `iou`, the
     detection is false; if the object is difficult, the detection is ignored; if the object was found before, it is
     false. Difficult objects are not missed, and COCO's crowds are taken as difficult.
 
@@ -199,7 +199,7 @@ def voc_average_precision(
 
     Args:
         files: the ground truth.
-        detections: one a picture, in the order of the split.
+        detections: one an image, in the order of the split.
         iou: intersection over union that must be exceeded, from 0 up to but not 1.
         eleven_point: VOC2007's mean over recall 0, 0.1, ... 1 in place of the area under the curve (VOC2010 and later).
             The thresholds are `numpy.arange(0, 1.1, 0.1)`, as in the kit's Python copies that published numbers come
@@ -207,11 +207,11 @@ def voc_average_precision(
             MATLAB rounds the second half of 0:0.1:1 otherwise, and may differ at 0.6 and 0.7.
 
     Raises:
-        TaskError: for an `iou` out of range, or detections of other than the split's pictures.
+        TaskError: for an `iou` out of range, or detections of other than the split's images.
     """
     if not 0 <= iou < 1:
         raise TaskError(f"iou is {iou}; it must be from 0 up to but not 1")
-    _check_pictures(files, detections)
+    _check_images(files, detections)
     truth, found = _together(files.objects), _together(detections)
     ignored = np.concatenate([objects.difficult | objects.crowd for objects in files.objects])
     positives = np.bincount(truth.labels[~ignored], minlength=len(files.names))
@@ -238,17 +238,17 @@ def voc_average_precision(
 
 
 def _best_objects(truth: _Boxes, found: _Boxes, iou: float, classes: int) -> NDArray[np.int64]:
-    """For each detection the object of its picture and class with the largest overlap, the first of equals.
+    """For each detection the object of its image and class with the largest overlap, the first of equals.
 
     Returns:
         int64 [detections], indices into `truth`; -1 where no overlap is above `iou`.
     """
-    groups, wanted = (boxes.pictures * classes + boxes.labels for boxes in (truth, found))
+    groups, wanted = (boxes.images * classes + boxes.labels for boxes in (truth, found))
     by_group = np.argsort(groups, kind="stable")
     start, stop = (np.searchsorted(groups[by_group], wanted, side) for side in ("left", "right"))
     count = stop - start
     before = count.cumsum() - count
-    detection = np.repeat(np.arange(len(wanted)), count)  # all pairs of one picture and class
+    detection = np.repeat(np.arange(len(wanted)), count)  # all pairs of one image and class
     candidate = by_group[np.arange(len(detection)) - np.repeat(before - start, count)]
     overlap = _overlap(found.corners[detection], truth.corners[candidate])
     pair = np.lexsort((-overlap, detection))[before[count > 0]]

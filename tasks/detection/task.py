@@ -1,4 +1,4 @@
-"""Detection: a network, what it is trained on, how it is judged, and boxes in a picture's own pixels."""
+"""Detection: a network, what it is trained on, how it is evaluated, and boxes in an image's own pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
-from datasets import check_options, limit_detection, resize_picture
+from datasets import check_options, limit_detection, resize_image
 from heads import DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
 from tasks.detection.detections import Detections
@@ -41,7 +41,7 @@ def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
     Raises:
         BackboneError: for an unknown backbone or option.
     """
-    wanted = {"reduced_tail": True, "scale_last": True, "small_pictures": False}
+    wanted = {"reduced_tail": True, "scale_last": True, "small_images": False}
     papers = {key: value for key, value in wanted.items() if key in table_options(backbone)}
     given = {key: value for key, value in options.items() if value is not None}
     return replace(create_table(backbone, **papers | given), norm_momentum=0.03)
@@ -93,7 +93,7 @@ class DetectionNetwork(nn.Module):
 
 
 class DetectionTask(Task):
-    """Trains and judges a detection network, and predicts with it.
+    """Trains and evaluates a detection network, and predicts with it.
 
     Args:
         spec: what to build.
@@ -152,39 +152,47 @@ class DetectionTask(Task):
             dist.all_gather_object(gathered, found)
             found = {file: detections for part in gathered for file, detections in part.items()}
         # limit_val_batches leaves out the last ones
-        files = limit_detection(files, sum(str(path) in found for path in files.pictures))
-        scores = coco_scores(files, [found[str(path)] for path in files.pictures], "faster")
+        files = limit_detection(files, sum(str(path) in found for path in files.image_paths))
+        scores = coco_scores(files, [found[str(path)] for path in files.image_paths], "faster")
         self.log_dict({"val/ap": scores.stats[0], "val/ap50": scores.stats[1]}, prog_bar=True, sync_dist=True)
         self.found = {}
 
     @torch.inference_mode()
     def detect(
-        self, images: Tensor, sizes: Sequence[tuple[int, int]], threshold: float = 0.001, overlap: float = 0.55
+        self,
+        images: Tensor,
+        sizes: Sequence[tuple[int, int]],
+        score_threshold: float = 0.001,
+        iou_threshold: float = 0.55,
     ) -> list[Detections]:
-        """Detections in pictures that were resized to the input size.
+        """Detections in images that were resized to the input size.
 
         Args:
             images: uint8 [N, 3, H, W].
-            sizes: height and width that each picture had, in whose pixels the boxes are.
-            threshold: scores must be above it.
-            overlap: a box is dropped if it overlaps a better one of its class more than this.
+            sizes: height and width that each image had, in whose pixels the boxes are.
+            score_threshold: scores must be above it.
+            iou_threshold: a box is dropped if its intersection over union with a better one of its class is above this.
         """
         logits, offsets = self.network(self.normalise(images))
-        decoded = decode_detections(logits, offsets, self.anchors.boxes, self.spec.sigmoid, threshold, overlap)
+        decoded = decode_detections(
+            logits, offsets, self.anchors.boxes, self.spec.sigmoid, score_threshold, iou_threshold
+        )
         result = []
         for (height, width), *fields, count in zip(sizes, *(field.cpu().numpy() for field in decoded), strict=True):
             boxes, scores, labels = (values[:count] for values in fields)
             result.append(Detections(boxes * np.array([width, height] * 2, dtype=np.float32), scores, labels))
         return result
 
-    def predict(self, images: Sequence[Image], threshold: float = 0.001, overlap: float = 0.55) -> list[Detections]:
-        """Detections in pictures, each in its own pixels.
+    def predict(
+        self, images: Sequence[Image], score_threshold: float = 0.001, iou_threshold: float = 0.55
+    ) -> list[Detections]:
+        """Detections in images, each in its own pixels.
 
         Args:
             images: uint8 [H, W, 3] RGB, of any size.
-            threshold: see `detect`.
-            overlap: likewise.
+            score_threshold: see `detect`.
+            iou_threshold: likewise.
         """
-        resized = np.stack([resize_picture(image, self.spec.input_size) for image in images])
+        resized = np.stack([resize_image(image, self.spec.input_size) for image in images])
         sizes = [(image.shape[0], image.shape[1]) for image in images]
-        return self.detect(torch.from_numpy(resized).permute(0, 3, 1, 2), sizes, threshold, overlap)
+        return self.detect(torch.from_numpy(resized).permute(0, 3, 1, 2), sizes, score_threshold, iou_threshold)

@@ -59,7 +59,7 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
 
 
 def start_detection_normalisation(table: Table | TimmTable, source: str | Path | None) -> dict[str, Any]:
-    """`backbones.start_normalisation`, for torchvision's whole networks too, which had pictures scaled to -1 to 1."""
+    """`backbones.start_normalisation`, for torchvision's whole networks too, which had images scaled to -1 to 1."""
     if source == "coco":
         return SCALED
     known = start_normalisation(table, source)

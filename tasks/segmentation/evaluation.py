@@ -1,4 +1,4 @@
-"""Judging a segmentation network over a split, and writing what came of it."""
+"""Evaluating a segmentation network over a split, and writing what came of it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,41 +15,41 @@ from rich.table import Table
 from datasets import SegmentationDataset, SegmentationFiles
 from tasks.drawing import ROWS, draw_masks, plot_confusion
 from tasks.segmentation.task import ConfusionMatrix, SegmentationScores, SegmentationTask, segmentation_scores
-from tasks.writing import write_json, write_picture
+from tasks.writing import write_image, write_json
 
 
 @dataclass(frozen=True)
 class SegmentationEvaluation:
-    """Scores over all pictures together, each picture's own mIoU in the order of the split, and how it was predicted.
+    """Scores over all images together, each image's own mIoU in the order of the split, and how it was predicted.
 
     `options` are those of `SegmentationTask.predict`.
     """
 
     scores: SegmentationScores
-    picture_miou: list[float]
+    image_miou: list[float]
     options: dict[str, Any]
 
 
 def evaluate_segmentation(
     task: SegmentationTask,
     loader: Iterable[dict[str, Any]],
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
+    tta_scales: Sequence[float] = (1.0,),
+    tta_flip: bool = False,
     window: tuple[int, int] | None = None,
 ) -> SegmentationEvaluation:
-    """Predict every picture at its own size and count its pixels.
+    """Predict every image at its own size and count its pixels.
 
     Args:
         task: in evaluation mode.
-        loader: batches of one picture, as `eval_loader` gives them.
-        scales: see `SegmentationTask.predict`.
-        flip: likewise.
+        loader: batches of one image, as `eval_loader` gives them.
+        tta_scales: see `SegmentationTask.predict`.
+        tta_flip: likewise.
         window: likewise.
     """
-    options: dict[str, Any] = {"scales": scales, "flip": flip, "window": window}
+    options: dict[str, Any] = {"tta_scales": tta_scales, "tta_flip": tta_flip, "window": window}
     count = len(task.spec.names)
     total: NDArray[np.int64] = np.zeros((count, count), dtype=np.int64)
-    picture_miou = []
+    image_miou = []
     matrix = ConfusionMatrix(count)
     for batch in track(loader, "Evaluating", transient=True):
         image = batch["image"][0].permute(1, 2, 0).numpy()
@@ -58,9 +58,9 @@ def evaluate_segmentation(
             matrix.update(found, truth)
         scores = matrix.scores()
         total += scores.matrix
-        picture_miou.append(scores.miou)
+        image_miou.append(scores.miou)
         matrix.reset()
-    return SegmentationEvaluation(segmentation_scores(total), picture_miou, options)
+    return SegmentationEvaluation(segmentation_scores(total), image_miou, options)
 
 
 def print_scores(scores: SegmentationScores, names: Sequence[str], title: str) -> None:
@@ -87,27 +87,27 @@ def write_evaluation(
     settings: dict[str, Any],
     drawn: int,
 ) -> None:
-    """Write scores.json, confusion.png, samples.png (pictures across the split), worst.png (lowest mIoU first).
+    """Write scores.json, confusion.png, samples.png (images across the split), worst.png (lowest mIoU first).
 
     Raises:
         TaskError: if a file cannot be written.
     """
     scores, names = evaluation.scores, task.spec.names
-    own = {str(pair[0]): miou for pair, miou in zip(files.pairs, evaluation.picture_miou, strict=True)}
+    own = {str(pair[0]): miou for pair, miou in zip(files.pairs, evaluation.image_miou, strict=True)}
     content = {
         **settings,
         "miou": scores.miou,
         "pixel_accuracy": scores.pixel_accuracy,
         "iou": {name: None if np.isnan(iou) else float(iou) for name, iou in zip(names, scores.iou, strict=True)},
         "confusion_matrix": scores.matrix.tolist(),
-        "pictures_miou": {name: None if np.isnan(miou) else miou for name, miou in own.items()},
+        "images_miou": {name: None if np.isnan(miou) else miou for name, miou in own.items()},
     }
     write_json(folder / "scores.json", content)
     plot_confusion(scores.matrix, names, folder / "confusion.png")
-    order = np.argsort(np.nan_to_num(evaluation.picture_miou, nan=1.0), kind="stable")
+    order = np.argsort(np.nan_to_num(evaluation.image_miou, nan=1.0), kind="stable")
     across = np.linspace(0, len(files.pairs) - 1, min(drawn, len(files.pairs))).round()
     dataset = SegmentationDataset(files)
     for name, chosen in (("worst", order[:drawn]), ("samples", across)):
         if len(chosen):
             samples = (dataset[int(index)] for index in chosen)
-            write_picture(folder / f"{name}.png", draw_masks(task, samples, **evaluation.options))
+            write_image(folder / f"{name}.png", draw_masks(task, samples, **evaluation.options))

@@ -1,4 +1,4 @@
-"""Segmentation: a network, what it is trained on, how it is judged, and masks in a picture's own pixels."""
+"""Segmentation: a network, what it is trained on, how it is evaluated, and masks in an image's own pixels."""
 
 import math
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def segmentation_table(backbone: str, head: str, **options: Any) -> Table | Timm
         BackboneError, HeadError: for an unknown backbone, head or option.
     """
     known = table_options(backbone)
-    wanted = backbone_options(head) | {"small_pictures": False}  # which a classifier's table on the hub may have
+    wanted = backbone_options(head) | {"small_images": False}  # which a classifier's table on the hub may have
     papers = {key: value for key, value in wanted.items() if key in known}
     return create_table(backbone, **papers | {key: value for key, value in options.items() if value is not None})
 
@@ -98,7 +98,7 @@ class SegmentationNetwork(nn.Module):
 
 
 class SegmentationTask(Task):
-    """Trains and judges a segmentation network, and predicts with it.
+    """Trains and evaluates a segmentation network, and predicts with it.
 
     Args:
         spec: what to build.
@@ -142,7 +142,7 @@ class SegmentationTask(Task):
         self.matrix = ConfusionMatrix(len(spec.names))
 
     def check_sizes(self, samples: Any) -> None:
-        """Refuse samples of a size that the backbone cannot take: validation has whole pictures, and not crops.
+        """Refuse samples of a size that the backbone cannot take: validation has whole images, and not crops.
 
         Raises:
             BackboneError: naming the size it was made for.
@@ -194,49 +194,51 @@ class SegmentationTask(Task):
     def predict(
         self,
         images: Sequence[Image],
-        scales: Sequence[float] = (1.0,),
-        flip: bool = False,
+        tta_scales: Sequence[float] = (1.0,),
+        tta_flip: bool = False,
         window: tuple[int, int] | None = None,
     ) -> list[Image]:
-        """Masks of pictures, each at its own size.
+        """Masks of images, each at its own size.
 
         Args:
             images: uint8 [H, W, 3] RGB.
-            scales: the network sees the picture, or each window of it, at each of these sizes; probabilities are
+            tta_scales: the network sees the image, or each window of it, at each of these sizes; probabilities are
                 averaged.
-            flip: also mirrored, averaged likewise.
-            window: height and width of a sliding window for pictures larger than it, see `sliding_window.slide`, or
-                None for the whole picture at once.
+            tta_flip: also mirrored, averaged likewise.
+            window: height and width of a sliding window for images larger than it, see `sliding_window.slide`, or
+                None for the whole image at once.
 
         Returns:
-            uint8 [H, W] of class indices, one a picture.
+            uint8 [H, W] of class indices, one an image.
 
         Raises:
-            DataError: for scales outside 0.1 to 4, or a window with a side under 32.
+            DataError: for tta_scales outside 0.1 to 4, or a window with a side under 32.
         """
-        check_options(scales=(scales, 0.1, 4), window=(window, 16, 65536))
-        return [self._predict_one(image, scales, flip, window) for image in images]
+        check_options(tta_scales=(tta_scales, 0.1, 4), window=(window, 16, 65536))
+        return [self._predict_one(image, tta_scales, tta_flip, window) for image in images]
 
-    def _predict_one(self, image: Image, scales: Sequence[float], flip: bool, window: tuple[int, int] | None) -> Image:
+    def _predict_one(
+        self, image: Image, tta_scales: Sequence[float], tta_flip: bool, window: tuple[int, int] | None
+    ) -> Image:
         height, width = image.shape[:2]
         if window is not None and (height > window[0] or width > window[1]):
-            return slide(lambda patch: self._scores(patch, scales, flip), image, window)
-        return arg_max_mask(self._scores(image, scales, flip), (height, width))[0].cpu().numpy()
+            return slide(lambda patch: self._scores(patch, tta_scales, tta_flip), image, window)
+        return arg_max_mask(self._scores(image, tta_scales, tta_flip), (height, width))[0].cpu().numpy()
 
-    def _scores(self, image: Image, scales: Sequence[float], flip: bool) -> Tensor:
-        """Logits of a picture, or averaged probabilities where it is seen several times, [1, classes, h, w].
+    def _scores(self, image: Image, tta_scales: Sequence[float], tta_flip: bool) -> Tensor:
+        """Logits of an image, or averaged probabilities where it is seen several times, [1, classes, h, w].
 
         The latter are averaged on the logits' own grid, or on every fourth pixel where that is coarser.
         """
         x = self.normalise(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None])
-        if tuple(scales) == (1.0,) and not flip:
+        if tuple(tta_scales) == (1.0,) and not tta_flip:
             return self.network(x)
         height, width = image.shape[:2]
         grid: tuple[int, int] | None = None
         total = torch.zeros((), device=x.device)
-        for scale in scales:
+        for scale in tta_scales:
             scaled = resize(x, (max(1, round(height * scale)), max(1, round(width * scale))))
-            for mirrored in (False, True)[: 1 + flip]:
+            for mirrored in (False, True)[: 1 + tta_flip]:
                 logits = self.network(scaled.flip(3)).flip(3) if mirrored else self.network(scaled)
                 if grid is None:
                     stride = max(scaled.shape[2:]) / max(logits.shape[2:])
@@ -264,7 +266,7 @@ class SegmentationScores:
 
 
 def segmentation_scores(matrix: NDArray[np.int64]) -> SegmentationScores:
-    """IoU of every class, their mean and the pixel accuracy from one matrix over all pictures (VOC's rule)."""
+    """IoU of every class, their mean and the pixel accuracy from one matrix over all images (VOC's rule)."""
     hits, union = matrix.diagonal().astype(float), (matrix.sum(0) + matrix.sum(1) - matrix.diagonal()).astype(float)
     iou = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
     miou = float(np.nanmean(iou)) if (union > 0).any() else float("nan")

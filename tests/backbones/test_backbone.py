@@ -25,7 +25,7 @@ def every_tap(name, **options):
     return backbone
 
 
-def pictures(height, width, batch=2):
+def photos(height, width, batch=2):
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
@@ -36,7 +36,7 @@ def pictures(height, width, batch=2):
 def test_every_tap_has_its_channels_and_its_stride(name, options, output_stride, height, width, training):
     backbone = every_tap(name, **options, output_stride=output_stride).train(training)
     with torch.no_grad():
-        features = backbone(pictures(height, width))
+        features = backbone(photos(height, width))
     assert list(features) == list(backbone.channels) == list(backbone.strides)
     expected = {
         tap: (2, channels, ceil(height / backbone.strides[tap]), ceil(width / backbone.strides[tap]))
@@ -62,7 +62,7 @@ def test_strides_stop_at_the_output_stride(name, output_stride, dilate_first):
 @pytest.mark.parametrize(("name", "options"), NETWORKS, ids=str)
 def test_backward_reaches_every_parameter(name, options):
     backbone = create_backbone(name, **options, output_stride=16).train()
-    features = backbone(pictures(33, 50))
+    features = backbone(photos(33, 50))
     sum(feature.square().mean() for feature in features.values()).backward()
     for key, parameter in backbone.named_parameters():
         assert parameter.grad is not None, key
@@ -75,7 +75,7 @@ def test_backward_reaches_every_parameter(name, options):
 def test_backward_from_every_tap_at_once(name):
     backbone = create_backbone(name).train()
     backbone.set_taps(list(backbone.channels))
-    sum(feature.square().mean() for feature in backbone(pictures(33, 50)).values()).backward()
+    sum(feature.square().mean() for feature in backbone(photos(33, 50)).values()).backward()
     assert all(parameter.grad.isfinite().all() for parameter in backbone.parameters())
 
 
@@ -85,10 +85,10 @@ def test_a_tap_is_the_same_whatever_else_is_asked_for(name):
     taps = list(backbone.channels)
     with torch.no_grad():
         backbone.set_taps(taps)
-        together = backbone(pictures(33, 50))
+        together = backbone(photos(33, 50))
         for tap in taps:
             backbone.set_taps([tap])
-            alone = backbone(pictures(33, 50))
+            alone = backbone(photos(33, 50))
             assert list(alone) == [tap]
             assert torch.equal(alone[tap], together[tap]), tap
 
@@ -109,7 +109,7 @@ def test_taps_are_the_tensors_that_the_layers_hand_on(name):
         block.depthwise.register_forward_hook(keep(f"block{number}.depthwise"))
     backbone.set_taps(list(backbone.channels))
     with torch.no_grad():
-        features = backbone(pictures(33, 50))
+        features = backbone(photos(33, 50))
     assert len(seen) == 1 + (backbone.last is not None) + 2 * len(backbone.blocks)
     for tap, value in seen.items():
         assert torch.equal(features[tap], value), tap
@@ -117,7 +117,7 @@ def test_taps_are_the_tensors_that_the_layers_hand_on(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_exports(name):
-    backbone, images = create_backbone(name, output_stride=16).eval(), pictures(33, 50)
+    backbone, images = create_backbone(name, output_stride=16).eval(), photos(33, 50)
     exported = torch.export.export(backbone, (images,)).module()
     with torch.no_grad():
         torch.testing.assert_close(exported(images), backbone(images), rtol=1e-5, atol=1e-5)
@@ -130,7 +130,7 @@ def test_default_taps_are_the_levels(name):
 
 def test_taps_come_in_the_order_asked_for():
     backbone = mobilenet_v3_small(taps=["c5", "stem", "c3.depthwise"]).eval()
-    assert list(backbone(pictures(33, 50))) == ["c5", "stem", "c3.depthwise"]
+    assert list(backbone(photos(33, 50))) == ["c5", "stem", "c3.depthwise"]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_what_no_tap_needs_is_not_computed(taps, blocks, last):
         block.register_forward_hook(lambda *_, number=number: called.append(number))
     backbone.last.register_forward_hook(lambda *_: called.append("last"))
     with torch.no_grad():
-        backbone(pictures(32, 32, batch=1))
+        backbone(photos(32, 32, batch=1))
     assert called == [*range(1, blocks + 1), *(["last"] if last else [])]
 
 
@@ -186,7 +186,7 @@ def test_state_dict_keys_are_frozen(name):
     assert sorted(keys) == frozen
 
 
-@pytest.mark.parametrize("options", [{"width": 0.75}, {"output_stride": 8}, {"small_pictures": True}], ids=str)
+@pytest.mark.parametrize("options", [{"width": 0.75}, {"output_stride": 8}, {"small_images": True}], ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_options_of_width_and_stride_keep_the_keys(name, options):
     with torch.device("meta"):
@@ -206,24 +206,22 @@ def test_the_output_stride_keeps_the_weights():
     wide, dense = mobilenet_v3_small(taps=["c3"]), mobilenet_v3_small(taps=["c3"], output_stride=8)
     dense.load_state_dict(wide.state_dict())
     with torch.no_grad():
-        expected, found = wide.eval()(pictures(33, 50))["c3"], dense.eval()(pictures(33, 50))["c3"]
+        expected, found = wide.eval()(photos(33, 50))["c3"], dense.eval()(photos(33, 50))["c3"]
     assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_small_picture_stem_keeps_the_weights(name):
-    small, dense = create_backbone(name, small_pictures=True), create_backbone(name, output_stride=16)
+def test_the_small_image_stem_keeps_the_weights(name):
+    small, dense = create_backbone(name, small_images=True), create_backbone(name, output_stride=16)
     dense.load_state_dict(small.state_dict())
     assert {tap: small.strides[f"c{tap}"] for tap in range(1, 6)} == {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}
     with torch.no_grad():
-        features = small.eval()(pictures(32, 31))
+        features = small.eval()(photos(32, 31))
         shapes = {tap: tuple(feature.shape) for tap, feature in features.items()}
         # a stride of 1 computes at every pixel what a stride of 2 does at every second
         small.set_taps(["stem"])
         dense.set_taps(["stem"])
-        torch.testing.assert_close(
-            small(pictures(33, 50))["stem"][:, :, ::2, ::2], dense.eval()(pictures(33, 50))["stem"]
-        )
+        torch.testing.assert_close(small(photos(33, 50))["stem"][:, :, ::2, ::2], dense.eval()(photos(33, 50))["stem"])
     sizes = {"c1": (32, 31), "c2": (32, 31), "c3": (16, 16), "c4": (8, 8), "c5": (4, 4)}
     assert shapes == {tap: (2, small.channels[tap], *size) for tap, size in sizes.items()}
 
@@ -285,7 +283,7 @@ def test_aliases_point_to_the_papers_places(name, alias, tap, channels, stride):
     assert (backbone.channels[alias], backbone.strides[alias]) == (channels, stride)
     assert (backbone.channels[tap], backbone.strides[tap]) == (channels, stride)
     with torch.no_grad():
-        features = backbone(pictures(33, 50))
+        features = backbone(photos(33, 50))
     assert torch.equal(features[alias], features[tap])
 
 
@@ -302,4 +300,4 @@ def test_a_table_without_a_last_convolution_ends_with_its_last_block():
     assert "last" not in backbone.channels
     assert (backbone.channels["c5"], backbone.strides["c5"]) == (96, 32)
     assert not any(key.startswith("last") for key in backbone.state_dict())
-    assert backbone.eval()(pictures(33, 50))["c5"].shape == (2, 96, 2, 2)
+    assert backbone.eval()(photos(33, 50))["c5"].shape == (2, 96, 2, 2)

@@ -44,7 +44,7 @@ def test_output_stride(name, output_stride):
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_pictures_of_other_channels(channels):
+def test_images_of_other_channels(channels):
     network = smp.Unet("mobiledense-v3-small", encoder_weights=None, in_channels=channels)
     assert network(torch.randn(2, channels, 64, 64)).shape == (2, 1, 64, 64)
 

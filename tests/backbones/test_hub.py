@@ -118,9 +118,9 @@ def test_a_table_on_the_hub_takes_an_output_stride(hub):
 
 
 @pytest.mark.parametrize("table", [detection_table, partial(segmentation_table, head="lraspp")])
-def test_a_classifiers_stem_for_small_pictures_is_not_for_dense_networks(hub, table):
-    push_to_hub(create_backbone("v1", width=0.25, small_pictures=True), "me/net")
-    assert create_table("hf://me/net").small_pictures and not table("hf://me/net").small_pictures
+def test_a_classifiers_stem_for_small_images_is_not_for_dense_networks(hub, table):
+    push_to_hub(create_backbone("v1", width=0.25, small_images=True), "me/net")
+    assert create_table("hf://me/net").small_images and not table("hf://me/net").small_images
 
 
 def test_the_card_says_what_it_is_and_how_to_load_it(tmp_path):
@@ -230,7 +230,7 @@ def test_normalisation_goes_to_the_hub_and_back(name, hub, tmp_path):
     backbone = create_backbone(name)
     backbone.normalisation = expected
     push_to_hub(backbone, "me/net")
-    assert "Pictures had mean (0.1, 0.2, 0.3) taken off" in (hub / "me/net/README.md").read_text()
+    assert "Images had mean (0.1, 0.2, 0.3) taken off" in (hub / "me/net/README.md").read_text()
     table = create_table("hf://me/net")
     assert start_normalisation(table, "hf://me/net") == expected
     assert start_normalisation(table, hub / "me/net/model.safetensors") == expected

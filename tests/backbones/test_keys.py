@@ -15,7 +15,7 @@ TORCHVISION = {
     "v3-large": "mobilenet_v3_large",
     "v3-small": "mobilenet_v3_small",
 }
-# ours, options, timm's, sides of pictures: TensorFlow's padding is ours only where strides leave a pixel over
+# ours, options, timm's, sides of images: TensorFlow's padding is ours only where strides leave a pixel over
 TIMM = [
     ("v1", {}, "mobilenetv1_100", (75, 64)),
     ("mnasnet-a1", {}, "semnasnet_100", (75, 64)),

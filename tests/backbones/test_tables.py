@@ -24,7 +24,7 @@ OPTIONS = [
     {"minimalistic": True},
     {"width": 0.75},
     {"output_stride": 8, "dilate_first": True},
-    {"small_pictures": True},
+    {"small_images": True},
 ]
 
 
@@ -245,8 +245,8 @@ def test_mnasnets_last_convolution(table):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_small_pictures_take_the_stems_stride_and_the_next(name):
-    small, plain = create_table(name, small_pictures=True), create_table(name)
+def test_small_images_take_the_stems_stride_and_the_next(name):
+    small, plain = create_table(name, small_images=True), create_table(name)
     assert (small.stem_stride, plain.stem_stride) == (1, 2)
     strides, papers = ([stride for stride, _ in table.geometry()] for table in (small, plain))
     first = papers.index(2)
@@ -362,7 +362,7 @@ def test_rf2_and_reduced_tail_exclude_each_other():
 @pytest.mark.parametrize(
     ("name", "option", "near"),
     [
-        ("v1", "rf2", r"it has width, output_stride, dilate_first, small_pictures\)"),
+        ("v1", "rf2", r"it has width, output_stride, dilate_first, small_images\)"),
         ("v2", "reduced_tail", "it has width, rf2, last_conv, scale_last, output_stride"),
         ("mnasnet-b1", "round_squeeze", "it has width, scale_last, output_stride"),
         ("v3-large", "outputstride", 'did you mean "output_stride"'),

@@ -36,7 +36,7 @@ def backbone_of(name, output_stride=32):
     return TimmBackbone(TimmTable(name, output_stride))
 
 
-def pictures(height, width, batch=2):
+def photos(height, width, batch=2):
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
@@ -47,7 +47,7 @@ def test_every_tap_has_its_channels_and_its_stride(name, training):
     backbone.set_taps(list(backbone.channels))
     for height, width in [(64, 96), (65, 33)]:
         with torch.no_grad():
-            features = backbone(pictures(height, width))
+            features = backbone(photos(height, width))
         assert {tap: tuple(feature.shape) for tap, feature in features.items()} == {
             tap: (2, channels, ceil(height / backbone.strides[tap]), ceil(width / backbone.strides[tap]))
             for tap, channels in backbone.channels.items()
@@ -64,7 +64,7 @@ def test_dilation_changes_strides_not_names(name, output_stride):
     expected = {tap: min(2**level, output_stride) for level, tap in enumerate(dense.taps, start=1)}
     assert {tap: dense.strides[tap] for tap in dense.taps} == expected
     with torch.no_grad():
-        features = dense(pictures(64, 64))
+        features = dense(photos(64, 64))
     assert {tap: 64 // feature.shape[2] for tap, feature in features.items()} == expected
 
 
@@ -80,7 +80,7 @@ def test_names_inside_a_block_mean_the_nearest_whole_map(alias, tap):
     backbone = backbone_of(MOBILENET_V4).eval()
     backbone.set_taps([alias, tap])
     with torch.no_grad():
-        features = backbone(pictures(64, 64))
+        features = backbone(photos(64, 64))
     assert list(features) == [alias, tap]
     assert torch.equal(features[alias], features[tap])
 
@@ -91,7 +91,7 @@ def test_maps_are_timms():
     backbone.network.load_state_dict(theirs.state_dict())
     backbone.set_taps(["c5", "c2"])
     with torch.no_grad():
-        found, expected = backbone(pictures(64, 64)), theirs(pictures(64, 64))
+        found, expected = backbone(photos(64, 64)), theirs(photos(64, 64))
     assert torch.equal(found["c5"], expected[4]) and torch.equal(found["c2"], expected[1])
 
 
@@ -118,7 +118,7 @@ def test_segmentation_heads(name, head):
     network = create_segmentation_head(head, backbone.channels, backbone.strides, 5).train()
     backbone.set_taps(network.taps)
     target = torch.randint(0, 5, (2, 64, 96), dtype=torch.uint8)
-    SegmentationLoss()(network(backbone(pictures(64, 96))), target).backward()
+    SegmentationLoss()(network(backbone(photos(64, 96))), target).backward()
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
     assert next(backbone.parameters()).grad.abs().sum() > 0
 
@@ -130,7 +130,7 @@ def test_ssdlite(name, small_objects):
     assert {module.momentum for module in backbone.modules() if isinstance(module, torch.nn.BatchNorm2d)} <= {0.03}
     head = create_detection_head("ssdlite", backbone.channels, backbone.strides, 2, small_objects=small_objects).train()
     backbone.set_taps(head.taps)
-    logits, offsets = head(backbone(pictures(64, 96)))
+    logits, offsets = head(backbone(photos(64, 96)))
     anchors = head.anchors((64, 96))
     assert logits.shape == (2, len(anchors), 3) and offsets.shape == (2, len(anchors), 4)
     (logits.square().mean() + offsets.square().mean()).backward()
@@ -141,14 +141,14 @@ def test_a_classifier():
     backbone = backbone_of(MOBILENET_V4)
     head = create_classifier(backbone.channels, backbone.table, 4)
     backbone.set_taps(head.taps)
-    assert head(backbone(pictures(64, 64))).shape == (2, 4)
+    assert head(backbone(photos(64, 64))).shape == (2, 4)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_exports(name):
     backbone = backbone_of(name).eval()
     backbone.set_taps(["c3", "c5"])
-    images = pictures(64, 64)
+    images = photos(64, 64)
     exported = torch.export.export(backbone, (images,)).module()
     with torch.no_grad():
         torch.testing.assert_close(exported(images), backbone(images), rtol=1e-4, atol=1e-4)

@@ -32,7 +32,7 @@ from tests.datasets.classification.test_mnist import write
 
 FILES = {
     "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt": b"a\n",
-    "VOCdevkit/VOC2012/JPEGImages/a.jpg": b"picture",
+    "VOCdevkit/VOC2012/JPEGImages/a.jpg": b"image",
     "VOCdevkit/VOC2012/SegmentationClass/a.png": b"mask",
 }
 
@@ -232,7 +232,7 @@ def test_cifar10_is_put_in_place(tmp_path, server, monkeypatch):
     assert server.requests == ["/voc.tar"] * 2  # asked for its size, then fetched, and not again
     assert {f"cifar-10-batches-py/{path.name}": path.read_bytes() for path in root.iterdir()} == files
     assert list(root.parent.iterdir()) == [root]
-    assert len(find_classification("cifar10", ["test"], root)[0].pictures) == 10
+    assert len(find_classification("cifar10", ["test"], root)[0].image_paths) == 10
 
 
 def test_mnist_is_put_in_place(tmp_path, server, monkeypatch):

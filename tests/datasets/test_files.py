@@ -1,4 +1,4 @@
-"""Pictures, masks and label lists: what is read from odd files, and what the errors say."""
+"""Images, masks and label lists: what is read from odd files, and what the errors say."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def error_line(call, *arguments) -> str:
     return message
 
 
-# pictures
+# images
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "1"])
@@ -55,7 +55,7 @@ def save_turned(path, array):
     Image.fromarray(array).save(path, exif=exif)
 
 
-def test_exif_orientation_turns_the_picture_upright(tmp_path):
+def test_exif_orientation_turns_the_image_upright(tmp_path):
     save_turned(tmp_path / "a.png", RGB)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.rot90(RGB, -1))
 
@@ -90,8 +90,8 @@ def truncated(path):
     [
         ("half.jpg", truncated, "truncated"),
         ("half.png", truncated, "cannot be read"),
-        ("empty.jpg", lambda path: path.write_bytes(b""), "not a picture"),
-        ("text.jpg", lambda path: path.write_text("hello, this is text"), "not a picture"),
+        ("empty.jpg", lambda path: path.write_bytes(b""), "not an image"),
+        ("text.jpg", lambda path: path.write_text("hello, this is text"), "not an image"),
         ("folder.jpg", lambda path: path.mkdir(), "cannot be read"),
         ("missing.jpg", lambda path: None, "no such file"),
     ],

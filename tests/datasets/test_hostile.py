@@ -22,7 +22,7 @@ from datasets.segmentation.checks import check_segmentation
 from datasets.segmentation.dataset import SegmentationDataset, voc_files
 from tests.datasets.classification.test_cifar import archive, batches, encoded, fault, tree, write
 from tests.datasets.classification.test_mnist import idx
-from tests.datasets.detection.trees import annotation, error_line, mark, picture, read_coco, read_voc, thing, write_coco
+from tests.datasets.detection.trees import annotation, error_line, image, mark, read_coco, read_voc, thing, write_coco
 from tests.datasets.segmentation.test_dataset import write_voc
 
 SPECIAL = ["pipe", "folder", "device", "loop"]
@@ -48,7 +48,7 @@ def test_what_is_no_file_is_never_opened(tmp_path, kind, read):
 
 @pytest.mark.parametrize("kind", SPECIAL)
 def test_annotations_that_are_no_files(tmp_path, kind):
-    root = write_coco(tmp_path / "coco", [picture(1)], [])
+    root = write_coco(tmp_path / "coco", [image(1)], [])
     path = put(kind, root / "annotations" / "instances_train.json")
     assert str(path) in error_line(find_detection, "coco", "train", root, annotations=path)
     (found,) = read_voc(tmp_path / "voc", {"a": annotation()}).notes or [""]
@@ -65,7 +65,7 @@ def test_a_name_too_long_for_any_file_system(tmp_path):
 
 
 def _coco(root, **changes):
-    write_coco(root, [picture(1)], [mark(1, 1, 0, [1, 1, 5, 5])])
+    write_coco(root, [image(1)], [mark(1, 1, 0, [1, 1, 5, 5])])
     path = root / "annotations" / "instances_train.json"
     content = json.loads(path.read_text())
     content["images"][0] |= changes
@@ -73,13 +73,13 @@ def _coco(root, **changes):
     return root
 
 
-# pictures and masks
+# images and masks
 
 
-def test_other_formats_under_the_name_of_a_picture(tmp_path):
+def test_other_formats_under_the_name_of_a_image(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")  # Pillow runs Ghostscript on these
     path = (tmp_path / "a.eps").rename(tmp_path / "a.jpg")
-    assert "not a picture" in error_line(read_image, path)
+    assert "not an image" in error_line(read_image, path)
 
 
 def test_a_png_whose_pixels_have_changed_since(tmp_path):
@@ -108,13 +108,13 @@ def turned(root, turn, mask_turn=1, size=(12, 10), mask_size=None):
     write_voc(root, {"train": ["a"]})
     values = np.zeros((mask_size or size)[::-1], np.uint8)
     values[:, : values.shape[1] // 2] = 1
-    for folder, image, orientation in (
+    for folder, content, orientation in (
         ("JPEGImages", Image.new("RGB", size), turn),
         ("SegmentationClass", Image.fromarray(values), mask_turn),
     ):
         exif = Image.Exif()
         exif[0x0112] = orientation
-        image.save(root / folder / "a.png", exif=exif)
+        content.save(root / folder / "a.png", exif=exif)
     return voc_files(root, "train")
 
 
@@ -212,14 +212,14 @@ def test_file_names_that_lead_out_of_the_tree(tmp_path, name):
     ("crowd", "said"), [("0", True), ("1", True), (2, True), ([], True), (None, False), (0.0, False)]
 )
 def test_iscrowd_is_0_or_1(tmp_path, crowd, said):
-    files = read_coco(tmp_path, [picture(1)], [mark(1, 1, 0, [1, 1, 5, 5], iscrowd=crowd)])
+    files = read_coco(tmp_path, [image(1)], [mark(1, 1, 0, [1, 1, 5, 5], iscrowd=crowd)])
     assert (["iscrowd other than 0 and 1" in line for line in files.faults] == [True]) == said
     assert said or files.objects[0].crowd.tolist() == [False]
 
 
 def test_numbers_beyond_all_floats(tmp_path):
     marks = [mark(1, 1, 0, [10**400, 1, 5, 5]), mark(2, 1, 0, [1, 1, 5, 5], area=10**400)]
-    files = read_coco(tmp_path, [picture(1)], marks)
+    files = read_coco(tmp_path, [image(1)], marks)
     assert files.objects[0].boxes.tolist() == [[1, 1, 6, 6]] and files.objects[0].area.tolist() == [25]
     assert [note.split(":")[0] for note in files.notes] == [
         "1 annotation whose area is no number from 0 up, and the box's is taken",
@@ -236,31 +236,29 @@ def test_numbers_beyond_all_floats(tmp_path):
     ],
 )
 def test_true_is_no_number(tmp_path, changes, said):
-    files = read_coco(tmp_path, [picture(1)], [{**mark(1, 1, 0, [1, 1, 5, 5]), **changes}])
+    files = read_coco(tmp_path, [image(1)], [{**mark(1, 1, 0, [1, 1, 5, 5]), **changes}])
     assert said in files.faults[0]
 
 
 def test_a_category_without_a_legible_name(tmp_path):
-    files = read_coco(tmp_path, [picture(1)], [], [{"id": 1, "name": " "}, {"id": 2, "name": "a\x1b"}])
+    files = read_coco(tmp_path, [image(1)], [], [{"id": 1, "name": " "}, {"id": 2, "name": "a\x1b"}])
     assert "2 category names blank or with control characters:  , a\\x1b" in files.faults[0]
 
 
 def test_sides_that_are_no_numbers_are_noted(tmp_path):
     files = find_detection("coco", "train", _coco(tmp_path, width="30"))
-    assert files.sizes == [None] and files.notes[0].startswith(
-        "1 picture whose width and height are no numbers above 0"
-    )
+    assert files.sizes == [None] and files.notes[0].startswith("1 image whose width and height are no numbers above 0")
 
 
-def test_a_picture_of_two_ids_is_noted(tmp_path):
-    files = read_coco(tmp_path, [picture(1, "a.png"), picture(2, "a.png")], [])
-    assert files.notes == ["1 picture that several image ids share: a.png"]
+def test_a_image_of_two_ids_is_noted(tmp_path):
+    files = read_coco(tmp_path, [image(1, "a.png"), image(2, "a.png")], [])
+    assert files.notes == ["1 image that several image ids share: a.png"]
 
 
-def test_the_json_of_a_year_finds_its_pictures(tmp_path):
-    root = write_coco(tmp_path, [picture(1)], [], name="instances_val2017.json", folder="val2017")
+def test_the_json_of_a_year_finds_its_images(tmp_path):
+    root = write_coco(tmp_path, [image(1)], [], name="instances_val2017.json", folder="val2017")
     files = find_detection("coco", "val2017", root, annotations=root / "annotations" / "instances_val2017.json")
-    assert files.pictures == [root / "val2017" / "1.jpg"]
+    assert files.image_paths == [root / "val2017" / "1.jpg"]
 
 
 # archives, batches, IDX
@@ -300,7 +298,7 @@ def test_a_compressed_archive_is_read_to_its_checksum(tmp_path):
     assert "CRC" in fault(root)
 
 
-def test_pictures_too_large_to_be_held(tmp_path):
+def test_images_too_large_to_be_held(tmp_path):
     root = write(tmp_path / "data", tree() | {"test/cat/9.png": encoded(1, (1100, 1000))})
     assert f"{root / 'test/cat/9.png'}: is 1100x1000, too large to be held in memory" in fault(root)
 
@@ -310,7 +308,7 @@ def test_folders_that_link_to_themselves(tmp_path):
     for place in (root / "train" / "cat", root / "train" / "dog"):
         (place / "again").symlink_to(root / "train", target_is_directory=True)
     train, _ = find_classification("folder", ["train", "test"], root)
-    assert len(train.pictures) == 4 * 11  # each class has a link to both, and no more
+    assert len(train.image_paths) == 4 * 11  # each class has a link to both, and no more
 
 
 @pytest.mark.parametrize("label", [3.0, True, None, "3", [3]])
@@ -334,16 +332,16 @@ def test_two_batches_of_one_name(tmp_path):
 @pytest.mark.parametrize("shape", [(20, 0, 28), (0, 28, 28)])
 def test_idx_without_pixels(tmp_path, shape):
     (tmp_path / "x").write_bytes(idx(np.zeros(shape, np.uint8)))
-    assert "holds no pictures, as its header says" in error_line(read_idx, tmp_path / "x", "pictures")
+    assert "holds no images, as its header says" in error_line(read_idx, tmp_path / "x", "images")
 
 
 def test_idx_that_swells(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.classification.mnist.LARGEST", 1000)
     (tmp_path / "x").write_bytes(idx(np.zeros((2, 28, 28), np.uint8)))
-    assert "holds more than" in error_line(read_idx, tmp_path / "x", "pictures")
+    assert "holds more than" in error_line(read_idx, tmp_path / "x", "images")
 
 
-def test_pictures_of_one_row_pass_the_check(tmp_path):
+def test_images_of_one_row_pass_the_check(tmp_path):
     for folder in ("train/cat", "train/dog"):
         (tmp_path / folder).mkdir(parents=True)
         buffer = io.BytesIO()

@@ -11,7 +11,7 @@ from datasets import inspection
 from datasets.files import DataError
 from datasets.inspected_splits import choose_task, find_splits
 from datasets.inspection import inspect_splits
-from tests.datasets.detection.trees import annotation, mark, picture, thing, write_coco, write_voc
+from tests.datasets.detection.trees import annotation, image, mark, thing, write_coco, write_voc
 
 SIZE = (320, 320)
 
@@ -63,8 +63,8 @@ def test_masks(tmp_path):
     (split,), found = inspected("segmentation", "folder", root)
     wanted = {
         "image cannot be read": ["images/train/6.png: cannot be read"],
-        "mask cannot be read": ["masks/train/3.png: cannot be read (not a picture)"],
-        "mask and image differ in size": ["masks/train/2.png: 30x22, but its picture 2.png is 30x20"],
+        "mask cannot be read": ["masks/train/3.png: cannot be read (not an image)"],
+        "mask and image differ in size": ["masks/train/2.png: 30x22, but its image 2.png is 30x20"],
         "mask values that are no class": ["masks/train/1.png: mask value 7 on 400 pixels; classes are 0 background"],
         "mask without any label": ["masks/train/4.png: void everywhere"],
         "mask with background only": ["masks/train/5.png: background alone"],
@@ -102,7 +102,7 @@ def test_boxes(tmp_path):
     root = write_voc(tmp_path, {stem: annotation(*boxes) for stem, boxes in things.items()})
     save(root / "JPEGImages" / "empty.jpg", noise(0, (31, 20)))
     (split,), found = inspected("detection", "voc", root, size=(20, 30))
-    del found["identical images with different labels"]  # the pictures of the trees are all red
+    del found["identical images with different labels"]  # the images of the trees are all red
     assert found == {
         "box without area": ["flat.xml (cat 5,5,5,9)"],
         "box with inverted corners": ["turned.xml (cat 9,5,2,9)"],
@@ -116,7 +116,7 @@ def test_boxes(tmp_path):
             f"JPEGImages/{stem}.jpg: no boxes" for stem in ("flat", "turned", "nan", "empty", "unknown")
         ],
         "annotation for another size": [
-            "JPEGImages/empty.jpg: is 31x20, but its annotation is for a picture of 30x20; put the right picture "
+            "JPEGImages/empty.jpg: is 31x20, but its annotation is for an image of 30x20; put the right image "
             "or the right annotation in place"
         ],
         "faulty annotations or classes": [
@@ -130,9 +130,7 @@ def test_boxes(tmp_path):
 
 
 def test_boxes_to_be_drawn_are_those_of_the_file(tmp_path):
-    root = write_coco(
-        tmp_path, [picture(1), picture(2)], [mark(1, 2, 7, [40, 5, 10, -3]), mark(2, 2, 0, [-9, 2, 15, 5])]
-    )
+    root = write_coco(tmp_path, [image(1), image(2)], [mark(1, 2, 7, [40, 5, 10, -3]), mark(2, 2, 0, [-9, 2, 15, 5])])
     findings = inspect_splits(find_splits("detection", "coco", None, root, SIZE)[0])
     drawn = {kind.what: kept[0] for kind, kept in findings.kept.items() if "box " in kind.what}
     assert {what: (finding.images, finding.boxes) for what, finding in drawn.items()} == {
@@ -145,7 +143,7 @@ def test_boxes_to_be_drawn_are_those_of_the_file(tmp_path):
     ("orientation", "size", "told"), [(1, (30, 20), 0), (3, (30, 20), 1), (6, (20, 30), 0), (6, None, 1)]
 )
 def test_boxes_of_turned_images(tmp_path, orientation, size, told):
-    root = write_coco(tmp_path, [picture(1, size=size)], [mark(1, 1, 7, [1, 1, 9, 9])])
+    root = write_coco(tmp_path, [image(1, size=size)], [mark(1, 1, 7, [1, 1, 9, 9])])
     save(root / "train" / "1.jpg", noise(0), orientation)
     _, found = inspected("detection", "coco", root)
     assert len(found.get("image turned by EXIF", [])) == told and "annotation for another size" not in found
@@ -208,7 +206,7 @@ def test_classes_that_differ_between_splits(tmp_path):
 
 
 def test_class_of_val_that_train_has_not(tmp_path):
-    images = [picture(1), picture(2)]
+    images = [image(1), image(2)]
     write_coco(tmp_path, images, [mark(1, 1, 7, [1, 1, 9, 9])])
     write_coco(tmp_path, images, [mark(1, 1, 0, [1, 1, 9, 9])], name="instances_val.json", folder="val")
     _, found = inspected("detection", "coco", tmp_path)
@@ -252,7 +250,7 @@ def test_unknown_dataset_and_split(tmp_path):
 
 
 def test_a_broken_split_does_not_hide_the_others(tmp_path):
-    write_coco(tmp_path, [picture(1)], [mark(1, 1, 7, [1, 1, 9, 9])])
+    write_coco(tmp_path, [image(1)], [mark(1, 1, 7, [1, 1, 9, 9])])
     (tmp_path / "annotations" / "instances_val.json").write_text(json.dumps({"images": []}))
     splits, found = inspected("detection", "coco", tmp_path)
     assert [split.split for split in splits] == ["train"]
@@ -266,4 +264,4 @@ def test_test_split_of_voc_0712_is_looked_at_once(tmp_path):
         write_voc(tmp_path / year, stems, split=split, names=["cat"])
     splits, _ = inspected("detection", "voc", tmp_path)
     assert [(split.split, len(split.images)) for split in splits] == [("train", 2), ("val", 1)]
-    assert Path(splits[0].files.pictures[1]).stem == "VOC2012_trainval" and len(splits[0].files.unsound) == 2
+    assert Path(splits[0].files.image_paths[1]).stem == "VOC2012_trainval" and len(splits[0].files.unsound) == 2

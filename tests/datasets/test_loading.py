@@ -16,10 +16,10 @@ def make_dataset(root, count, transform=None, vary=False):
     pairs = []
     for index in range(count):
         size = (8 + index, 6 + 2 * index) if vary else (8, 6)
-        picture, drawn = root / f"{index}.png", root / f"{index}_mask.png"
-        Image.new("RGB", size, (index, index, index)).save(picture)
+        photo, drawn = root / f"{index}.png", root / f"{index}_mask.png"
+        Image.new("RGB", size, (index, index, index)).save(photo)
         Image.new("L", size, index % 2).save(drawn)
-        pairs.append((picture, drawn))
+        pairs.append((photo, drawn))
     return SegmentationDataset(SegmentationFiles(root, "train", ["a", "b"], [(0, 0, 0), (9, 9, 9)], pairs), transform)
 
 
@@ -86,7 +86,7 @@ def test_collate_is_uint8_in_channels_last(tmp_path):
     assert image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
     assert mask.shape == (3, 6, 8) and mask.dtype == torch.uint8
     assert image[2].unique().tolist() == [2] and mask[1].unique().tolist() == [1]
-    assert batch["file"] == [str(picture) for picture, _ in dataset.files.pairs]
+    assert batch["file"] == [str(photo) for photo, _ in dataset.files.pairs]
     assert batch["size"] == [(6, 8)] * 3
 
 
@@ -110,13 +110,13 @@ def test_train_loader_refuses_a_batch_that_does_not_divide(tmp_path):
 
 
 def test_train_loader_refuses_a_batch_larger_than_the_data(tmp_path):
-    with pytest.raises(DataError, match=r"5 pictures in train .* --batch-size from 8"):
+    with pytest.raises(DataError, match=r"5 images in train .* --batch-size from 8"):
         train_loader(make_dataset(tmp_path, 5), 8, 0)
     assert len(train_loader(make_dataset(tmp_path, 5), 5, 0)) == 1
 
 
 @pytest.mark.parametrize("world", [1, 2])
-def test_eval_loader_gives_every_picture_once_at_its_own_size(tmp_path, world):
+def test_eval_loader_gives_every_image_once_at_its_own_size(tmp_path, world):
     dataset = make_dataset(tmp_path, 5, vary=True)
     seen = {}
     for rank in range(world):
@@ -131,23 +131,23 @@ def test_eval_loader_gives_every_picture_once_at_its_own_size(tmp_path, world):
 def test_eval_loader_keeps_the_order(tmp_path):
     dataset = make_dataset(tmp_path, 4)
     files = [batch["file"][0] for batch in eval_loader(dataset, 0)]
-    assert files == [str(picture) for picture, _ in dataset.files.pairs]
+    assert files == [str(photo) for photo, _ in dataset.files.pairs]
 
 
 # detection
 
 
 def make_detection(root, counts):
-    """Pictures of 20x10; picture i has counts[i] boxes of class i."""
-    pictures, found = [], []
+    """Images of 20x10; image i has counts[i] boxes of class i."""
+    images, found = [], []
     for index, count in enumerate(counts):
-        pictures.append(root / f"{index}.png")
-        Image.new("RGB", (20, 10), (index, index, index)).save(pictures[-1])
+        images.append(root / f"{index}.png")
+        Image.new("RGB", (20, 10), (index, index, index)).save(images[-1])
         boxes = np.tile(np.array([2, 1, 10 + index, 9], np.float32), (count, 1)).reshape(-1, 4)
         flags = np.arange(count) == 1
         found.append(Objects(boxes, np.full(count, index), flags, flags, flags & False, boxes[:, 0]))
     ids = [f"p{index}" for index in range(len(counts))]
-    files = DetectionFiles(root, "train", list("abcdefgh"), pictures, found, ids, list(range(8)), [None] * len(counts))
+    files = DetectionFiles(root, "train", list("abcdefgh"), images, found, ids, list(range(8)), [None] * len(counts))
     return DetectionDataset(files)
 
 
@@ -163,7 +163,7 @@ def test_collate_detection_pads_boxes_as_shares(tmp_path):
     assert not boxes[1].any()
     assert labels.tolist() == [[0, -1, -1], [-1, -1, -1], [2, 2, 2]] and labels.dtype == torch.int64
     assert batch["id"] == ["p0", "p1", "p2"] and batch["size"] == [(10, 20)] * 3 and batch["tiny"] == [0, 0, 0]
-    assert batch["file"] == [str(picture) for picture in dataset.files.pictures]
+    assert batch["file"] == [str(photo) for photo in dataset.files.image_paths]
     assert [flags.tolist() for flags in batch["difficult"]] == [[False], [], [False, True, False]]
     assert [len(flags) for flags in batch["crowd"]] == [1, 0, 3]
 
@@ -186,13 +186,13 @@ def test_train_loader_of_detection(tmp_path):
 def test_check_batch_of_detection(tmp_path):
     dataset = make_detection(tmp_path, [1, 2])
     check_batch(dataset, 2)
-    with pytest.raises(DataError, match=r"2 pictures in train .* --batch-size from 3"):
+    with pytest.raises(DataError, match=r"2 images in train .* --batch-size from 3"):
         check_batch(dataset, 3)
 
 
 @pytest.mark.parametrize("world", [1, 2])
 @pytest.mark.parametrize("size", [1, 2, 4])
-def test_eval_loader_of_detection_gives_every_picture_once(tmp_path, world, size):
+def test_eval_loader_of_detection_gives_every_image_once(tmp_path, world, size):
     dataset = make_detection(tmp_path, [1, 2, 0, 1, 2])
     ids = []
     for rank in range(world):

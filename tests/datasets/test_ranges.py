@@ -11,8 +11,8 @@ def test_what_is_in_range(value):
 
 @pytest.mark.parametrize("value", [-1, 1.01, float("nan"), float("inf"), [0.5, 2], [], 10**400])
 def test_what_is_not(value):
-    with pytest.raises(DataError, match=r"^--max-pictures .* is not in 0 to 1$"):
-        check_options(colour=(0.5, 0, 1), max_pictures=(value, 0, 1))
+    with pytest.raises(DataError, match=r"^--max-images .* is not in 0 to 1$"):
+        check_options(colour=(0.5, 0, 1), max_images=(value, 0, 1))
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_augmentation_says_what_it_does_not_take(kind, values):
 @pytest.mark.parametrize("most", [0, -3])
 def test_no_images_are_no_part_of_a_split(most):
     files = ClassificationFiles(None, "train", ["a"], [], None)
-    with pytest.raises(DataError, match=f"--max-pictures {most} is not in 1 to"):
+    with pytest.raises(DataError, match=f"--max-images {most} is not in 1 to"):
         limit_classification(files, most)

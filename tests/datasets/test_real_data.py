@@ -1,4 +1,4 @@
-"""Sets of real pictures, where they lie beside the checkout."""
+"""Sets of real images, where they lie beside the checkout."""
 
 from pathlib import Path
 
@@ -30,16 +30,16 @@ def test_camvid_splits(split, count):
 
 
 @needs(CAMVID)
-def test_camvid_splits_share_no_picture():
-    pictures = [picture for split in ("train", "val", "test") for picture, _ in voc_files(CAMVID, split).pairs]
-    assert len(set(pictures)) == 701
+def test_camvid_splits_share_no_image():
+    images = [image for split in ("train", "val", "test") for image, _ in voc_files(CAMVID, split).pairs]
+    assert len(set(images)) == 701
 
 
 @needs(CAMVID)
 def test_camvid_val_is_sound_and_has_every_class():
     files = voc_files(CAMVID, "val")
     summary = check_segmentation(files)
-    assert summary.pixels.shape == (11,) and (summary.pictures > 0).all()
+    assert summary.pixels.shape == (11,) and (summary.image_paths > 0).all()
     assert 0.8 * 101 * 360 * 480 < summary.pixels.sum() < 101 * 360 * 480  # the rest is void
     assert SegmentationDataset(files)[0]["image"].shape == (360, 480, 3)
 
@@ -51,9 +51,9 @@ BCCD_SPLITS = {"train": (205, 2804), "val": (87, 1137), "test": (72, 945)}
 def test_bccd_is_read_without_its_two_boxes_without_area():
     splits = [find_detection("voc", split, BCCD) for split in BCCD_SPLITS]
     summaries = check_detection_splits(*splits)
-    for files, summary, (pictures, boxes) in zip(splits, summaries, BCCD_SPLITS.values(), strict=True):
+    for files, summary, (images, boxes) in zip(splits, summaries, BCCD_SPLITS.values(), strict=True):
         assert files.names == ["RBC", "WBC", "Platelets"] and files.faults == []
-        assert len(files.pictures) == pictures and summary.boxes.sum() == boxes and (summary.pictures > 0).all()
+        assert len(files.image_paths) == images and summary.boxes.sum() == boxes and (summary.image_paths > 0).all()
     assert [summary.lines() for summary in summaries] == [
         ["1 box without area dropped: BloodImage_00343.xml (RBC 181,329,181,329)"],
         ["1 box without area dropped: BloodImage_00338.xml (RBC 504,337,504,337)"],
@@ -67,7 +67,7 @@ def test_bccds_xml_and_json_hold_the_same(split):
     xml = find_detection("voc", split, BCCD)
     path = BCCD / "annotations_coco" / f"instances_{split}.json"
     coco = find_detection("coco", split, BCCD, annotations=path)
-    assert coco.names == xml.names and coco.pictures == xml.pictures and coco.sizes == xml.sizes
+    assert coco.names == xml.names and coco.image_paths == xml.image_paths and coco.sizes == xml.sizes
     for first, second in zip(xml.objects, coco.objects, strict=True):
         # the json was made with x = xmin and w = xmax - xmin, a pixel off at the left and the top
         np.testing.assert_array_equal(first.boxes + np.array([1, 1, 0, 0]), second.boxes)
@@ -75,10 +75,10 @@ def test_bccds_xml_and_json_hold_the_same(split):
 
 
 @needs(COCO)
-@pytest.mark.parametrize(("split", "pictures", "boxes", "crowds"), [("train", 161, 1417, 15), ("val", 54, 599, 4)])
-def test_coco_mini(split, pictures, boxes, crowds):
+@pytest.mark.parametrize(("split", "images", "boxes", "crowds"), [("train", 161, 1417, 15), ("val", 54, 599, 4)])
+def test_coco_mini(split, images, boxes, crowds):
     files = find_detection("coco", split, COCO)
-    assert len(files.pictures) == pictures and len(files.names) == 80 and files.faults == files.notes == []
+    assert len(files.image_paths) == images and len(files.names) == 80 and files.faults == files.notes == []
     assert files.names[0] == "person" and files.names[79] == "toothbrush"
     assert files.category_ids[:12] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13] and files.category_ids[79] == 90
     assert sum(objects.crowd.sum() for objects in files.objects) == crowds
@@ -91,7 +91,7 @@ def test_coco_mini(split, pictures, boxes, crowds):
 
 
 @needs(CIFAR10)
-def test_cifar10_has_6000_pictures_of_each_class():
+def test_cifar10_has_6000_images_of_each_class():
     splits = find_classification("cifar10", ["train", "val", "test"], CIFAR10)
     check_classification(*splits)
     assert [np.bincount(files.labels).tolist() for files in splits] == [[4500] * 10, [500] * 10, [1000] * 10]

@@ -34,11 +34,11 @@ def test_the_same_seed_writes_the_same_files(tmp_path):
     for name in "ab":
         write_shapes(tmp_path / name, seed=5, splits=SMALL)
     first = content(tmp_path / "a")
-    assert len(first) == 2 * 5 + 2 + 2 + 2  # pictures and masks, lists, annotations, labels and recipe
+    assert len(first) == 2 * 5 + 2 + 2 + 2  # images and masks, lists, annotations, labels and recipe
     assert first == content(tmp_path / "b")
 
 
-def test_another_seed_writes_other_pictures_and_masks(tmp_path):
+def test_another_seed_writes_other_images_and_masks(tmp_path):
     for seed in (0, 1):
         write_shapes(tmp_path / str(seed), seed=seed, splits=SMALL)
     first, second = content(tmp_path / "0"), content(tmp_path / "1")
@@ -47,12 +47,12 @@ def test_another_seed_writes_other_pictures_and_masks(tmp_path):
     assert all(first[path] != second[path] for path in drawn)
 
 
-def test_no_picture_comes_twice(tree):
-    pictures = [path.read_bytes() for path in (tree / "JPEGImages").iterdir()]
-    assert len(set(pictures)) == len(pictures) == 50
+def test_no_image_comes_twice(tree):
+    images = [path.read_bytes() for path in (tree / "JPEGImages").iterdir()]
+    assert len(set(images)) == len(images) == 50
 
 
-def test_a_picture_does_not_depend_on_how_many_there_are(tmp_path):
+def test_a_image_does_not_depend_on_how_many_there_are(tmp_path):
     write_shapes(tmp_path / "a", splits={"train": 2, "val": 1})
     write_shapes(tmp_path / "b", splits={"train": 1, "val": 1})
     for name in ("train_0000", "val_0000"):
@@ -144,11 +144,11 @@ def test_every_class_and_void_occur_and_background_is_not_all(tree):
     assert 0.01 < pixels[255] / pixels.sum() < 0.2
 
 
-def test_pictures_fit_their_masks_and_vary_in_size(tree):
+def test_images_fit_their_masks_and_vary_in_size(tree):
     sizes = set()
-    for picture, drawn in voc_files(tree, "train").pairs:
-        sizes.add(read_image(picture).shape[:2])
-        assert read_image(picture).shape[:2] == read_mask(drawn).shape
+    for image, drawn in voc_files(tree, "train").pairs:
+        sizes.add(read_image(image).shape[:2])
+        assert read_image(image).shape[:2] == read_mask(drawn).shape
     assert len(sizes) > 3
 
 
@@ -179,7 +179,7 @@ def test_coco_categories_are_1_to_5(coco):
     assert {annotation["category_id"] for annotation in coco["annotations"]} == {1, 2, 3, 4, 5}
 
 
-def test_coco_boxes_lie_inside_the_pictures(coco):
+def test_coco_boxes_lie_inside_the_images(coco):
     images = {image["id"]: image for image in coco["images"]}
     for annotation in coco["annotations"]:
         image = images[annotation["image_id"]]

@@ -115,7 +115,7 @@ def change(random: np.random.Generator, members: Members) -> tuple[str, bytes, b
         del members[place]
     elif kind == "remove a class":
         members = members[:3]
-    elif kind == "another picture":
+    elif kind == "another image":
         made = pick(
             random,
             [small(random, "PNG", (9, 8)), small(random, "PNG", (8, 8), orientation=6), b"", b"text", content[:-9]],
@@ -124,7 +124,7 @@ def change(random: np.random.Generator, members: Members) -> tuple[str, bytes, b
             random, [made, small(random, "JPEG", orientation=pick(random, [3, 6])), small(random, "JPEG") + b"more"]
         )
         members[place] = member(entry.name, made)
-    elif kind == "picture too large":
+    elif kind == "image too large":
         members[place] = member(entry.name, small(random, "PNG", (1100, 1000)))
     elif kind == "shuffle":
         members = [members[index] for index in random.permutation(len(members))]
@@ -150,7 +150,7 @@ ODD_NAMES = [
 ]
 KINDS = {  # and whether they are harmless
     **dict.fromkeys(("name", "twice", "link", "device or pipe", "size", "long name of any size", "sparse"), False),
-    **dict.fromkeys(("remove", "remove a class", "another picture", "picture too large", "no end", "nothing"), False),
+    **dict.fromkeys(("remove", "remove a class", "another image", "image too large", "no end", "nothing"), False),
     **dict.fromkeys(("shuffle", "folders and notes", "pax", "text after it"), True),
 }
 

@@ -7,12 +7,12 @@ import numpy as np
 
 
 def clean(corners: Sequence[float], spans: Sequence[float], size: tuple[int, int]) -> tuple[list[float] | None, str]:
-    """A box in a picture of a height and width as float32 holds it, or None if it bounds nothing; and why.
+    """A box in an image of a height and width as float32 holds it, or None if it bounds nothing; and why.
 
     Args:
         corners: x1, y1, x2, y2 in continuous pixels.
         spans: width and height as the file means them.
-        size: of the picture.
+        size: of the image.
     """
     if not all(math.isfinite(number) for number in corners):
         return None, "not finite"

@@ -158,8 +158,8 @@ def theirs(root: Path, coded: bytes) -> Reading:
     order = [one["id"] for one in categories]
     samples, areas = [], []
     for image in content["images"]:
-        picture = Image.open(root / "train" / image["file_name"])
-        size = (picture.height, picture.width)
+        photo = Image.open(root / "train" / image["file_name"])
+        size = (photo.height, photo.width)
         declared = [image.get(side) for side in ("height", "width")]
         counts = all(finite(side) and 0 < side < 2**31 and side == round(side) for side in declared)
         if counts and tuple(declared) != size:
@@ -178,7 +178,7 @@ def theirs(root: Path, coded: bytes) -> Reading:
                 crowd.append(one.get("iscrowd") == 1)
                 own = np.float32(corners[2] - corners[0]) * np.float32(corners[3] - corners[1])
                 area.append(np.float32(given) if sound else own)
-        image_id, pixels = image["id"], np.array(picture.convert("RGB"))
+        image_id, pixels = image["id"], np.array(photo.convert("RGB"))
         samples.append({"id": image_id, "image": pixels, "boxes": np.array(boxes, np.float32).reshape(-1, 4)})
         samples[-1] |= {"labels": np.array(labels), "crowd": np.array(crowd)}
         areas.append(np.array(area, np.float32))

@@ -93,7 +93,7 @@ KINDS = {  # and whether they are harmless
 
 @cache
 def huge(packed: bool) -> bytes:
-    """A header of 400 MB of pictures, and zeros: 400 kB if they are gzipped."""
+    """A header of 400 MB of images, and zeros: 400 kB if they are gzipped."""
     header = struct.pack(">4I", 0x803, 4000, 1000, 100)
     return gzip.compress(header + bytes(400_000_000), 1) if packed else header + bytes(1000)
 

@@ -1,4 +1,4 @@
-"""Pictures: JPEG, PNG, BMP, WebP, TIFF, and what comes under their names."""
+"""Images: JPEG, PNG, BMP, WebP, TIFF, and what comes under their names."""
 
 import io
 import struct
@@ -28,19 +28,19 @@ def images(random: np.random.Generator, root: Path, structural: bool) -> Case:
     path = root / "train" / "cat" / f"a.{suffix}"
     for folder in ("cat", "dog"):
         (root / "train" / folder).mkdir(parents=True)
-    picture = noise(random)
-    picture.save(root / "train" / "dog" / "b.png")
+    photo = noise(random)
+    photo.save(root / "train" / "dog" / "b.png")
     kind = KINDS[suffix]
-    content, harmless, truth = encode(picture, kind), False, None
+    content, harmless, truth = encode(photo, kind), False, None
     path.write_bytes(content)
     if not structural:
         mode = pick(random, [mode for mode in MODES[kind] if mode not in ("F", "LAB", "I", "YCbCr")])
-        mutation, content = damage(random, encode(convert(picture, mode), kind), encode(noise(random), kind))
+        mutation, content = damage(random, encode(convert(photo, mode), kind), encode(noise(random), kind))
         path.write_bytes(content)
     elif random.random() < 0.08:
         mutation = put_something_else(random, path)
     else:
-        mutation, content, harmless, truth = change(random, picture, kind)
+        mutation, content, harmless, truth = change(random, photo, kind)
         path.write_bytes(content)
     return Case(
         f"{suffix}: {mutation}", [str(path.parent)], lambda: ours(root), lambda: theirs(root, path, truth), harmless
@@ -52,36 +52,36 @@ def noise(random: np.random.Generator) -> Image.Image:
     return Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def convert(picture: Image.Image, mode: str) -> Image.Image:
+def convert(photo: Image.Image, mode: str) -> Image.Image:
     if mode == "I;16":
-        return Image.fromarray(np.asarray(picture).astype(np.uint16)[..., 0] * 257)
+        return Image.fromarray(np.asarray(photo).astype(np.uint16)[..., 0] * 257)
     if mode in ("I", "F"):
-        return Image.fromarray(np.asarray(picture)[..., 0].astype(np.int32 if mode == "I" else np.float32))
+        return Image.fromarray(np.asarray(photo)[..., 0].astype(np.int32 if mode == "I" else np.float32))
     if mode == "LAB":
-        return Image.frombytes("LAB", picture.size, picture.tobytes())
-    return picture.convert(mode)
+        return Image.frombytes("LAB", photo.size, photo.tobytes())
+    return photo.convert(mode)
 
 
-def change(random: np.random.Generator, picture: Image.Image, kind: str) -> tuple[str, bytes, bool, np.ndarray | None]:
+def change(random: np.random.Generator, photo: Image.Image, kind: str) -> tuple[str, bytes, bool, np.ndarray | None]:
     """What was done, the file that came of it, whether it is sound, and its pixels where they are known."""
-    values = np.asarray(picture)
+    values = np.asarray(photo)
     lossless = kind in ("PNG", "BMP", "TIFF")
     what = pick(random, ["mode", "orientation", "odd orientation", "options", "shape", "two frames", "another format"])
-    what = pick(random, [what, "not a picture", "header of PNG", "trailing bytes", "end lost", "16 bits", "profile"])
+    what = pick(random, [what, "not an image", "header of PNG", "trailing bytes", "end lost", "16 bits", "profile"])
     if what == "mode":
         mode = pick(random, MODES[kind])
-        return f"mode {mode}", encode(convert(picture, mode), kind), mode not in ("F", "LAB"), None
+        return f"mode {mode}", encode(convert(photo, mode), kind), mode not in ("F", "LAB"), None
     if what == "orientation":
         turn = int(random.integers(1, 9))
         options = {"lossless": True} if kind == "WEBP" else {}
         turned = UPRIGHT[turn](values) if lossless or options else None
         if kind == "BMP":  # has no EXIF
             turned = values
-        made = encode(picture, kind, None if kind == "BMP" else turn, **options)
+        made = encode(photo, kind, None if kind == "BMP" else turn, **options)
         return f"orientation {turn}", made, True, turned
     if what == "odd orientation":
         exif = pick(random, [0, 9, 65535])
-        return f"orientation {exif}", encode(picture, kind, None if kind == "BMP" else exif), True, None
+        return f"orientation {exif}", encode(photo, kind, None if kind == "BMP" else exif), True, None
     if what == "options":
         options = {
             "JPEG": [{"progressive": True}, {"quality": 5}, {"subsampling": 0}, {"exif": random.bytes(40)}],
@@ -91,17 +91,17 @@ def change(random: np.random.Generator, picture: Image.Image, kind: str) -> tupl
             "BMP": [{}],
         }
         chosen = pick(random, options[kind])
-        return f"options {[*chosen]}", encode(picture, kind, **chosen), "exif" not in chosen, None
+        return f"options {[*chosen]}", encode(photo, kind, **chosen), "exif" not in chosen, None
     if what == "shape":
         size = pick(random, [(1, 1), (1, 3000), (3000, 1), (2, 2)])
-        return f"shape {size}", encode(picture.resize(size), kind), True, None
+        return f"shape {size}", encode(photo.resize(size), kind), True, None
     if what == "two frames" and kind in ("TIFF", "WEBP", "PNG"):
         frames = [Image.fromarray(255 - values)]
-        return what, encode(picture, kind, save_all=True, append_images=frames), True, values if lossless else None
+        return what, encode(photo, kind, save_all=True, append_images=frames), True, values if lossless else None
     if what == "another format":
         other = pick(random, ["GIF", "PPM", "TGA", "EPS", "ICO", "PCX", "JPEG2000", "PNG", "JPEG", "PDF"])
-        return f"really {other}", encode(picture, other), other in ("GIF", "PNG", "JPEG"), None
-    if what == "not a picture":
+        return f"really {other}", encode(photo, other), other in ("GIF", "PNG", "JPEG"), None
+    if what == "not an image":
         return (
             what,
             pick(random, [b"<html></html>", b"%PDF-1.4", archive(), b"GIF89a", b"\xff\xd8\xff\xd9", b"BM"]),
@@ -114,12 +114,12 @@ def change(random: np.random.Generator, picture: Image.Image, kind: str) -> tupl
         wide = random.integers(0, 2**16, values.shape[:2], dtype=np.uint16)
         upper = np.stack([(wide >> 8).astype(np.uint8)] * 3, axis=-1)
         made = pick(random, ["PNG", "TIFF"])
-        order = Image.frombytes("I;16B", picture.size, wide.astype(">u2").tobytes())
+        order = Image.frombytes("I;16B", photo.size, wide.astype(">u2").tobytes())
         image = order if made == "TIFF" and random.random() < 0.5 else Image.fromarray(wide)
         return f"{what} in {made} {image.mode}", encode(image, made), True, upper
     if what == "profile":
-        return what, encode(picture, kind, icc_profile=random.bytes(200)), True, None
-    made = encode(picture, kind)
+        return what, encode(photo, kind, icc_profile=random.bytes(200)), True, None
+    made = encode(photo, kind)
     if what == "trailing bytes":
         return what, made + random.bytes(100), True, values if lossless else None
     return what, made[: -int(random.integers(1, 20))], False, None
@@ -139,7 +139,7 @@ def odd_png(random: np.random.Generator, values: np.ndarray) -> bytes:
 def archive() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr("a.jpg", b"picture")
+        file.writestr("a.jpg", b"image")
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Masks: indexed, grey and coloured PNG beside their pictures."""
+"""Masks: indexed, grey and coloured PNG beside their images."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def masks(random: np.random.Generator, root: Path, structural: bool) -> Case:
 
 
 def as_mode(values: np.ndarray, mode: str) -> Image.Image:
-    """Class indices as a picture of a mode."""
+    """Class indices as an image of a mode."""
     if mode in ("RGB", "RGBA"):
         table = np.full((256, 3), 255, np.uint8)
         table[: len(COLOURS)] = COLOURS
@@ -59,8 +59,8 @@ def as_mode(values: np.ndarray, mode: str) -> Image.Image:
 
 def change(random: np.random.Generator, root: Path, path: Path) -> tuple[str, bool]:
     """Write another mask, and say what was done and whether it is sound."""
-    picture = root / "images" / "train" / "a.png"
-    height, width = np.asarray(Image.open(picture)).shape[:2]
+    photo = root / "images" / "train" / "a.png"
+    height, width = np.asarray(Image.open(photo)).shape[:2]
     values = random.choice(np.array([0, 1, 2, 255], np.uint8), (height, width))
     mode = pick(random, MODES)
     what = pick(random, ["value", "all one value", "size", "orientation", "mode", "bits", "format", "colour", "header"])
@@ -78,7 +78,7 @@ def change(random: np.random.Generator, root: Path, path: Path) -> tuple[str, bo
             0, 3, pick(random, [(height + 1, width), (width, height), (1, 1), (height, 1)])
         ).astype(np.uint8)
     elif what == "orientation":
-        return orientation(random, picture, path, as_mode(values, pick(random, ["P", "L", "RGB"])))
+        return orientation(random, photo, path, as_mode(values, pick(random, ["P", "L", "RGB"])))
     elif what == "mode":
         floats = Image.fromarray(values.astype(np.float32))
         image, kind = pick(random, [(as_mode(values, "L").convert("LA"), "PNG"), (floats, "TIFF")])
@@ -129,14 +129,14 @@ def change(random: np.random.Generator, root: Path, path: Path) -> tuple[str, bo
     return f"{what}, mode {mode}", harmless
 
 
-def orientation(random: np.random.Generator, picture: Path, path: Path, mask: Image.Image) -> tuple[str, bool]:
+def orientation(random: np.random.Generator, photo: Path, path: Path, mask: Image.Image) -> tuple[str, bool]:
     turn, other = (int(random.integers(1, 9)) for _ in range(2))
     other = pick(random, [turn, 1, 1, other])
-    picture.write_bytes(encode(Image.open(picture), "PNG", turn))
-    if random.random() < 0.5 and turn >= 5 and other == 1:  # drawn on the upright picture
+    photo.write_bytes(encode(Image.open(photo), "PNG", turn))
+    if random.random() < 0.5 and turn >= 5 and other == 1:  # drawn on the upright image
         mask = mask.transpose(Image.Transpose.ROTATE_90)
     path.write_bytes(encode(mask, "PNG", None if other == 1 else other))
-    return f"picture turned by {turn}, mask by {other}", False
+    return f"image turned by {turn}, mask by {other}", False
 
 
 def pack(row: np.ndarray, depth: int) -> bytes:
@@ -160,9 +160,9 @@ def ours(root: Path) -> Reading:
 def theirs(root: Path) -> Reading:
     samples = []
     for stem in "ab":
-        pictured, drawn = ((root / folder / "train" / f"{stem}.png").read_bytes() for folder in ("images", "masks"))
-        image, mask = rgb(pictured), classes(drawn)
-        turns = tagged(pictured), tagged(drawn)
+        imaged, drawn = ((root / folder / "train" / f"{stem}.png").read_bytes() for folder in ("images", "masks"))
+        image, mask = rgb(imaged), classes(drawn)
+        turns = tagged(imaged), tagged(drawn)
         quarter = turns[0] >= 5 and turns[1] == 1 and image.shape[0] != image.shape[1]
         if image.shape[:2] != mask.shape or (turns[0] != turns[1] and not quarter):
             raise Refused(f"{image.shape} {mask.shape} {turns}")

@@ -1,4 +1,4 @@
-"""Pictures made for mutations, PNG put together by hand, and an independent reading of pictures by Pillow."""
+"""Images made for mutations, PNG put together by hand, and an independent reading of images by Pillow."""
 
 import io
 import struct
@@ -26,7 +26,7 @@ UPRIGHT = {
 
 
 def encode(image: Image.Image, kind: str, orientation: Any = None, **options: Any) -> bytes:
-    """The bytes of a picture's file, with an EXIF orientation where one is given."""
+    """The bytes of an image's file, with an EXIF orientation where one is given."""
     if orientation is not None:
         exif = Image.Exif()
         exif[ORIENTATION] = orientation
@@ -48,7 +48,7 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes, more: byt
 
 
 def opened(content: bytes) -> tuple[Image.Image, int]:
-    """A picture as stored, and the orientation that is still to be applied to it."""
+    """An image as stored, and the orientation that is still to be applied to it."""
     image = Image.open(io.BytesIO(content))
     orientation = image.getexif().get(ORIENTATION, 1)
     image.load()
@@ -64,7 +64,7 @@ def tagged(content: bytes) -> int:
 
 
 def rgb(content: bytes) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3] of a picture's file, upright."""
+    """uint8 [H, W, 3] of an image's file, upright."""
     image, orientation = opened(content)
     if image.mode == "F":
         raise Refused("floats")

@@ -201,7 +201,7 @@ KINDS = {  # and whether they are harmless
 def ours(root: Path) -> Reading:
     files = find_detection("voc", "train", root)
     check_detection(files)
-    samples = [DetectionDataset(files)[index] for index in range(len(files.pictures))]
+    samples = [DetectionDataset(files)[index] for index in range(len(files.image_paths))]
     kept = ("image", "boxes", "labels", "difficult")
     return Reading([{"id": s["id"], **{key: s[key] for key in kept}} for s in samples], files.notes)
 

@@ -9,7 +9,7 @@ HIDDEN = {"v3-large": 1280, "v3-small": 1024}
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_classifier_of_every_paper(name):
-    backbone = create_backbone(name, small_pictures=True)
+    backbone = create_backbone(name, small_images=True)
     head = create_classifier(backbone.channels, backbone.table, 7)
     backbone.set_taps(head.taps)
     logits = head(backbone(torch.randn(2, 3, 32, 32)))

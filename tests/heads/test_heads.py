@@ -33,7 +33,7 @@ def network(head, backbone):
     return Network(head, backbone)
 
 
-def pictures(height, width, batch=2):
+def photos(height, width, batch=2):
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
@@ -44,13 +44,13 @@ def test_the_list_of_heads_is_frozen():
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("head", SEGMENTATION_HEADS)
-def test_logits_of_any_size_of_picture(head, backbone):
+def test_logits_of_any_size_of_image(head, backbone):
     model = network(head, backbone).eval()
     for height, width in SIZES.get(head, [(33, 50), (64, 64)]):
         with torch.no_grad():
-            logits = model(pictures(height, width))
+            logits = model(photos(height, width))
         assert logits.shape[:2] == (2, CLASSES)
-        # a map of the picture, at some stride, that never loses a row
+        # a map of the image, at some stride, that never loses a row
         stride = {"lraspp": 8, "lraspp-torchvision": 8, "raspp": 16}.get(head)
         if stride:
             assert logits.shape[2:] == (-(-height // stride), -(-width // stride))
@@ -66,7 +66,7 @@ def test_backward_reaches_every_parameter_of_the_head(head, backbone):
     model.zero_grad()
     height, width = SIZES.get(head, [(33, 50)])[-1]
     target = torch.randint(0, CLASSES, (2, height, width), dtype=torch.uint8)
-    SegmentationLoss()(model(pictures(height, width)), target).backward()
+    SegmentationLoss()(model(photos(height, width)), target).backward()
     for key, parameter in model.head.named_parameters():
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
@@ -80,7 +80,7 @@ def test_targets_without_a_label_give_a_zero_loss_with_gradients(head, backbone)
     model.zero_grad()
     height, width = SIZES.get(head, [(33, 50)])[0]
     loss = SegmentationLoss("cross_entropy+dice")(
-        model(pictures(height, width)), torch.full((2, height, width), 255, dtype=torch.uint8)
+        model(photos(height, width)), torch.full((2, height, width), 255, dtype=torch.uint8)
     )
     loss.backward()
     assert loss.item() == 0
@@ -90,7 +90,7 @@ def test_targets_without_a_label_give_a_zero_loss_with_gradients(head, backbone)
 
 @pytest.mark.parametrize("head", ["lraspp", "raspp", "lraspp-torchvision", "unet"])
 def test_the_raw_network_exports(head):
-    model, images = network(head, "v3-small").eval(), pictures(64, 64, batch=1)
+    model, images = network(head, "v3-small").eval(), photos(64, 64, batch=1)
     exported = torch.export.export(model, (images,)).module()
     with torch.no_grad():
         torch.testing.assert_close(exported(images), model(images), rtol=1e-5, atol=1e-5)
@@ -100,7 +100,7 @@ def test_the_raw_network_exports(head):
 def test_a_head_reads_the_values_of_all_its_taps(head):
     model = network(head, "v3-small").eval()
     with torch.no_grad():
-        features = model.backbone(pictures(64, 64))
+        features = model.backbone(photos(64, 64))
         assert tuple(features) == model.head.taps
         whole = model.head(features)
         for tap in features:
@@ -113,7 +113,7 @@ def test_a_head_reads_the_values_of_all_its_taps(head):
 def test_every_family_learns_under_a_head(backbone, head):
     model = Network(head, backbone).train()
     target = torch.randint(0, CLASSES, (2, 33, 50), dtype=torch.uint8)
-    SegmentationLoss()(model(pictures(33, 50)), target).backward()
+    SegmentationLoss()(model(photos(33, 50)), target).backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.head.parameters())
     assert model.backbone.stem.conv.weight.grad.abs().sum() > 0
 
@@ -213,7 +213,7 @@ def test_lraspp_is_the_papers_formula():
     assert head.gate.bias is not None
 
 
-def test_raspp_sees_the_whole_picture_through_its_pooled_branch():
+def test_raspp_sees_the_whole_image_through_its_pooled_branch():
     torch.manual_seed(0)
     head = create_segmentation_head("raspp", {"c5": 8}, {"c5": 16}, CLASSES, filters=4).eval()
     x = torch.randn(1, 8, 4, 6)

@@ -120,7 +120,7 @@ def test_a_batch_without_labels_costs_nothing(name, weights):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_picture_without_labels_beside_one_with(name, batch):
+def test_a_image_without_labels_beside_one_with(name, batch):
     logits, target = batch
     target = target.clone()
     target[1] = 255

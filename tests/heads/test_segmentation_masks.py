@@ -121,7 +121,7 @@ def test_half_precision_is_resized_in_single(dtype):
     assert torch.equal(arg_max_mask(logits, (33, 40)).long(), reference(logits.float(), (33, 40)))
 
 
-def test_pictures_of_a_batch_do_not_meet():
+def test_images_of_a_batch_do_not_meet():
     logits = smooth((3, 21, 9, 11))
     together = arg_max_mask(logits, (50, 60))
     for index in range(3):

@@ -14,7 +14,6 @@ from heads import (
     create_detection_head,
     decode_detections,
     decode_fixed,
-    detection_losses,
     encode_boxes,
 )
 from heads.anchors import corners, decode_boxes
@@ -86,7 +85,7 @@ def test_detections_are_torchvisions(twins, threshold):
         anchors = theirs.anchor_generator(ImageList(images, size), maps)
         expected = theirs.postprocess_detections(theirs.head(maps), anchors, size)
         logits, offsets = ours(images)
-    found = decode_detections(logits, offsets, ours.head.anchors((320, 320)).boxes, threshold=threshold)
+    found = decode_detections(logits, offsets, ours.head.anchors((320, 320)).boxes, score_threshold=threshold)
     assert found.counts.tolist() == [len(one["scores"]) for one in expected]
     for index, one in enumerate(expected):
         count = len(one["scores"])
@@ -111,7 +110,7 @@ def test_candidates_of_a_class_are_limited_as_in_torchvision(twins):
     count = int(found.counts[0])
     assert 0 < count == len(expected["scores"])
     assert torch.equal(found.labels[0, :count] + 1, expected["labels"])
-    unlimited = decode_detections(raw["cls_logits"], raw["bbox_regression"], anchors.boxes, most_per_class=3000)
+    unlimited = decode_detections(raw["cls_logits"], raw["bbox_regression"], anchors.boxes, topk_per_class=3000)
     assert not torch.equal(unlimited.labels, found.labels)
 
 
@@ -136,7 +135,7 @@ def test_matching_by_looking_at_every_pair(size, first, threshold):
     grids = [(-(-size[0] // 2**n), -(-size[1] // 2**n)) for n in range(3, 9)]
     anchors = Anchors(grids, size, 0.1, first=first)
     generator = torch.Generator().manual_seed(size[0] + first)
-    low = torch.rand(4, 40, 2, generator=generator) * 1.2 - 0.1  # some centres lie outside of the picture
+    low = torch.rand(4, 40, 2, generator=generator) * 1.2 - 0.1  # some centres lie outside of the image
     boxes = torch.cat([low, low + 0.02 + torch.rand(4, 40, 2, generator=generator) ** 3 * 0.9], 2)
     labels = torch.randint(-1, 5, (4, 40), generator=generator)  # padding may be anywhere
     reached = 0
@@ -167,7 +166,7 @@ def test_matching_and_loss_are_torchvisions(twins):
     ]
     ours_anchors = ours.head.anchors((320, 320))
     matched = []
-    for box, label in zip(boxes, labels, strict=True):  # in shares of the picture: pixels would break ties otherwise
+    for box, label in zip(boxes, labels, strict=True):  # in shares of the image: pixels would break ties otherwise
         overlap = box_iou(box[label >= 0], corners(ours_anchors.boxes))
         matched.append(theirs.proposal_matcher(overlap) if len(overlap) else torch.full((len(ours_anchors),), -1))
     assert torch.equal(match_anchors(ours_anchors, boxes, labels), torch.stack(matched))
@@ -226,18 +225,8 @@ def test_class_loss_of_large_logits(scale):
     assert logits.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_log_sum_exp_at_once_and_in_pieces(threads, monkeypatch):
-    monkeypatch.setattr(detection_losses, "ROWS", 7)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    rows = torch.randn(20, 6)
-    normaliser, surprise = detection_losses._normalisers(rows)
-    torch.testing.assert_close(normaliser, rows.logsumexp(1))
-    torch.testing.assert_close(surprise, rows.logsumexp(1) - rows[:, 0])
-
-
 @pytest.mark.parametrize("name", ["cross_entropy", "focal"])
-def test_loss_of_pictures_without_boxes(name):
+def test_loss_of_images_without_boxes(name):
     anchors = Anchors([(3, 3)], (64, 64))
     logits = torch.randn(2, 54, 4, requires_grad=True)
     offsets = torch.randn(2, 54, 4, requires_grad=True)
@@ -256,8 +245,8 @@ def test_focal_loss_by_the_formula():
     logits = torch.randn(3, len(anchors), 6)
     matched = match_anchors(anchors, boxes, labels)
     wanted = torch.zeros(3, len(anchors), 5)
-    for picture, anchor in (matched >= 0).nonzero().tolist():
-        wanted[picture, anchor, labels[picture, matched[picture, anchor]]] = 1
+    for image, anchor in (matched >= 0).nonzero().tolist():
+        wanted[image, anchor, labels[image, matched[image, anchor]]] = 1
     expected = sigmoid_focal_loss(logits[..., 1:], wanted, alpha=0.75, gamma=2.0, reduction="sum")
     found = DetectionLoss("focal")(logits, torch.zeros(3, len(anchors), 4), anchors, boxes, labels)[0]
     assert found.item() == pytest.approx(expected.item() / max(1, int((matched >= 0).sum())), rel=1e-5)
@@ -307,7 +296,7 @@ def test_there_is_an_anchor_for_every_output(first, small, backbone, size):
     assert (anchors[:, :2] > 0).all() and (anchors[:, :2] < 1).all()
 
 
-def test_first_anchor_is_square_in_pixels_on_wide_pictures():
+def test_first_anchor_is_square_in_pixels_on_wide_images():
     anchors = Anchors([(2, 4)], (100, 200)).boxes
     assert (anchors[0, 2:] * torch.tensor([200.0, 100.0])).tolist() == pytest.approx([20, 20])
 
@@ -317,8 +306,8 @@ def test_fixed_shapes_give_the_same_detections(twins):
     with torch.no_grad():
         logits, offsets = ours(torch.randn(2, 3, 320, 320))
     anchors = ours.head.anchors((320, 320)).boxes
-    exact = decode_detections(logits, offsets, anchors, threshold=0.05, most=100, most_per_class=300)
-    fixed = decode_fixed(logits, offsets, anchors, threshold=0.05, most=100, candidates=2000)
+    exact = decode_detections(logits, offsets, anchors, score_threshold=0.05, max_detections=100, topk_per_class=300)
+    fixed = decode_fixed(logits, offsets, anchors, score_threshold=0.05, max_detections=100, topk=2000)
     count = exact.counts.tolist()
     assert fixed.counts.tolist() == count
     for index, number in enumerate(count):

@@ -9,13 +9,13 @@ from torchvision.ops import box_iou
 
 from datasets import Finding, Findings, Inspected, Kind, Sample, find_detection
 from datasets.detection.inspection import InspectedDetection
-from heads import best_overlap
+from heads import best_iou
 from heads.anchors import corners
 from tasks.data_check.anchor_coverage import cover_boxes, head_anchors, uncovered
 from tasks.data_check.drawing import GREY, MAGENTA, RED, SIDE, draw_sample
 from tasks.data_check.html import legible, table, tag
 from tasks.data_check.page import DataCheck, page
-from tests.datasets.detection.trees import mark, picture, write_coco
+from tests.datasets.detection.trees import image, mark, write_coco
 
 BLACK = np.zeros((100, 200, 3), dtype=np.uint8)
 
@@ -110,19 +110,19 @@ def test_page_of_findings_with_hostile_names(tmp_path):
 
 
 def detections(root, *boxes, size=(320, 320)):
-    write_coco(root, [picture(1, size=size)], [mark(n, 1, 7, box) for n, box in enumerate(boxes)])
+    write_coco(root, [image(1, size=size)], [mark(n, 1, 7, box) for n, box in enumerate(boxes)])
     split = InspectedDetection(find_detection("coco", "train", root), size)
     split.sizes[:] = size[::-1]
     return split
 
 
 @pytest.mark.parametrize("head, options", [("ssdlite", {}), ("ssdlite-torchvision", {"small_objects": True})])
-def test_best_overlap_by_looking_at_every_pair(head, options):
+def test_best_iou_by_looking_at_every_pair(head, options):
     anchors = head_anchors(head, options, (160, 320))
     low, sides = torch.rand(200, 2), torch.rand(200, 2) ** 2 + 0.01
     boxes = torch.cat([low, (low + sides).clamp(max=1.2)], dim=1)
     expected = box_iou(boxes, corners(anchors.boxes)).amax(1)
-    torch.testing.assert_close(best_overlap(anchors, boxes), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(best_iou(anchors, boxes), expected, atol=1e-5, rtol=0)
 
 
 def test_boxes_that_no_anchor_matches(tmp_path):

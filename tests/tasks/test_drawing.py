@@ -1,4 +1,4 @@
-"""What is drawn for people, of pictures as long and thin, or as large, as they come."""
+"""What is drawn for people, of images as long and thin, or as large, as they come."""
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ COLOURS = [(200, 30, 30), (250, 240, 60)]
 
 
 class Stand:
-    """Predicts one answer for every picture."""
+    """Predicts one answer for every image."""
 
     def __init__(self, answer) -> None:
         self.spec, self.answer = stand_in(Places(8, 2), 2).spec, answer
@@ -44,7 +44,7 @@ def all_of_it(image):
 
 
 @pytest.mark.parametrize("size", THIN)
-def test_long_thin_pictures_are_drawn(size):
+def test_long_thin_images_are_drawn(size):
     image, mask = noise(*size), np.ones(size, dtype=np.uint8)
     segmenter, detector, classifier = stand_in(Places(8, 2), 2), Stand(all_of_it), Stand(share)
     boxes, labels = all_of_it(image).boxes, np.array([0, 1])
@@ -63,14 +63,14 @@ def test_long_thin_pictures_are_drawn(size):
     assert all(sheet.ndim == 3 and min(sheet.shape[:2]) > 26 and max(sheet.shape) < 2000 for sheet in sheets)
 
 
-def test_grids_of_pictures_of_all_sizes_show_each_of_them():
+def test_grids_of_images_of_all_sizes_show_each_of_them():
     rows = [[np.full((*size, 3), 10 * number, dtype=np.uint8)] for number, size in enumerate(THIN, start=1)]
     sheet = grid(rows, ["input"], ["a class"], COLOURS[:1])
     for number in range(1, len(THIN) + 1):
         assert (sheet == 10 * number).all(2).any()
 
 
-def test_a_title_can_be_read_over_a_narrow_picture():
+def test_a_title_can_be_read_over_a_narrow_image():
     sheet = grid([[noise(20, 1)] * 3], ["input", "truth", "prediction"], ["a class"], COLOURS[:1])
     needed = cv2.getTextSize("prediction", cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0]
     ink = (sheet[:26, 2 * sheet.shape[1] // 3 :] < 128).all(2).any(0)

@@ -11,8 +11,8 @@ from PIL import Image
 from datasets import DataError, read_image
 from tasks import TaskError
 from tasks import prediction as module
-from tasks.classification.prediction import classify_pictures
-from tasks.prediction import LARGE, Shown, predict_pictures, show_masks
+from tasks.classification.prediction import classify_images
+from tasks.prediction import LARGE, Shown, predict_images, show_masks
 from tasks.sources import Sources, find_sources
 from tasks.video_prediction import predict_video
 from tests.tasks.segmentation.test_sliding_window import Places, noise, stand_in
@@ -25,7 +25,7 @@ def show(image: np.ndarray) -> Shown:
     return Shown("overlay", image, {"classes": {}}, np.zeros(image.shape[:2], dtype=np.uint8))
 
 
-def pictures(folder: Path, *names: str) -> Path:
+def images(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(noise(24, 32)).save(folder / name)
@@ -37,14 +37,14 @@ def files(folder: Path) -> set[str]:
 
 
 def predict(source: Path, output: Path, with_json: bool = False) -> int:
-    return predict_pictures(find_sources(str(source), output), output, show, COLOURS, with_json)
+    return predict_images(find_sources(str(source), output), output, show, COLOURS, with_json)
 
 
 # what is written
 
 
-def test_pictures_of_one_stem_do_not_write_over_each_other(tmp_path):
-    source = pictures(tmp_path / "in", "a.jpg", "a.png", "b.png")
+def test_images_of_one_stem_do_not_write_over_each_other(tmp_path):
+    source = images(tmp_path / "in", "a.jpg", "a.png", "b.png")
     assert predict(source, tmp_path / "out", with_json=True) == 3
     ends = ("_overlay.png", "_mask.png", ".json")
     assert files(tmp_path / "out") == {f"{name}{end}" for name in ("a_jpg", "a_png", "b") for end in ends}
@@ -56,17 +56,17 @@ def test_pictures_of_one_stem_do_not_write_over_each_other(tmp_path):
 
 def test_names_that_are_no_text(tmp_path):
     name = b"caf\xe9".decode("utf-8", "surrogateescape")
-    source = pictures(tmp_path / "in", f"{name}.png", "two\nlines.png")
+    source = images(tmp_path / "in", f"{name}.png", "two\nlines.png")
     assert predict(source, tmp_path / "out", with_json=True) == 2
     assert f"{name}_mask.png" in files(tmp_path / "out")
     assert json.loads((tmp_path / "out" / f"{name}.json").read_text())["file"] == str(source / f"{name}.png")
 
 
 def test_predicting_twice_into_the_source_is_told_and_changes_nothing(tmp_path):
-    source = pictures(tmp_path, "a.png", "b.png")
+    source = images(tmp_path, "a.png", "b.png")
     assert predict(source, tmp_path) == 2
     before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
-    with pytest.raises(TaskError, match=r"a_overlay\.png: a picture of --source that results would replace; name ano"):
+    with pytest.raises(TaskError, match=r"a_overlay\.png: an image of --source that results would replace; name ano"):
         predict(source, tmp_path)
     assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
 
@@ -84,7 +84,7 @@ def test_finding_names_is_not_quadratic(tmp_path, monkeypatch):
     paths = [Path("in", str(number % 7), f"{number}.jpg") for number in range(300)]
     monkeypatch.setattr(PurePath, "__eq__", counted)
     monkeypatch.setattr("tasks.sources.read_image", lambda path: np.zeros((2, 2, 3), dtype=np.uint8))
-    assert predict_pictures(Sources(Path("in"), paths), tmp_path, show, COLOURS, False) == 300
+    assert predict_images(Sources(Path("in"), paths), tmp_path, show, COLOURS, False) == 300
     assert compared < 20 * len(paths)
 
 
@@ -92,24 +92,24 @@ def test_finding_names_is_not_quadratic(tmp_path, monkeypatch):
 
 
 def test_one_broken_file_says_that_the_others_were_written(tmp_path):
-    source = pictures(tmp_path / "in", "a.png", "c.png")
-    (source / "b.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=rf"b\.png: cannot be read .*; wrote predictions for 2 pictures to {tmp_path}"):
+    source = images(tmp_path / "in", "a.png", "c.png")
+    (source / "b.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=rf"b\.png: cannot be read .*; wrote predictions for 2 images to {tmp_path}"):
         predict(source, tmp_path / "out")
     (source / "d.png").symlink_to("d.png")
-    with pytest.raises(DataError, match=r"wrote predictions for 2 pictures to .*: 2 faults\n.*b\.png.*\n.*d\.png"):
+    with pytest.raises(DataError, match=r"wrote predictions for 2 images to .*: 2 faults\n.*b\.png.*\n.*d\.png"):
         predict(source, tmp_path / "out")
     assert len(files(tmp_path / "out")) == 4
 
 
 def test_a_full_disk_says_what_was_written_before(tmp_path):
-    source = pictures(tmp_path / "in", "a.png", "c.png")
+    source = images(tmp_path / "in", "a.png", "c.png")
     Image.fromarray(noise(200, 200)).save(source / "b.png")
     with files_no_larger_than(10_000), pytest.raises(TaskError) as raised:
         predict(source, tmp_path / "out")
     place = tmp_path / "out"
     assert str(raised.value) == (
-        f"{place}/b_overlay.png: could not be written (File too large); wrote predictions for 1 pictures to {place} "
+        f"{place}/b_overlay.png: could not be written (File too large); wrote predictions for 1 images to {place} "
         "before that"
     )
     assert files(place) == {"a_overlay.png", "a_mask.png"}
@@ -124,7 +124,7 @@ def test_a_mask_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     with pytest.raises(
         TaskError, match=r"out/a_mask\.png: could not be written \(No space left on device\); wrote pre"
     ):
-        predict(pictures(tmp_path / "in", "a.png"), tmp_path / "out")
+        predict(images(tmp_path / "in", "a.png"), tmp_path / "out")
     assert files(tmp_path / "out") == {"a_overlay.png"}
 
 
@@ -135,24 +135,24 @@ def test_an_interruption_leaves_whole_files(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "write_mask", stopped)
     with pytest.raises(KeyboardInterrupt):
-        predict(pictures(tmp_path / "in", "a.png"), tmp_path / "out")
+        predict(images(tmp_path / "in", "a.png"), tmp_path / "out")
     assert files(tmp_path / "out") == {"a_overlay.png"}
 
 
 def test_the_tool_ends_with_status_1(tool_here, tmp_path, monkeypatch):
     monkeypatch.setattr("tools.predict.load_task", lambda *_: stand_in(Places(8, 2), 2))
-    source = pictures(tmp_path / "in", "a.png", "b.png")
+    source = images(tmp_path / "in", "a.png", "b.png")
     for name in ("a", "b"):
         (tmp_path / "out" / f"{name}_overlay.png").mkdir(parents=True)
     options = ["--checkpoint", "x.ckpt", "--source", str(source), "--output", str(tmp_path / "out")]
     said = tool_here("predict", *options, succeeds=False)
-    assert "a_overlay.png: could not be written" in said and "for 0 pictures" in said
+    assert "a_overlay.png: could not be written" in said and "for 0 images" in said
 
 
-# large pictures
+# large images
 
 
-def test_large_pictures_are_predicted_in_windows_and_that_is_said(capsys, monkeypatch):
+def test_large_images_are_predicted_in_windows_and_that_is_said(capsys, monkeypatch):
     assert LARGE == 16_000_000
     monkeypatch.setattr(module, "LARGE", 40_000)
     task = stand_in(Places(32, 2), 2)
@@ -164,13 +164,13 @@ def test_large_pictures_are_predicted_in_windows_and_that_is_said(capsys, monkey
     for _ in range(2):
         shown = masks(np.ones((20, 2001, 3), dtype=np.uint8))
     assert set(seen[1:]) == {(32, 1024)} and shown.mask.all()
-    said = "pictures above 16 megapixels are predicted in windows of 1024x1024; --window sets other ones\n"
+    said = "images above 16 megapixels are predicted in windows of 1024x1024; --window sets other ones\n"
     assert capsys.readouterr().out == said
     show_masks(task, 0.5, {"window": (64, 200)})(np.zeros((20, 2001, 3), dtype=np.uint8))
     assert seen[-1] == (32, 224) and capsys.readouterr().out == ""
 
 
-def test_few_large_pictures_are_classified_at_a_time(tmp_path, monkeypatch):
+def test_few_large_images_are_classified_at_a_time(tmp_path, monkeypatch):
     """Not 32 of 324 MB each."""
     held = []
 
@@ -183,11 +183,11 @@ def test_few_large_pictures_are_classified_at_a_time(tmp_path, monkeypatch):
 
     monkeypatch.setattr("tasks.sources.read_image", lambda path: np.zeros((1000, 5000, 3), dtype=np.uint8))
     sources = Sources(Path("in"), [Path(f"in/{number}.jpg") for number in range(9)])
-    assert classify_pictures(Classifier(), sources, tmp_path, True) == 9
+    assert classify_images(Classifier(), sources, tmp_path, True) == 9
     assert max(held) <= LARGE + 5_000_000 and sum(held) == 45_000_000
     assert files(tmp_path) == {"predictions.csv", "predictions.json", "contact.png"}
-    with pytest.raises(TaskError, match=r"contact\.png: a picture of --source that results would replace"):
-        classify_pictures(Classifier(), Sources(tmp_path, [tmp_path / "contact.png"]), tmp_path, False)
+    with pytest.raises(TaskError, match=r"contact\.png: an image of --source that results would replace"):
+        classify_images(Classifier(), Sources(tmp_path, [tmp_path / "contact.png"]), tmp_path, False)
 
 
 # videos

@@ -1,4 +1,4 @@
-"""Prediction at its extremes: 108 megapixels in little memory, and ten thousand pictures in no more than a few."""
+"""Prediction at its extremes: 108 megapixels in little memory, and ten thousand images in no more than a few."""
 
 import os
 import subprocess

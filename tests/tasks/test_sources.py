@@ -1,4 +1,4 @@
-"""Which pictures a source means, and what their results are called."""
+"""Which images a source means, and what their results are called."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def make(*names: str | bytes) -> None:
 
 
 def found(source: str, output: str = "predictions") -> list[str]:
-    return [str(path) for path in find_sources(source, Path(output)).pictures]
+    return [str(path) for path in find_sources(source, Path(output)).image_paths]
 
 
 def test_folders_and_patterns(here):
@@ -39,7 +39,7 @@ def test_folders_and_patterns(here):
 
 
 @pytest.mark.parametrize("source", ["empty", "empty/*.jpg", "none.jpg"])
-def test_no_pictures_is_one_line(here, source):
+def test_no_images_is_one_line(here, source):
     Path("empty").mkdir()
     with pytest.raises(DataError, match=rf"^{source.replace('*', '.')}: no ") as raised:
         find_sources(source, Path("predictions"))
@@ -50,21 +50,21 @@ def test_no_pictures_is_one_line(here, source):
 def test_results_within_the_source_are_left_out_and_that_is_said(here, source, capsys):
     make("a.jpg", "predictions/a_overlay.png", "predictions/deep/b_mask.png")
     assert found(source) == ["a.jpg"]
-    assert "1 pictures; 2 in predictions, where results go, are left out" in capsys.readouterr().out
+    assert "1 images; 2 in predictions, where results go, are left out" in capsys.readouterr().out
     assert found("predictions/*") == ["predictions/a_overlay.png"]  # asked for
     Path("a.jpg").unlink()
     with pytest.raises(DataError, match=r"; 2 in predictions, where results go, are left out$"):
         found(source)
 
 
-def test_results_never_take_a_pictures_place(here):
+def test_results_never_take_a_images_place(here):
     make("a.jpg", "a_mask.png")
-    pictures = places(find_sources(".", Path(".")).pictures)
-    keep_apart([Path("b_mask.png"), Path("deep/a_mask.png")], pictures)
+    images = places(find_sources(".", Path(".")).image_paths)
+    keep_apart([Path("b_mask.png"), Path("deep/a_mask.png")], images)
     Path("link").symlink_to(here)
     for result in (Path("a_mask.png"), here / "a_mask.png", Path("link/a_mask.png")):
-        with pytest.raises(TaskError, match=r"a_mask\.png: a picture of --source that results would replace; name"):
-            keep_apart([result], pictures)
+        with pytest.raises(TaskError, match=r"a_mask\.png: an image of --source that results would replace; name"):
+            keep_apart([result], images)
 
 
 @pytest.mark.parametrize("source", [".", "**/*.jpg"])

@@ -1,4 +1,4 @@
-"""One training step of every backbone that README and the tests name, and networks that take pictures of one size."""
+"""One training step of every backbone that README and the tests name, and networks that take images of one size."""
 
 import os
 import subprocess
@@ -81,7 +81,7 @@ SWIN, MAXVIT = "timm:swin_tiny_patch4_window7_224", "timm:maxvit_tiny_tf_224"
             SWIN,
             ["--dataset", "voc", "--crop", "224", "224"],
             "128x144",
-        ),  # of the first picture of validation
+        ),  # of the first image of validation
         ("train_seg", MAXVIT, ["--dataset", "voc", "--crop", "160", "160"], "160x160"),
         ("train_det", SWIN, ["--dataset", "coco", "--size", "320", "320"], "320x320"),
         ("train_cls", MAXVIT, ["--dataset", "folder", "--size", "64", "64"], "64x64"),
@@ -93,7 +93,7 @@ def test_a_size_that_a_network_cannot_take_is_one_line_before_training(
     root = class_folders(shapes, tmp_path / "tree") if trainer == "train_cls" else shapes
     where = ["--data-root", str(root), "--output", str(tmp_path / "runs"), "--batch-size", "2"]
     said = tool_here(trainer, "--backbone", name, *options, *where, succeeds=False)
-    assert f"{name} is made for pictures of 224x224 and cannot take {size}: give it its size (--crop 224 224 " in said
+    assert f"{name} is made for images of 224x224 and cannot take {size}: give it its size (--crop 224 224 " in said
     assert not (tmp_path / "runs").exists()
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from tasks import TaskError
 from tasks.detection.drawing import plot_precision_recall
 from tasks.drawing import plot_confusion
-from tasks.writing import whole, write_json, write_picture, write_table
+from tasks.writing import whole, write_image, write_json, write_table
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def files_no_larger_than(size: int):
 
 CURVES = [(np.linspace(0, 1, 101), np.linspace(1, 0, 101))]
 WRITERS = {
-    "picture.png": lambda path: write_picture(path, noise(90, 70)),
+    "image.png": lambda path: write_image(path, noise(90, 70)),
     "content.json": lambda path: write_json(path, list(range(9000))),
     "table.csv": lambda path: write_table(path, [[1, 2, 3]] * 3000),
     "confusion.png": lambda path: plot_confusion(np.eye(3, dtype=np.int64), ["a", "b", "c"], path),
@@ -75,14 +75,14 @@ def test_a_name_may_have_all_the_bytes_that_a_name_can(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (63, 5), (64, 5), (65, 5), (130, 201)])
-def test_pictures_come_back(tmp_path, size):
+def test_images_come_back(tmp_path, size):
     import cv2
 
     image = noise(*size)
-    write_picture(tmp_path / "a.png", image)
+    write_image(tmp_path / "a.png", image)
     assert np.array_equal(np.array(Image.open(tmp_path / "a.png")), image)
     assert np.array_equal(cv2.imread(str(tmp_path / "a.png"))[..., ::-1], image)
-    write_picture(tmp_path / "part.png", noise(*size)[:, ::-1])  # not in one piece of memory
+    write_image(tmp_path / "part.png", noise(*size)[:, ::-1])  # not in one piece of memory
     assert np.array_equal(np.array(Image.open(tmp_path / "part.png")), image[:, ::-1])
 
 

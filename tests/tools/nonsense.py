@@ -116,7 +116,7 @@ def prepare(folder: Path) -> dict[str, list[str]]:
     for kind, where in data.items():
         size = ["--crop" if kind == "seg" else "--size", "64", "64"]
         quick = ["--width", "0.25", "--batch-size", "2", "--epochs", "1", "--workers", "0", "--overwrite"]
-        quiet = ["--max-pictures", "2", "--trainer.enable_progress_bar", "false"]
+        quiet = ["--max-images", "2", "--trainer.enable_progress_bar", "false"]
         base[f"train_{kind}"] = [*where, *output, *size, *quick, *quiet]
         checkpoint = ["--checkpoint", str(folder / f"{kind}.ckpt"), "--drawn", "0", "--workers", "0"]
         base[f"eval_{kind}"] = [*where, *output, *checkpoint]

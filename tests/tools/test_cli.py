@@ -26,7 +26,7 @@ def ends(error: BaseException, capsys) -> tuple[object, str]:
 @pytest.mark.parametrize(
     "error, line",
     [
-        (DataError("a.png: not a picture"), "tool: a.png: not a picture"),
+        (DataError("a.png: not an image"), "tool: a.png: not an image"),
         (BackboneError("no such backbone"), "tool: no such backbone"),
         (FileNotFoundError("none.pth: no such weights file"), "tool: none.pth: no such weights file"),
         (

@@ -28,6 +28,6 @@ def test_mistakes_are_one_line(tool_here):
     said = tool_here("cost", "--backbone", "v1", "--rf2", "true", succeeds=False)
     assert 'v1 has no option "rf2" (it has width, ' in said
     said = tool_here("cost", "--backbone", "timm:swin_tiny_patch4_window7_224", "--size", "256", succeeds=False)
-    assert "is made for pictures of 224x224 and cannot take 256x256: give it its size (--crop 224 224 of" in said
+    assert "is made for images of 224x224 and cannot take 256x256: give it its size (--crop 224 224 of" in said
     assert 'did you mean "lraspp"' in tool_here("cost", "--head", "lrasp", succeeds=False)
     assert 'did you mean "v3-small"' in tool_here("cost", "--backbone", "v3-smal", succeeds=False)

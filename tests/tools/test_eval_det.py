@@ -37,7 +37,7 @@ def scores(folder) -> dict:
     return json.loads((folder / "scores.json").read_text())
 
 
-def test_anybodys_results_are_judged(tool_here, guesses, annotations, shapes, tmp_path):
+def test_anybodys_results_are_evaluated(tool_here, guesses, annotations, shapes, tmp_path):
     options = ["--predictions", str(guesses), "--annotations", str(annotations), "--data-root", str(shapes)]
     said = tool_here("eval_det", *options, "--output", str(tmp_path / "eval"))
     files = find_detection("coco", "val", shapes)
@@ -71,7 +71,7 @@ def test_the_faster_backend_gives_the_same_numbers(tool_here, guesses, annotatio
     assert numbers[0] == pytest.approx(numbers[1], abs=1e-9)
 
 
-def test_pictures_are_not_needed_to_judge_results(tool_here, guesses, annotations, tmp_path):
+def test_images_are_not_needed_to_judge_results(tool_here, guesses, annotations, tmp_path):
     alone = tmp_path / "instances.json"
     shutil.copy(annotations, alone)
     shutil.copy(guesses, tmp_path / "guesses.json")
@@ -81,7 +81,7 @@ def test_pictures_are_not_needed_to_judge_results(tool_here, guesses, annotation
     assert not (folder / "samples.png").exists()
 
 
-def test_pictures_are_found_beside_the_json_of_a_year(tool_here, guesses, annotations, tmp_path):
+def test_images_are_found_beside_the_json_of_a_year(tool_here, guesses, annotations, tmp_path):
     tree = tmp_path / "coco"
     (tree / "annotations").mkdir(parents=True)
     shutil.copy(annotations, tree / "annotations" / "instances_val2017.json")
@@ -92,7 +92,7 @@ def test_pictures_are_found_beside_the_json_of_a_year(tool_here, guesses, annota
     assert (tmp_path / "eval_val2017" / "samples.png").is_file()
 
 
-def test_a_checkpoints_results_judged_again_give_its_numbers(tool_here, detector, annotations, tmp_path):
+def test_a_checkpoints_results_evaluated_again_give_its_numbers(tool_here, detector, annotations, tmp_path):
     own = detector.parent / "eval_val"
     options = ["--predictions", str(own / "results.json"), "--annotations", str(annotations)]
     tool_here("eval_det", *options, "--output", str(tmp_path))
@@ -101,19 +101,19 @@ def test_a_checkpoints_results_judged_again_give_its_numbers(tool_here, detector
     assert first["coco"]["AR100"] > 0
 
 
-def test_a_checkpoint_is_judged_on_a_split(detector, shapes, tmp_path):
+def test_a_checkpoint_is_evaluated_on_a_split(detector, shapes, tmp_path):
     moved = tmp_path / "best.ckpt"
     shutil.copy(detector, moved)
     options = ["--dataset", "coco", "--data-root", str(shapes), "--split", "test", "--workers", "0", "--drawn", "2"]
-    said = tool("eval_det", "--checkpoint", str(moved), *options, "--max-pictures", "3", "--batch-size", "2")
+    said = tool("eval_det", "--checkpoint", str(moved), *options, "--max-images", "3", "--batch-size", "2")
     assert "VOC07 AP" in said and "COCO: AP " in said
     found = scores(tmp_path / "eval_test")
-    assert (found["pictures"], found["split"], found["checkpoint"]) == (3, "test", str(moved))
+    assert (found["images"], found["split"], found["checkpoint"]) == (3, "test", str(moved))
     files = find_detection("coco", "test", shapes)
     results = json.loads((tmp_path / "eval_test" / "results.json").read_text())
     assert {entry["image_id"] for entry in results} == set(files.ids[:3])
     samples = cv2.imread(str(tmp_path / "eval_test" / "samples.png"))
-    assert samples.shape[0] < 2 * max(image.shape[0] + 6 for image in map(read_image, files.pictures)) + 26 + 52 + 1
+    assert samples.shape[0] < 2 * max(image.shape[0] + 6 for image in map(read_image, files.image_paths)) + 26 + 52 + 1
 
 
 @pytest.mark.parametrize("chosen", [[], ["checkpoint", "predictions"]])
@@ -138,13 +138,13 @@ def test_a_segmentation_checkpoint_has_no_boxes(tool_here, checkpoint, shapes):
     assert "for segmentation, not for detection" in tool_here("eval_det", *options, succeeds=False)
 
 
-def test_faulty_annotations_are_not_judged_by(tool_here, guesses, annotations, tmp_path):
+def test_faulty_annotations_are_not_evaluated_by(tool_here, guesses, annotations, tmp_path):
     content = json.loads(annotations.read_text())
     content["annotations"][0]["image_id"] = 999
     (tmp_path / "faulty.json").write_text(json.dumps(content))
     options = ["--predictions", str(guesses), "--annotations", str(tmp_path / "faulty.json")]
     said = tool_here("eval_det", *options, "--output", str(tmp_path / "eval"), succeeds=False)
-    assert "1 annotation of unknown pictures: annotation 1 (picture 999)" in said
+    assert "1 annotation of unknown images: annotation 1 (image 999)" in said
     assert not (tmp_path / "eval").exists()
 
 
@@ -158,8 +158,8 @@ def test_predict_draws_the_boxes_above_the_threshold_and_writes_them(detector, s
     count = 5 + int(gaps.argmax())
     threshold = float(everything.scores[count - 1 : count + 1].mean())
     options = ["--checkpoint", str(detector), "--source", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
-    said = tool("predict", *options, "--json", "--threshold", str(threshold))
-    assert "1 pictures" in said
+    said = tool("predict", *options, "--json", "--score-threshold", str(threshold))
+    assert "1 images" in said
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
     assert written == {"deep/a_boxes.png", "deep/a.json"}
     drawn = read_image(tmp_path / "out" / "deep" / "a_boxes.png")

@@ -67,7 +67,7 @@ def test_nonsense_is_one_line(tool, end, folder):
 @pytest.mark.parametrize(
     "line, said",
     [
-        ("train_seg --max-pictures -3", "--max-pictures -3 is not in 1 to "),
+        ("train_seg --max-images -3", "--max-images -3 is not in 1 to "),
         ("train_seg --scale 2 1", "--scale 2.0 1.0: give the smaller one first"),
         ("train_seg --scale -1 1", "--scale -1.0 1.0 is not in 0.1 to 10"),
         ("train_seg --label-smoothing 2", "--label-smoothing 2.0 is not in 0 to 1"),
@@ -92,9 +92,9 @@ def test_nonsense_is_one_line(tool, end, folder):
         ),
         ("train_det --batch-size 1", "a batch of 1 of 64x64 leaves batch norm one value a channel"),
         ("train_cls --dropout 2", "option dropout of classifier: 2.0 is not in 0 to 0.99"),
-        ("eval_seg --max-pictures 0", "--max-pictures 0 is not in 1 to "),
-        ("eval_seg --scales 0", "--scales 0.0 is not in 0.1 to 4"),
-        ("eval_seg --scales 100", "--scales 100.0 is not in 0.1 to 4"),
+        ("eval_seg --max-images 0", "--max-images 0 is not in 1 to "),
+        ("eval_seg --tta-scales 0", "--tta-scales 0.0 is not in 0.1 to 4"),
+        ("eval_seg --tta-scales 100", "--tta-scales 100.0 is not in 0.1 to 4"),
         ("eval_seg --window 0 0", "--window 0 0 is not in 16 to 65536"),
         ("eval_seg --workers 1000", "--workers 1000 is not in 0 to 128"),
         ("eval_seg --output setup.py/x", "setup.py: is a file; name a folder with --output"),

@@ -45,7 +45,7 @@ def test_overwrite_leaves_what_no_run_wrote(old_run, shapes, tool_here):
     (old_run / "predictions").mkdir()
     (old_run / "predictions" / "a.png").write_text("mine too")
     kept = [
-        old_run / name for name in ("eval_val/mine.png", "eval_val/mine.json", "pictures/epoch_best.png", ".partners")
+        old_run / name for name in ("eval_val/mine.png", "eval_val/mine.json", "images/epoch_best.png", ".partners")
     ]
     for path in kept:
         path.parent.mkdir(exist_ok=True)

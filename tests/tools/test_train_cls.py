@@ -25,8 +25,8 @@ def tree(classifier):
 def test_run_folder_holds_everything(classifier):
     folder = classifier.parent
     there = {path.name for path in folder.iterdir()}
-    assert {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv", "pictures", "eval_val"} <= there
-    assert len(list((folder / "pictures").glob("epoch_*.png"))) == 2
+    assert {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv", "images", "eval_val"} <= there
+    assert len(list((folder / "images").glob("epoch_*.png"))) == 2
     with (folder / "metrics.csv").open() as file:
         assert {"train/loss", "train/top1", "val/top1", "val/top5", "val/loss"} <= set(next(csv.reader(file)))
     scores = json.loads((folder / "eval_val" / "scores.json").read_text())
@@ -36,7 +36,7 @@ def test_run_folder_holds_everything(classifier):
 def test_a_checkpoint_alone_predicts(classifier, tree, tmp_path):
     shutil.copy(classifier, tmp_path / "moved.ckpt")
     task = ClassificationTask.load(tmp_path / "moved.ckpt")
-    assert task.spec.names == NAMES and task.spec.input_size == (32, 32) and task.spec.table.small_pictures
+    assert task.spec.names == NAMES and task.spec.input_size == (32, 32) and task.spec.table.small_images
     assert task.predict([read_image(next((tree / "val" / "disc").iterdir()))]).shape == (1, 5)
 
 
@@ -96,21 +96,21 @@ def test_a_users_mistake_is_one_line(tool_here, tree, tmp_path, options, said):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_small_pictures_come_as_they_are(tool_here, tmp_path):
+def test_small_images_come_as_they_are(tool_here, tmp_path):
     root = write(tmp_path / "data", cifar_tree())
     options = ["--dataset", "cifar10", "--data-root", str(root), "--size", "32", "32"]
     said = tool_here("train_cls", *options, succeeds=False)
-    assert "--size is for --dataset folder; pictures of cifar10 are 6x5" in said
+    assert "--size is for --dataset folder; images of cifar10 are 6x5" in said
 
 
 def test_all_faults_are_told_before_anything_is_written(tool_here, tree, tmp_path):
     shutil.copytree(tree, tmp_path / "tree")
     bad = [next((tmp_path / "tree" / split / "disc").iterdir()) for split in ("train", "val")]
     for path in bad:
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     shutil.rmtree(tmp_path / "tree" / "val" / "star")
     said = tool_here("train_cls", *quick_classification(tmp_path / "tree", tmp_path / "runs"), succeeds=False)
-    assert all(f"{path}: cannot be read (not a picture)" in said for path in bad)
+    assert all(f"{path}: cannot be read (not an image)" in said for path in bad)
     assert "the classes of train and val differ: only in train: star" in said
     assert not (tmp_path / "runs").exists()
 
@@ -133,7 +133,7 @@ def test_without_a_network_download_is_one_line(tool_here, monkeypatch, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-# judging
+# evaluating
 
 
 def test_evaluation_repeats_what_training_said(tool_here, classifier, tree, tmp_path):
@@ -167,7 +167,7 @@ def test_prediction_writes_a_table_and_a_sheet(tool_here, classifier, tree, tmp_
     source.mkdir()
     for number, path in enumerate(sorted((tree / "val").rglob("*.png"))[:5]):
         Image.open(path).resize((40 + number, 64)).save(source / f"{number}.jpg")
-    (source / "bad.jpg").write_bytes(b"no picture")
+    (source / "bad.jpg").write_bytes(b"no image")
     options = ["--checkpoint", str(classifier), "--source", str(source), "--output", str(tmp_path / "out"), "--json"]
     said = tool_here("predict", *options, succeeds=False)
     assert "bad.jpg: cannot be read" in said

@@ -28,18 +28,18 @@ def test_run_folder_holds_everything(detector):
     there = {str(path.relative_to(folder)) for path in folder.rglob("*")}
     written = ("scores.json", "results.json", "precision_recall.png", "samples.png")
     assert {"best.ckpt", "last.ckpt", "config.yaml", *(f"eval_val/{name}" for name in written)} <= there
-    assert {"pictures/epoch_000.png", "pictures/epoch_001.png"} <= there
+    assert {"images/epoch_000.png", "images/epoch_001.png"} <= there
     assert any(name.startswith("events.out.tfevents") for name in there)
     assert {"val/ap", "val/ap50", "epoch", "step"} <= metrics(folder)[0].keys()
 
 
-def test_the_best_checkpoint_is_judged_at_the_end(detector):
-    judged = scores(detector.parent)
+def test_the_best_checkpoint_is_evaluated_at_the_end(detector):
+    evaluated = scores(detector.parent)
     validated = [float(row["val/ap"]) for row in metrics(detector.parent) if row["val/ap"]]
     assert len(validated) == 2
-    assert judged["coco"]["AP"] == pytest.approx(max(validated), abs=1e-5)
-    assert judged["coco"]["AR100"] > 0
-    assert (judged["pictures"], judged["split"], judged["checkpoint"]) == (4, "val", str(detector))
+    assert evaluated["coco"]["AP"] == pytest.approx(max(validated), abs=1e-5)
+    assert evaluated["coco"]["AR100"] > 0
+    assert (evaluated["images"], evaluated["split"], evaluated["checkpoint"]) == (4, "val", str(detector))
 
 
 def test_config_written_by_a_run_repeats_it(detector, tmp_path):
@@ -48,7 +48,7 @@ def test_config_written_by_a_run_repeats_it(detector, tmp_path):
     assert "16 images, 5 classes" in said
     table = said[said.index("best val/ap") :]
     assert all(word in table for word in ("VOC07 AP", "disc", "cross", "mean", "COCO: AP "))
-    assert f"picture grid (input, truth, prediction): {folder / 'eval_val' / 'samples.png'}" in said.splitlines()[-1]
+    assert f"image grid (input, truth, prediction): {folder / 'eval_val' / 'samples.png'}" in said.splitlines()[-1]
     first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (detector, folder / "best.ckpt"))
     assert all(torch.equal(first[key], second[key]) for key in first)
     results = [(run / "eval_val" / "results.json").read_text() for run in (detector.parent, folder)]
@@ -75,7 +75,7 @@ def test_resume_goes_on(detector, shapes, tmp_path):
 def test_another_network_in_place_of_a_run_from_its_weights(detector, shapes, tmp_path):
     shutil.copytree(detector.parent, tmp_path / "quick")
     options = ["--name", "quick", "--overwrite", "--loss", "focal", "--head-options.small_objects", "true"]
-    options += ["--minimalistic", "--max-pictures", "3", "--batch-size", "3", "--epochs", "1"]
+    options += ["--minimalistic", "--max-images", "3", "--batch-size", "3", "--epochs", "1"]
     said = tool("train_det", *quick_detection(shapes, tmp_path), *options, "--weights", str(detector))
     assert "3 images, 5 classes" in said
     assert f"{detector}: took " in said and "classes kept: disc, square, triangle, star, cross; new: none" in said
@@ -84,15 +84,15 @@ def test_another_network_in_place_of_a_run_from_its_weights(detector, shapes, tm
     assert task.spec.sigmoid and task.spec.head_options["small_objects"]
     assert not any(row.squeeze for row in task.spec.table.rows)
     assert torch.load(tmp_path / "quick" / "last.ckpt", weights_only=True)["global_step"] == 1
-    assert not (tmp_path / "quick" / "pictures" / "epoch_001.png").exists()
-    assert scores(tmp_path / "quick")["pictures"] == 3
+    assert not (tmp_path / "quick" / "images" / "epoch_001.png").exists()
+    assert scores(tmp_path / "quick")["images"] == 3
 
 
 def test_a_network_of_timms(shapes, tmp_path):
-    options = ["--backbone", "timm:ghostnet_050", "--epochs", "1", "--max-pictures", "8"]
+    options = ["--backbone", "timm:ghostnet_050", "--epochs", "1", "--max-images", "8"]
     said = tool("train_det", *quick_detection(shapes, tmp_path), *options)
     folder = tmp_path / "coco_timm-ghostnet_050_ssdlite"
-    assert "COCO: AP" in said and scores(folder)["pictures"] == 4
+    assert "COCO: AP" in said and scores(folder)["images"] == 4
     assert DetectionTask.load(folder / "best.ckpt").spec.table.name == "timm:ghostnet_050"
 
 
@@ -103,13 +103,13 @@ def test_two_processes_judge_what_one_does(detector, shapes, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("picture grid") == 1
+    assert done.stdout.count("image grid") == 1
     assert "sync_dist" not in done.stderr
     validated = [float(row["val/ap"]) for row in metrics(tmp_path / "quick") if row["val/ap"]]
-    judged = scores(tmp_path / "quick")
-    assert len(validated) == 2 and judged["pictures"] == 4
-    assert judged["coco"]["AP"] == pytest.approx(max(validated), abs=1e-5)
-    assert judged["coco"]["AR100"] == pytest.approx(scores(detector.parent)["coco"]["AR100"], abs=0.05)
+    evaluated = scores(tmp_path / "quick")
+    assert len(validated) == 2 and evaluated["images"] == 4
+    assert evaluated["coco"]["AP"] == pytest.approx(max(validated), abs=1e-5)
+    assert evaluated["coco"]["AR100"] == pytest.approx(scores(detector.parent)["coco"]["AR100"], abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_a_users_mistake_is_one_line(tool_here, shapes, tmp_path, options, said)
     assert not (tmp_path / "runs").exists()
 
 
-def test_few_pictures_from_scratch_say_what_to_expect(tool_here, shapes, detector, tmp_path, monkeypatch):
+def test_few_images_from_scratch_say_what_to_expect(tool_here, shapes, detector, tmp_path, monkeypatch):
     stop = ["--trainer.max_epoch", "3"]  # a mistake that is found last
     options = [*quick_detection(shapes, tmp_path), *stop]
     said = tool_here("train_det", *options, succeeds=False)
-    assert "16 pictures are few to learn from scratch" in said
+    assert "16 images are few to learn from scratch" in said
     assert "--weights imagenet" in said and "--weights coco" in said
     assert "from scratch" not in tool_here("train_det", *options, "--weights", str(detector), succeeds=False)
     monkeypatch.setattr("datasets.shapes.SPLITS", {"train": 16, "val": 4, "test": 4})
@@ -154,8 +154,8 @@ def write_voc(shapes, root) -> None:
     shutil.copytree(shapes / "JPEGImages", root / "JPEGImages")
     for split in ("train", "val"):
         files = find_detection("coco", split, shapes)
-        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(path.stem for path in files.pictures))
-        for path, objects in zip(files.pictures, files.objects, strict=True):
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(path.stem for path in files.image_paths))
+        for path, objects in zip(files.image_paths, files.objects, strict=True):
             text = "".join(
                 thing(files.names[label], x1 + 1, y1 + 1, x2, y2)
                 for label, (x1, y1, x2, y2) in zip(objects.labels, objects.boxes.tolist(), strict=True)
@@ -181,8 +181,8 @@ def test_broken_data_is_reported_together_before_the_first_step(tool_here, shape
     write_voc(shapes, tree)
     (tree / "Annotations" / "train_0003.xml").write_text("<annotation><object>")
     (tree / "Annotations" / "train_0005.xml").write_text(f"<annotation>{thing('dics', 1, 2, 30, 40)}</annotation>")
-    picture = tree / "JPEGImages" / "val_0001.jpg"
-    picture.write_bytes(picture.read_bytes()[:-500])
+    image = tree / "JPEGImages" / "val_0001.jpg"
+    image.write_bytes(image.read_bytes()[:-500])
     said = tool_here("train_det", *voc_run(tree, tmp_path / "runs"), succeeds=False)
     assert "train_0003.xml: is not well-formed XML" in said
     assert "classes that are not listed: dics (1 box)" in said

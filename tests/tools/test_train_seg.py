@@ -16,9 +16,9 @@ OPTIONS = ROOT / "tests" / "tools" / "options.txt"
 def test_run_folder_holds_everything(checkpoint):
     folder = checkpoint.parent
     there = {path.name for path in folder.iterdir()}
-    assert {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv", "pictures"} <= there
+    assert {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv", "images"} <= there
     assert any(name.startswith("events.out.tfevents") for name in there)
-    assert len(list((folder / "pictures").glob("epoch_*.png"))) == 2
+    assert len(list((folder / "images").glob("epoch_*.png"))) == 2
     with (folder / "metrics.csv").open() as file:
         columns = next(csv.reader(file))
     assert {"val/miou", "val/pixel_accuracy", "epoch", "step"} <= set(columns)
@@ -66,7 +66,7 @@ def test_config_written_by_a_run_repeats_it(checkpoint, tmp_path):
         (["--backbone", "v3-larg"], 'did you mean "v3-large"?'),
         (["--head", "lrasp"], 'did you mean "lraspp"?'),
         (["--dataset", "shaps"], 'did you mean "shapes"?'),
-        (["--loss", "dicee", "--max-pictures", "16"], 'did you mean "dice"?'),
+        (["--loss", "dicee", "--max-images", "16"], 'did you mean "dice"?'),
         (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
         (["--lr", "fast"], "--lr: Expected float. Got value: fast"),
         (["--config", "none.yaml"], "none.yaml"),
@@ -81,8 +81,8 @@ def test_a_users_mistake_is_one_line(shapes, tmp_path, options, said):
     assert len([line for line in text.splitlines() if "train_seg.py:" in line]) == 1
 
 
-def test_a_network_of_timms_trains_and_is_judged(shapes, tmp_path, tool_here):
-    options = ["--backbone", "timm:mobilenetv4_conv_small", "--epochs", "1", "--max-pictures", "8"]
+def test_a_network_of_timms_trains_and_is_evaluated(shapes, tmp_path, tool_here):
+    options = ["--backbone", "timm:mobilenetv4_conv_small", "--epochs", "1", "--max-images", "8"]
     tool("train_seg", *quick_run(shapes, tmp_path), *options)
     best = tmp_path / "voc_timm-mobilenetv4_conv_small_lraspp" / "best.ckpt"
     data = ["--dataset", "voc", "--data-root", str(shapes), "--workers", "0"]
@@ -103,16 +103,16 @@ def test_bad_masks_are_reported_before_the_first_step(shapes, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_evaluation_writes_scores_and_pictures(checkpoint, shapes, tmp_path):
+def test_evaluation_writes_scores_and_images(checkpoint, shapes, tmp_path):
     import json
 
     options = ["--dataset", "voc", "--data-root", str(shapes), "--output", str(tmp_path / "eval"), "--workers", "0"]
-    said = tool("eval_seg", "--checkpoint", str(checkpoint), *options, "--scales", "0.75", "1", "--flip")
+    said = tool("eval_seg", "--checkpoint", str(checkpoint), *options, "--tta-scales", "0.75", "1", "--tta-flip")
     assert "mIoU" in said and "disc" in said
     scores = json.loads((tmp_path / "eval" / "scores.json").read_text())
     matrix = np.array(scores["confusion_matrix"])
     assert matrix.shape == (6, 6) and matrix.sum() > 0
-    assert scores["scales"] == [0.75, 1.0] and scores["flip"] is True
+    assert scores["tta_scales"] == [0.75, 1.0] and scores["tta_flip"] is True
     assert {path.name for path in (tmp_path / "eval").iterdir()} >= {"confusion.png", "worst.png", "samples.png"}
 
 
@@ -131,15 +131,15 @@ def test_prediction_keeps_names_and_folders(checkpoint, shapes, tmp_path):
 
     source = tmp_path / "in"
     (source / "deep").mkdir(parents=True)
-    picture = next((shapes / "JPEGImages").glob("val*"))
-    shutil.copy(picture, source / "deep" / "a.jpg")
+    image = next((shapes / "JPEGImages").glob("val*"))
+    shutil.copy(image, source / "deep" / "a.jpg")
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned
-    Image.open(picture).resize((80, 48)).save(source / "turned.jpg", exif=exif)
+    Image.open(image).resize((80, 48)).save(source / "turned.jpg", exif=exif)
     said = tool(
         "predict", "--checkpoint", str(checkpoint), "--source", str(source), "--output", str(tmp_path / "out"), "--json"
     )
-    assert "2 pictures" in said
+    assert "2 images" in said
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
     assert written == {
         f"{name}{end}" for name in ("deep/a", "turned") for end in ("_overlay.png", "_mask.png", ".json")
@@ -148,11 +148,11 @@ def test_prediction_keeps_names_and_folders(checkpoint, shapes, tmp_path):
     assert Image.open(tmp_path / "out" / "turned_mask.png").mode == "P"
 
 
-def test_prediction_goes_on_after_an_unreadable_picture(checkpoint, shapes, tmp_path):
+def test_prediction_goes_on_after_an_unreadable_image(checkpoint, shapes, tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     shutil.copy(next((shapes / "JPEGImages").glob("val*")), source / "good.jpg")
-    (source / "bad.jpg").write_bytes(b"no picture")
+    (source / "bad.jpg").write_bytes(b"no image")
     options = ["--checkpoint", str(checkpoint), "--source", str(source), "--output", str(tmp_path / "out")]
     said = tool("predict", *options, succeeds=False)
     assert "bad.jpg: cannot be read" in said

@@ -1,4 +1,4 @@
-"""Augmentation of batches with labels, and the crops of pictures that are read."""
+"""Augmentation of batches with labels, and the crops of images that are read."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ ALL = ClassificationAugmentation(randaugment=2, erasing=0.5, mixup=0.2, cutmix=1
 PLAIN = ClassificationAugmentation(shift=0, flip=0.0)
 
 
-def pictures(count=16, height=12, width=10) -> torch.Tensor:
+def photos(count=16, height=12, width=10) -> torch.Tensor:
     random = np.random.default_rng(0)
     return torch.from_numpy(random.integers(0, 256, (count, height, width, 3), dtype=np.uint8)).permute(0, 3, 1, 2)
 
@@ -33,7 +33,7 @@ def call(augmentation, images, epoch=0, start=0):
 # random numbers
 
 
-def test_draws_depend_on_seed_epoch_and_picture_alone():
+def test_draws_depend_on_seed_epoch_and_image_alone():
     every = draw(1, 2, np.arange(100), 8)
     assert every.shape == (100, 8) and every.dtype == np.float32
     assert np.array_equal(draw(1, 2, np.array([70, 3]), 8), every[[70, 3]])
@@ -45,7 +45,7 @@ def test_draws_are_even_and_unrelated():
     assert found.min() >= 0 and found.max() < 1
     counts = np.histogram(found, 20, (0, 1))[0]
     assert np.abs(counts / 10_000 - 1).max() < 0.05
-    both = np.concatenate([found[:-1], found[1:]], axis=1)  # a picture's numbers beside the next one's
+    both = np.concatenate([found[:-1], found[1:]], axis=1)  # an image's numbers beside the next one's
     assert np.abs(np.corrcoef(both.T) - np.eye(8)).max() < 0.02
 
 
@@ -68,7 +68,7 @@ def test_shift_and_flip_by_hand():
     assert columns(right, still, 0.7, upright) == [[2], [3], [4], [3], [2]]
 
 
-def test_every_picture_has_its_own_shift_of_all_sizes():
+def test_every_image_has_its_own_shift_of_all_sizes():
     images = torch.arange(20).view(1, 1, 1, 20).expand(400, 1, 20, 20)
     draws = torch.from_numpy(draw(0, 0, np.arange(400), 3))
     moved = shift_and_flip(images, draws, 3, 0.0)
@@ -84,13 +84,13 @@ def test_flip_is_as_probable_as_asked(probability, share):
     assert flipped.float().mean() == pytest.approx(share, abs=0.05)
 
 
-def test_a_shift_beyond_a_tiny_picture_stays_inside():
-    images = pictures(4, 3, 2)
+def test_a_shift_beyond_a_tiny_image_stays_inside():
+    images = photos(4, 3, 2)
     assert call(replace(PLAIN, shift=9), images)[0].shape == images.shape
 
 
-def test_shift_and_flip_are_a_pictures_own():
-    images = pictures(16)
+def test_shift_and_flip_are_a_images_own():
+    images = photos(16)
     augmentation = ClassificationAugmentation()
     whole = call(augmentation, images, epoch=2)[0]
     for start in (0, 8):
@@ -121,7 +121,7 @@ def test_erased_windows():
 
 
 @pytest.mark.parametrize("how", ["mixup", "cutmix"])
-def test_pictures_and_targets_are_mixed_alike(how):
+def test_images_and_targets_are_mixed_alike(how):
     count = 5
     images = torch.eye(count, dtype=torch.uint8).mul(200).view(count, count, 1, 1)[:, :3].expand(-1, -1, 20, 20)
     mixed, targets = call(replace(PLAIN, **{how: 1.0}), images)
@@ -151,8 +151,8 @@ def test_with_both_a_batch_has_one_of_them():
         ({"flip": 1.5}, "--flip 1.5 is not in 0 to 1"),
         ({"shift": -1}, "--shift -1 is not"),
         ({"mixup": -0.2}, "--mixup -0.2 is not"),
-        ({"scale": (0.0, 1.0)}, r"--scale \[0.0, 1.0\]: two shares"),
-        ({"scale": (0.5, 0.2)}, "the smaller one first"),
+        ({"crop_area": (0.0, 1.0)}, r"--crop-area \[0.0, 1.0\]: two shares"),
+        ({"crop_area": (0.5, 0.2)}, "the smaller one first"),
     ],
 )
 def test_values_outside_their_range(options, said):
@@ -164,33 +164,33 @@ def test_values_outside_their_range(options, said):
 def test_a_batch_stays_on_its_device(parts):
     augmentation, device = ClassificationAugmentation(**parts), torch.device("meta")  # which has shapes alone
     labels = torch.zeros(6, dtype=torch.int64, device=device)
-    images, targets = augmentation(pictures(6).to(device), labels, 5, 0, np.arange(6))
+    images, targets = augmentation(photos(6).to(device), labels, 5, 0, np.arange(6))
     assert images.device == targets.device == device
     assert images.shape == (6, 3, 12, 10) and targets.shape == (6, 5)
 
 
 def test_nothing_is_changed_unless_asked():
-    images, targets = call(PLAIN, pictures())
-    assert torch.equal(images, pictures()) and images.dtype == torch.uint8
+    images, targets = call(PLAIN, photos())
+    assert torch.equal(images, photos()) and images.dtype == torch.uint8
     assert targets.dtype == torch.float32 and torch.equal(targets.argmax(1), torch.arange(16) % 5)
     assert torch.equal(targets.sum(1), torch.ones(16))
 
 
 def test_batches_repeat_from_the_seed_and_leave_other_random_numbers_alone():
     torch.manual_seed(4)
-    first = call(ALL, pictures(), epoch=3)
+    first = call(ALL, photos(), epoch=3)
     state = torch.get_rng_state()
     torch.manual_seed(5)
-    second = call(ALL, pictures(), epoch=3)
+    second = call(ALL, photos(), epoch=3)
     assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
     torch.manual_seed(4)
     assert torch.equal(torch.get_rng_state(), state)
-    for other in (call(ALL, pictures(), epoch=4), call(replace(ALL, seed=1), pictures(), epoch=3)):
+    for other in (call(ALL, photos(), epoch=4), call(replace(ALL, seed=1), photos(), epoch=3)):
         assert not torch.equal(first[0], other[0])
 
 
 def test_randaugment_changes_as_many_operations_ask():
-    images = pictures(32)
+    images = photos(32)
     once, stronger = (call(replace(PLAIN, randaugment=number, magnitude=15), images)[0] for number in (1, 3))
     assert once.dtype == torch.uint8 and once.shape == images.shape
     changes = [(found != images).flatten(1).float().mean(1) for found in (once, stronger)]
@@ -238,6 +238,6 @@ def test_centre_crop(shape, size, share, columns):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (37, 61)])
-def test_centre_crop_of_odd_pictures(shape):
+def test_centre_crop_of_odd_images(shape):
     image = np.zeros((*shape, 3), np.uint8)
     assert CentreCrop((24, 32), 0.875)(image).shape == (24, 32, 3)

@@ -23,7 +23,7 @@ def encoded(value: int, size=(6, 5), kind="PNG") -> bytes:
 
 
 def tree() -> dict[str, bytes]:
-    """Two classes, 11 training pictures of each and 2 for the test; a picture's red is its number."""
+    """Two classes, 11 training images of each and 2 for the test; an image's red is its number."""
     counts = {"train": 11, "test": 2}
     return {
         f"{split}/{name}/{number:04d}.png": encoded(10 * number + label)
@@ -33,14 +33,14 @@ def tree() -> dict[str, bytes]:
     }
 
 
-def batches(root="cifar-10-batches-py/", pictures=10) -> dict[str, bytes]:
-    """The original's six files with a few pictures each, whose labels go up by one."""
+def batches(root="cifar-10-batches-py/", photos=10) -> dict[str, bytes]:
+    """The original's six files with a few images each, whose labels go up by one."""
     made = {}
     for place, name in enumerate([*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]):
         random = np.random.default_rng(place)
         content = {
-            b"data": random.integers(0, 256, (pictures, 3072), dtype=np.uint8),
-            b"labels": [(place * pictures + number) % 10 for number in range(pictures)],
+            b"data": random.integers(0, 256, (photos, 3072), dtype=np.uint8),
+            b"labels": [(place * photos + number) % 10 for number in range(photos)],
             b"batch_label": b"made here",
         }
         made[root + name] = pickle.dumps(content, protocol=2)
@@ -83,7 +83,7 @@ def test_class_folders(tmp_path, how):
     assert train.labels.tolist() == [0] * 11 + [1] * 11 and train.labels.dtype == np.int64
     assert train.images[:, 0, 0, 0].tolist() == [10 * number + label for label in range(2) for number in range(11)]
     assert test.labels.tolist() == [0, 0, 1, 1] and (test.images[..., 2] == 255 - test.images[..., 0]).all()
-    assert train.pictures[12].endswith("train/dog/0001.png") and train.pictures[12].startswith(str(root))
+    assert train.image_paths[12].endswith("train/dog/0001.png") and train.image_paths[12].startswith(str(root))
 
 
 @pytest.mark.parametrize("mode", ["folder", "x:gz", "x:xz"])
@@ -93,49 +93,49 @@ def test_the_original_batches(tmp_path, mode):
         archive(root, batches(), mode)
     train, test = find_classification("cifar10", ["trainval", "test"], root)
     check_classification(test)
-    assert train.names == NAMES and len(train.pictures) == 50 and len(test.pictures) == 10
+    assert train.names == NAMES and len(train.image_paths) == 50 and len(test.image_paths) == 10
     assert train.labels.tolist() == [number % 10 for number in range(50)]
     second = pickle.loads(batches()["cifar-10-batches-py/data_batch_2"])[b"data"][1]
     assert np.array_equal(train.images[11], second.reshape(3, 32, 32).transpose(1, 2, 0))
-    assert train.pictures[11].endswith("data_batch_2#0001")
+    assert train.image_paths[11].endswith("data_batch_2#0001")
 
 
 def test_only_what_is_asked_for_is_read(tmp_path):
     root = write(tmp_path / "data", tree())
-    (root / "train" / "cat" / "0000.png").write_bytes(b"no picture")
+    (root / "train" / "cat" / "0000.png").write_bytes(b"no image")
     assert list(cifar10(root, ["test"])) == ["test"]
     check_classification(*find_classification("cifar10", ["test"], root))
 
 
 @pytest.mark.parametrize("split", ["train", "val", "trainval"])
-def test_every_tenth_training_picture_is_for_validation(tmp_path, split):
+def test_every_tenth_training_image_is_for_validation(tmp_path, split):
     (files,) = find_classification("cifar10", [split], write(tmp_path / "data", tree()))
     held = [9, 19]
     chosen = {"val": held, "trainval": range(22), "train": [n for n in range(22) if n not in held]}[split]
     whole = [f"{name}/{number:04d}.png" for name in CLASSES for number in range(11)]
-    assert [picture[-len(whole[0]) :] for picture in files.pictures] == [whole[n] for n in chosen]
+    assert [image[-len(whole[0]) :] for image in files.image_paths] == [whole[n] for n in chosen]
     assert files.split == split and len(files.images) == len(files.labels) == len(chosen)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_pictures_of_any_kind_are_decoded_alike(tmp_path, kind, mode):
+def test_images_of_any_kind_are_decoded_alike(tmp_path, kind, mode):
     values = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    path = tmp_path / "picture"
+    path = tmp_path / "image"
     Image.fromarray(values).convert(mode).save(path, kind)
     found = decode(path.read_bytes(), path)
     assert found.dtype == np.uint8 and np.abs(found.astype(int) - read_image(path)).max() <= 2
 
 
-def test_what_is_no_picture_is_left_out(tmp_path):
+def test_what_is_no_image_is_left_out(tmp_path):
     more = {"train/cat/notes.txt": b"x", "train/cat/._0001.png": b"x", "train/.hidden/a.png": b"x", "train/a.png": b"x"}
     root = write(tmp_path / "data", tree() | more)
     (train,) = find_classification("cifar10", ["trainval"], root)
-    assert len(train.pictures) == 22 and train.faults == []
+    assert len(train.image_paths) == 22 and train.faults == []
 
 
-def test_all_unreadable_pictures_are_named(tmp_path):
-    bad = {"train/cat/0003.png": b"no picture", "train/dog/0004.png": encoded(3)[:50], "train/dog/0005.png": b""}
+def test_all_unreadable_images_are_named(tmp_path):
+    bad = {"train/cat/0003.png": b"no image", "train/dog/0004.png": encoded(3)[:50], "train/dog/0005.png": b""}
     bad |= {f"train/cat/{cut}.jpg": encoded(3, (32, 32), "JPEG")[:-cut] for cut in (1, 30)}
     root = write(tmp_path / "data", tree() | bad)
     said = fault(root)
@@ -162,21 +162,21 @@ def test_no_archive_at_all(tmp_path):
 def test_nothing_there(tmp_path):
     assert "--download fetches CIFAR-10" in fault(tmp_path / "none")
     (tmp_path / "photos").mkdir()
-    assert "neither train/<class>/picture.jpg nor data_batch_1 to 5" in fault(tmp_path / "photos", "train")
+    assert "neither train/<class>/image.jpg nor data_batch_1 to 5" in fault(tmp_path / "photos", "train")
 
 
-def test_classes_that_differ_and_classes_without_pictures(tmp_path):
+def test_classes_that_differ_and_classes_without_images(tmp_path):
     files = {name.replace("test/dog", "test/hen"): content for name, content in tree().items()}
     root = write(tmp_path / "data", files)
     (root / "train" / "cow").mkdir()
     first, second = fault(root).splitlines()
-    assert first == f"{root}: no pictures of cow in train"
+    assert first == f"{root}: no images of cow in train"
     assert second == f"{root}: the classes of trainval and test differ: only in trainval: cow, dog; only in test: hen"
 
 
-def test_a_picture_of_another_size(tmp_path):
+def test_a_image_of_another_size(tmp_path):
     root = write(tmp_path / "data", tree() | {"test/dog/0001.png": encoded(1, (8, 9))})
-    assert fault(root) == f"{root / 'test/dog/0001.png'}: is 8x9, and the other pictures are 6x5"
+    assert fault(root) == f"{root / 'test/dog/0001.png'}: is 8x9, and the other images are 6x5"
 
 
 class Harmful:

@@ -1,4 +1,4 @@
-"""Classification splits: ImageNet's layout, the objects of Shapes, and batches of pictures in memory or on disk."""
+"""Classification splits: ImageNet's layout, the objects of Shapes, and batches of images in memory or on disk."""
 
 import numpy as np
 import pytest
@@ -25,16 +25,16 @@ PLAIN = ClassificationAugmentation(shift=0, flip=0.0)
 
 
 def held(root, count=12, size=(6, 4)):
-    """Pictures in memory; the red of each is its number."""
+    """Images in memory; the red of each is its number."""
     images = np.zeros((count, *size, 3), np.uint8)
     images[..., 0] = np.arange(count)[:, None, None]
-    pictures = [f"p{number}" for number in range(count)]
-    return ClassificationFiles(root, "train", ["a", "b", "c"], pictures, np.arange(count) % 3, images)
+    photos = [f"p{number}" for number in range(count)]
+    return ClassificationFiles(root, "train", ["a", "b", "c"], photos, np.arange(count) % 3, images)
 
 
 @pytest.fixture
 def tree(tmp_path):
-    """train/ and val/ of three classes, whose pictures lie in any depth and have any size; the red is their number."""
+    """train/ and val/ of three classes, whose images lie in any depth and have any size; the red is their number."""
     number = 0
     for split, count in (("train", 4), ("val", 2)):
         for name in ("ant", "bee", "cow"):
@@ -49,15 +49,15 @@ def tree(tmp_path):
 # ImageNet's layout
 
 
-def test_pictures_lie_in_any_depth(tree):
+def test_images_lie_in_any_depth(tree):
     (tree / "train" / "ant" / "notes.txt").write_text("x")
     (tree / "train" / "ant" / ".1.png").write_text("x")
     (tree / "train" / ".cache").mkdir()
     train, val = find_classification("folder", ["train", "val"], tree)
     check_classification(train, val)
     assert train.names == ["ant", "bee", "cow"] and train.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
-    assert sorted(read_image(tree / picture)[0, 0, 0] for picture in train.pictures) == list(range(12))
-    assert len(val.pictures) == 6 and str(tree / "val" / "bee" / "deep" / "er" / "1.png") in val.pictures
+    assert sorted(read_image(tree / image)[0, 0, 0] for image in train.image_paths) == list(range(12))
+    assert len(val.image_paths) == 6 and str(tree / "val" / "bee" / "deep" / "er" / "1.png") in val.image_paths
     assert train.images is None and train.size is None
 
 
@@ -73,12 +73,12 @@ def test_a_split_that_is_not_there(tree, splits, said):
 def test_a_split_without_class_folders(tree):
     (tree / "test").mkdir()
     (tree / "test" / "a.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"no class folders in it; put the pictures of each class into .*test/<class>"):
+    with pytest.raises(DataError, match=r"no class folders in it; put the images of each class into .*test/<class>"):
         find_classification("folder", ["test"], tree)
 
 
 def test_all_faults_of_both_splits_at_once(tree):
-    (tree / "train" / "ant" / "0.png").write_bytes(b"no picture")
+    (tree / "train" / "ant" / "0.png").write_bytes(b"no image")
     (tree / "val" / "bee" / "deep" / "er" / "1.png").write_bytes(b"")
     (tree / "train" / "dog").mkdir()
     (tree / "val" / "cow").rename(tree / "val" / "yak")
@@ -87,15 +87,15 @@ def test_all_faults_of_both_splits_at_once(tree):
     lines = [line.strip() for line in str(caught.value).splitlines()]
     assert lines == [
         f"{tree}, split train: 2 faults",
-        f"{tree / 'train/dog'}: no pictures of this class",
-        f"{tree / 'train/ant/0.png'}: cannot be read (not a picture)",
-        f"{tree / 'val/bee/deep/er/1.png'}: cannot be read (not a picture)",
+        f"{tree / 'train/dog'}: no images of this class",
+        f"{tree / 'train/ant/0.png'}: cannot be read (not an image)",
+        f"{tree / 'val/bee/deep/er/1.png'}: cannot be read (not an image)",
         f"{tree}: the classes of train and val differ: only in train: cow, dog; only in val: yak",
     ]
 
 
-def test_pictures_are_left_unread_if_asked(tree):
-    (tree / "train" / "ant" / "0.png").write_bytes(b"no picture")
+def test_images_are_left_unread_if_asked(tree):
+    (tree / "train" / "ant" / "0.png").write_bytes(b"no image")
     files = find_classification("folder", ["train", "val"], tree)
     check_classification(*files, read=False)
     with pytest.raises(DataError, match=r"ant/0\.png: cannot be read"):
@@ -131,15 +131,15 @@ def test_the_objects_of_shapes(tmp_path, monkeypatch, shapes):
     train, val = find_classification("shapes", ["train", "val"], shapes)
     check_classification(train, val)
     assert train.names == ["disc", "square", "triangle", "star", "cross"] and train.size == (32, 32)
-    assert set(train.labels) == set(range(5)) and len(train.pictures) == len(train.images) == len(train.labels) > 30
-    assert train.pictures[0].endswith("JPEGImages/train_0000.jpg#0")
+    assert set(train.labels) == set(range(5)) and len(train.image_paths) == len(train.images) == len(train.labels) > 30
+    assert train.image_paths[0].endswith("JPEGImages/train_0000.jpg#0")
 
 
-def test_limit_takes_pictures_from_all_over(tmp_path):
+def test_limit_takes_images_from_all_over(tmp_path):
     files = held(tmp_path, 12)
     some = limit_classification(files, 4)
     assert some.images[:, 0, 0, 0].tolist() == [0, 4, 7, 11]
-    assert some.pictures == ["p0", "p4", "p7", "p11"] and some.labels.tolist() == [0, 1, 1, 2]
+    assert some.image_paths == ["p0", "p4", "p7", "p11"] and some.labels.tolist() == [0, 1, 1, 2]
     assert limit_classification(files, None) is files and limit_classification(files, 99) is files
 
 
@@ -167,8 +167,10 @@ def test_a_batch_from_disk(tree):
     dataset = ClassificationDataset(files, CentreCrop((10, 8)))
     batch = dataset.__getitems__([(0, 3), (0, 7)])
     assert batch["image"].shape == (2, 3, 10, 8) and batch["image"].is_contiguous(memory_format=torch.channels_last)
-    assert batch["image"][:, 0].amax((1, 2)).tolist() == [read_image(tree / files.pictures[n])[0, 0, 0] for n in (3, 7)]
-    assert batch["label"].tolist() == [0, 1] and batch["file"] == [files.pictures[3], files.pictures[7]]
+    assert batch["image"][:, 0].amax((1, 2)).tolist() == [
+        read_image(tree / files.image_paths[n])[0, 0, 0] for n in (3, 7)
+    ]
+    assert batch["label"].tolist() == [0, 1] and batch["file"] == [files.image_paths[3], files.image_paths[7]]
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
@@ -211,7 +213,7 @@ def test_batches_out_of_memory_need_no_workers(tmp_path):
 
 
 @pytest.mark.parametrize("world", [1, 2])
-def test_eval_loader_gives_every_picture_once(tmp_path, world):
+def test_eval_loader_gives_every_image_once(tmp_path, world):
     samples = evaluation_samples(held(tmp_path, 11), (6, 4), 1.0)
     seen = [
         red
@@ -222,6 +224,6 @@ def test_eval_loader_gives_every_picture_once(tmp_path, world):
     assert sorted(seen) == list(range(11)) and (world == 2 or seen == sorted(seen))
 
 
-def test_pictures_in_memory_of_another_size_are_judged_at_the_networks(tmp_path):
+def test_images_in_memory_of_another_size_are_evaluated_at_the_networks(tmp_path):
     samples = evaluation_samples(held(tmp_path, 3, (8, 8)), (4, 4), 1.0)
     assert samples.__getitems__([(0, 0), (0, 2)])["image"].shape == (2, 3, 4, 4)

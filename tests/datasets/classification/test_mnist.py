@@ -48,15 +48,15 @@ def test_digits_in_three_channels(tmp_path, end, sign, below):
     expected = np.random.default_rng(20).integers(0, 256, (20, 28, 28), dtype=np.uint8)
     assert all(np.array_equal(train.images[..., channel], expected) for channel in range(3))
     assert train.labels.tolist() == list(range(10)) * 2 and train.labels.dtype == np.int64
-    assert train.pictures[3].endswith(f"train-images{sign}idx3-ubyte{end}#00003")
+    assert train.image_paths[3].endswith(f"train-images{sign}idx3-ubyte{end}#00003")
 
 
 def test_a_part_of_training_is_held_out(tmp_path):
     train, val = find_classification("mnist", ["train", "val"], write(tmp_path / "data"))
-    assert len(train.pictures) == 18 and val.labels.tolist() == [9, 9]
+    assert len(train.image_paths) == 18 and val.labels.tolist() == [9, 9]
 
 
-PICTURES = np.zeros((20, 28, 28), np.uint8)
+IMAGE_SUFFIXES = np.zeros((20, 28, 28), np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,20 @@ PICTURES = np.zeros((20, 28, 28), np.uint8)
     [
         (
             {"train_images": idx(np.zeros(20, np.uint8))},
-            "starts with 0x00000801, and an IDX file of pictures starts with 0x00000803",
+            "starts with 0x00000801, and an IDX file of images starts with 0x00000803",
         ),
-        ({"t10k_labels": idx(PICTURES)}, "starts with 0x00000803, and an IDX file of labels starts with 0x00000801"),
-        ({"train_images": idx(PICTURES)[:-1]}, "holds 15,679 bytes of pictures, and its header says 20 x 28 x 28"),
-        ({"train_images": idx(PICTURES) + b"x"}, "holds 15,681 bytes of pictures, and its header says 20 x 28 x 28"),
-        ({"train_images": struct.pack(">4I", 0x0803, *[2**32 - 1] * 3)}, "holds 0 bytes of pictures"),
+        (
+            {"t10k_labels": idx(IMAGE_SUFFIXES)},
+            "starts with 0x00000803, and an IDX file of labels starts with 0x00000801",
+        ),
+        ({"train_images": idx(IMAGE_SUFFIXES)[:-1]}, "holds 15,679 bytes of images, and its header says 20 x 28 x 28"),
+        (
+            {"train_images": idx(IMAGE_SUFFIXES) + b"x"},
+            "holds 15,681 bytes of images, and its header says 20 x 28 x 28",
+        ),
+        ({"train_images": struct.pack(">4I", 0x0803, *[2**32 - 1] * 3)}, "holds 0 bytes of images"),
         ({"train_images": b""}, "starts with 0x00000000"),
-        ({"train_labels": idx(np.zeros(19, np.uint8))}, "19 labels for 20 pictures in "),
+        ({"train_labels": idx(np.zeros(19, np.uint8))}, "19 labels for 20 images in "),
         ({"train_labels": idx(np.full(20, 11, np.uint8))}, "label 11; the digits are 0 to 9"),
     ],
     ids=["magic", "magic of labels", "short", "long", "huge", "empty", "count", "label"],

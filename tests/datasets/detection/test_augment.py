@@ -1,4 +1,4 @@
-"""Augmentation of pictures with boxes: a function of (seed, epoch, index), aligned, and as strong as it says."""
+"""Augmentation of images with boxes: a function of (seed, epoch, index), aligned, and as strong as it says."""
 
 import numpy as np
 import pytest
@@ -12,13 +12,13 @@ from datasets.detection.augment import (
     _place,
     _shows,
     jaccard,
-    resize_picture,
+    resize_image,
 )
 from datasets.detection.dataset import DetectionDataset
 from datasets.detection.files import DetectionFiles, Objects
 from datasets.loading import eval_loader, train_loader
 
-PLAIN = {"crop": 0.0, "expand": 0.0, "flip": 0.0, "colour": 0.0}
+PLAIN = {"iou_crop": 0.0, "expand": 0.0, "flip": 0.0, "colour": 0.0}
 RANDOM = np.random.default_rng(0)
 NOISE = RANDOM.integers(0, 255, (40, 60, 3), dtype=np.uint8)
 BOXES = np.array([[5, 5, 25, 20], [30, 10, 58, 38], [0, 0, 60, 40], [10, 25, 20, 35]], np.float32)
@@ -76,14 +76,14 @@ def test_the_input_is_left_alone():
 
 
 def make_dataset(root, transform):
-    pictures, found = [], []
+    images, found = [], []
     for index in range(7):
-        pictures.append(root / f"{index}.png")
-        Image.fromarray(np.roll(NOISE, index, 0)).save(pictures[-1])
+        images.append(root / f"{index}.png")
+        Image.fromarray(np.roll(NOISE, index, 0)).save(images[-1])
         boxes = BOXES[: index % 5]
         flags = np.arange(len(boxes)) % 2 > 0
         found.append(Objects(boxes, LABELS[: len(boxes)], flags, flags, flags & False, boxes[:, 0]))
-    files = DetectionFiles(root, "train", ["a", "b", "c"], pictures, found, list("0123456"), [1, 2, 3], [(40, 60)] * 7)
+    files = DetectionFiles(root, "train", ["a", "b", "c"], images, found, list("0123456"), [1, 2, 3], [(40, 60)] * 7)
     return DetectionDataset(files, transform)
 
 
@@ -112,26 +112,26 @@ def test_any_number_of_workers_gives_the_same_samples(tmp_path):
 def test_strengths_of_0_only_resize():
     for index in range(5):
         result = augmented(DetectionAugmentation((20, 30), **PLAIN), index=index)
-        np.testing.assert_array_equal(result.image, resize_picture(NOISE, (20, 30)))
+        np.testing.assert_array_equal(result.image, resize_image(NOISE, (20, 30)))
         np.testing.assert_allclose(result.boxes, BOXES / 2, atol=1e-5)
         assert result.kept.tolist() == [0, 1, 2, 3] and result.tiny == 0
         assert result.boxes.dtype == np.float32 and result.kept.dtype == np.int64
 
 
-def test_a_picture_of_the_very_size_is_not_resampled():
+def test_a_image_of_the_very_size_is_not_resampled():
     result = augmented(DetectionAugmentation((40, 60), **PLAIN))
     np.testing.assert_array_equal(result.image, NOISE)
     np.testing.assert_allclose(result.boxes, BOXES, atol=1e-5)
 
 
-def test_flip_mirrors_picture_and_boxes():
+def test_flip_mirrors_image_and_boxes():
     result = augmented(DetectionAugmentation((40, 60), **{**PLAIN, "flip": 1.0}))
     np.testing.assert_array_equal(result.image, NOISE[:, ::-1])
     np.testing.assert_allclose(result.boxes[0], [35, 5, 55, 20], atol=1e-5)
 
 
 def flipped_and_brightness(augment, count):
-    """For every draw: whether the picture was flipped, and how bright its uniform part became."""
+    """For every draw: whether the image was flipped, and how bright its uniform part became."""
     image = np.full((16, 16, 3), 100, np.uint8)
     boxes = np.array([[0, 0, 8, 16]], np.float32)
     results = [augmented(augment, image, boxes, index=index) for index in range(count)]
@@ -139,11 +139,11 @@ def flipped_and_brightness(augment, count):
 
 
 def test_flips_do_not_hang_together_with_colour():
-    augment = DetectionAugmentation((16, 16), crop=0.0, expand=0.0, flip=0.5, colour=0.4)
+    augment = DetectionAugmentation((16, 16), iou_crop=0.0, expand=0.0, flip=0.5, colour=0.4)
     flipped, brightness = flipped_and_brightness(augment, 400)
     assert abs(flipped.mean() - 0.5) < 0.1
     changed = np.abs(brightness - 100) > 0.5
-    assert 0.7 < changed.mean() < 0.9  # jitter is applied to 0.8 of the pictures
+    assert 0.7 < changed.mean() < 0.9  # jitter is applied to 0.8 of the images
     assert abs(np.corrcoef(flipped, changed)[0, 1]) < 0.18
     assert brightness.min() < 75 and 125 < brightness.max() < 145
 
@@ -265,7 +265,7 @@ def test_crops_overlap_an_object_as_much_as_was_drawn(monkeypatch):
     assert len(shared[0.0]) == 150 > len(shared[0.7]) > 20
 
 
-def test_where_no_crop_fits_the_whole_picture_stays(monkeypatch):
+def test_where_no_crop_fits_the_whole_image_stays(monkeypatch):
     monkeypatch.setattr("datasets.detection.augment.OVERLAPS", (0.9,))
     windows = windows_of(SampleWindow((64, 64), 1.0, 0.0, 1.0), [[50, 30, 54, 34]], 50)
     assert (windows == [0, 0, 120, 80]).all()
@@ -281,7 +281,7 @@ def test_crop_and_expand_are_probabilities():
     assert 0.15 < (cropped != [0, 0, 120, 80]).any(1).mean() < 0.38
 
 
-def test_expand_keeps_the_picture_whole_and_goes_up_to_its_ratio():
+def test_expand_keeps_the_image_whole_and_goes_up_to_its_ratio():
     windows = windows_of(SampleWindow((64, 64), 0.0, 1.0, 3.0), [[10, 20, 60, 70]])
     assert (windows[:, :2] <= 0).all() and (windows[:, 2:] >= [120, 80]).all()
     ratios = (windows[:, 2:] - windows[:, :2]) / [120, 80]
@@ -303,9 +303,9 @@ def test_the_canvas_has_the_mean_colour():
         assert (result.image == MEAN).all()
 
 
-def test_pictures_without_boxes_show_themselves():
+def test_images_without_boxes_show_themselves():
     image = np.full((40, 60, 3), 200, np.uint8)
-    augment = DetectionAugmentation((32, 32), colour=0.0, crop=1.0, expand=1.0)
+    augment = DetectionAugmentation((32, 32), colour=0.0, iou_crop=1.0, expand=1.0)
     for index in range(40):
         result = augmented(augment, image, NONE, index=index)
         assert (result.image == 200).any()
@@ -315,7 +315,7 @@ def test_pictures_without_boxes_show_themselves():
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 2), (200, 3)])
 @pytest.mark.parametrize("mosaic", [False, True])
-def test_tiny_pictures(shape, mosaic):
+def test_tiny_images(shape, mosaic):
     image = np.zeros((*shape, 3), np.uint8)
     boxes = np.array([[0, 0, shape[1], shape[0]], [0, 0, 1, 1]], np.float32)
     augment = DetectionAugmentation((16, 24))
@@ -333,7 +333,7 @@ def test_tiny_boxes_are_dropped_and_counted():
 
 
 def test_boxes_out_of_the_window_do_not_count_as_tiny():
-    augment = DetectionAugmentation((64, 64), crop=1.0, expand=0.0, colour=0.0, min_size=0.0)
+    augment = DetectionAugmentation((64, 64), iou_crop=1.0, expand=0.0, colour=0.0, min_size=0.0)
     results = [augmented(augment, index=index) for index in range(60)]
     assert any(len(result.kept) < 4 for result in results) and all(result.tiny == 0 for result in results)
 
@@ -351,18 +351,18 @@ def test_partners_come_with_the_probability_asked_for():
     assert chosen != [augment.partners(9, 2, index) for index in range(400)]
 
 
-def test_a_mosaic_holds_four_whole_pictures():
+def test_a_mosaic_holds_four_whole_images():
     shades = [50, 100, 150, 200]
-    pictures = [np.full((40, 60, 3), shade, np.uint8) for shade in shades]
+    images = [np.full((40, 60, 3), shade, np.uint8) for shade in shades]
     whole = np.array([[0, 0, 60, 40], [15, 10, 45, 30]], np.float32)
     counts = [(whole, 2), (NONE, 0), (whole[1:], 1), (whole, 2)]
-    (image, boxes), *others = [(picture, some) for picture, (some, _) in zip(pictures, counts, strict=True)]
+    (image, boxes), *others = [(photo, some) for photo, (some, _) in zip(images, counts, strict=True)]
     augment = DetectionAugmentation((80, 120), **PLAIN)
     corners = set()
     for index in range(12):
         result = augmented(augment, image, boxes, index=index, others=others)
         assert sorted(result.kept) == [0, 1, 2, 3, 4]
-        assert set(np.unique(result.image)) == set(shades)  # the cells have the pictures' aspect: no canvas is seen
+        assert set(np.unique(result.image)) == set(shades)  # the cells have the images' aspect: no canvas is seen
         for box, which in zip(result.boxes, result.kept, strict=True):
             left, top, right, bottom = np.round(box).astype(int)
             owner = {0: 50, 1: 50, 2: 150, 3: 200, 4: 200}[int(which)]
@@ -381,7 +381,7 @@ def test_a_mosaic_of_other_aspects_lies_on_the_mean_colour():
     assert (result.image == MEAN).all(2).mean() == pytest.approx(0.75, abs=0.1)
 
 
-def test_samples_of_a_mosaic_carry_the_labels_of_their_own_pictures(tmp_path):
+def test_samples_of_a_mosaic_carry_the_labels_of_their_own_images(tmp_path):
     augment = DetectionAugmentation((64, 96), **PLAIN, mosaic=1.0, min_size=0.0)
     dataset = make_dataset(tmp_path, augment)
     for index in range(7):
@@ -399,14 +399,14 @@ def test_samples_of_a_mosaic_carry_the_labels_of_their_own_pictures(tmp_path):
 def test_resizing_averages_where_it_shrinks():
     checks = np.indices((40, 60)).sum(0) % 2 * 255
     image = np.repeat(checks[..., None], 3, axis=2).astype(np.uint8)
-    half = resize_picture(image, (20, 30))
+    half = resize_image(image, (20, 30))
     assert half.shape == (20, 30, 3) and half.dtype == np.uint8
     assert set(np.unique(half)) <= {127, 128}
 
 
 def test_resizing_is_linear_where_it_grows():
     image = np.repeat(np.array([[0, 100]], np.uint8)[..., None], 3, axis=2)
-    assert resize_picture(image, (1, 4))[0, :, 0].tolist() == [0, 25, 75, 100]
+    assert resize_image(image, (1, 4))[0, :, 0].tolist() == [0, 25, 75, 100]
 
 
 @pytest.mark.parametrize("size", [(40, 60), (17, 91), (91, 17)])

@@ -1,4 +1,4 @@
-"""Checks of a detection split: every fault of pictures and annotations at once, and correct counts of a sound one."""
+"""Checks of a detection split: every fault of images and annotations at once, and correct counts of a sound one."""
 
 from dataclasses import replace
 
@@ -21,14 +21,14 @@ def objects(*labels, crowd=()):
 
 
 def write_split(root, *contents, sizes=None, **more):
-    """A split of 30x20 pictures with `contents`."""
-    pictures = []
+    """A split of 30x20 images with `contents`."""
+    images = []
     for index in range(len(contents)):
-        pictures.append(root / f"{index}.jpg")
-        Image.new("RGB", SIZE[::-1], (90, 90, 90)).save(pictures[-1])
+        images.append(root / f"{index}.jpg")
+        Image.new("RGB", SIZE[::-1], (90, 90, 90)).save(images[-1])
     sizes = sizes or [SIZE] * len(contents)
     ids = list(range(len(contents)))
-    return DetectionFiles(root, "train", ["cat", "dog", "elk"], pictures, list(contents), ids, [1, 2, 3], sizes, **more)
+    return DetectionFiles(root, "train", ["cat", "dog", "elk"], images, list(contents), ids, [1, 2, 3], sizes, **more)
 
 
 def turn(path, orientation, size=(30, 20)):
@@ -47,11 +47,11 @@ def test_counts_of_a_sound_split(tmp_path):
     files = write_split(tmp_path, objects(0, 0, 1), objects(), objects(1, 2, crowd=[1]), objects(2, crowd=[0]))
     summary = check_detection(files)
     assert summary.boxes.tolist() == [2, 2, 0] and summary.boxes.dtype == np.int64
-    assert summary.pictures.tolist() == [1, 2, 0] and summary.pictures.dtype == np.int64
+    assert summary.image_paths.tolist() == [1, 2, 0] and summary.image_paths.dtype == np.int64
     assert summary.without_boxes == 2
     assert summary.lines() == [
         "2 crowd regions left out of training",
-        "2 pictures without boxes",
+        "2 images without boxes",
         "1 class without boxes: elk",
     ]
 
@@ -72,9 +72,9 @@ def test_notes_of_the_annotations_come_first_and_are_cut(tmp_path):
 def test_all_faults_are_told_at_once(tmp_path, threads):
     sizes = [SIZE, SIZE, SIZE, (21, 30), None, (30, 20), SIZE]
     files = write_split(tmp_path, *[objects(0)] * 7, sizes=sizes, faults=["a.xml: is torn", "b.xml: is gone"])
-    files.pictures[0].unlink()
-    files.pictures[1].write_bytes(files.pictures[2].read_bytes()[:-150])
-    files.pictures[2].write_text("hello")
+    files.image_paths[0].unlink()
+    files.image_paths[1].write_bytes(files.image_paths[2].read_bytes()[:-150])
+    files.image_paths[2].write_text("hello")
     head, *lines = faults_of(files, threads=threads)
     assert head == f"{tmp_path}, split train: 7 faults"
     for line, said in zip(
@@ -84,56 +84,54 @@ def test_all_faults_are_told_at_once(tmp_path, threads):
             "b.xml: is gone",
             "0.jpg: no such file",
             "1.jpg: cannot be read",
-            "2.jpg: cannot be read (not a picture)",
-            "3.jpg: is 30x20, but its annotation is for a picture of 30x21;",
-            "5.jpg: is 30x20, but its annotation is for a picture of 20x30;",
+            "2.jpg: cannot be read (not an image)",
+            "3.jpg: is 30x20, but its annotation is for an image of 30x21;",
+            "5.jpg: is 30x20, but its annotation is for an image of 20x30;",
         ],
         strict=True,
     ):
         assert said in line
 
 
-def test_grey_pictures_are_fine(tmp_path):
+def test_grey_images_are_fine(tmp_path):
     files = write_split(tmp_path, objects(0, 1, 2))
-    Image.new("L", (30, 20)).save(files.pictures[0])
+    Image.new("L", (30, 20)).save(files.image_paths[0])
     assert check_detection(files).notes == []
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_boxes_for_the_unrotated_picture_are_a_fault(tmp_path, orientation):
+def test_boxes_for_the_unrotated_image_are_a_fault(tmp_path, orientation):
     files = write_split(tmp_path, objects(0))
-    turn(files.pictures[0], orientation)
+    turn(files.image_paths[0], orientation)
     (line,) = faults_of(files)
-    assert line.startswith(f"{files.pictures[0]}: is 20x30 once turned upright by its EXIF orientation, ")
+    assert line.startswith(f"{files.image_paths[0]}: is 20x30 once turned upright by its EXIF orientation, ")
     assert "boxes are for the unrotated 30x20;" in line
 
 
-def test_boxes_for_the_upright_picture_are_none(tmp_path):
+def test_boxes_for_the_upright_image_are_none(tmp_path):
     files = write_split(tmp_path, objects(0, 1, 2), sizes=[(30, 20)])
-    turn(files.pictures[0], 6)
+    turn(files.image_paths[0], 6)
     assert check_detection(files).notes == []
 
 
 def test_another_size_altogether_says_nothing_of_exif(tmp_path):
     files = write_split(tmp_path, objects(0), sizes=[(8, 9)])
-    turn(files.pictures[0], 6)
+    turn(files.image_paths[0], 6)
     (line,) = faults_of(files)
-    assert "is 20x30, but its annotation is for a picture of 9x8" in line and "EXIF" not in line
+    assert "is 20x30, but its annotation is for an image of 9x8" in line and "EXIF" not in line
 
 
 @pytest.mark.parametrize(("orientation", "declared"), [(2, SIZE), (3, SIZE), (4, SIZE), (3, None), (6, None)])
 def test_turns_that_the_size_does_not_tell_are_noted(tmp_path, orientation, declared):
     files = write_split(tmp_path, objects(0, 1, 2), sizes=[declared])
-    turn(files.pictures[0], orientation)
-    assert check_detection(files).notes == [
-        "1 picture turned by EXIF, with boxes read as for the upright picture: 0.jpg"
-    ]
+    turn(files.image_paths[0], orientation)
+    assert check_detection(files).notes == ["1 image turned by EXIF, with boxes read as for the upright image: 0.jpg"]
 
 
 @pytest.mark.parametrize("orientation", [0, 1, 9])
 def test_orientations_that_turn_nothing(tmp_path, orientation):
     files = write_split(tmp_path, objects(0, 1, 2))
-    turn(files.pictures[0], orientation)
+    turn(files.image_paths[0], orientation)
     assert check_detection(files).notes == []
 
 
@@ -145,7 +143,7 @@ def test_an_empty_split(tmp_path):
 @pytest.mark.parametrize("contents", [[objects(), objects()], [objects(1, crowd=[0])]], ids=["none", "crowds only"])
 def test_no_boxes_at_all(tmp_path, contents):
     (line,) = faults_of(write_split(tmp_path, *contents))
-    assert line.startswith(f"{tmp_path}: no picture of split train has a box to learn from")
+    assert line.startswith(f"{tmp_path}: no image of split train has a box to learn from")
 
 
 def test_a_single_fault_of_an_annotation_is_one_line(tmp_path):

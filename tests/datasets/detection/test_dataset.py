@@ -6,7 +6,7 @@ import pytest
 from datasets.detection.augment import Augmented
 from datasets.detection.dataset import DetectionDataset, find_detection, limit_detection
 from datasets.detection.files import read_names
-from tests.datasets.detection.trees import error_line, mark, picture, read_coco, write_coco, write_picture
+from tests.datasets.detection.trees import error_line, image, mark, read_coco, write_coco, write_image
 
 # labels.txt
 
@@ -46,7 +46,7 @@ def test_shapes_are_written_on_first_use(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.shapes.SPLITS", {"train": 3, "val": 2})
     files = find_detection("shapes", "val", tmp_path / "shapes")
     assert files.names == ["disc", "square", "triangle", "star", "cross"] and files.category_ids == [1, 2, 3, 4, 5]
-    assert len(files.pictures) == 2 and all(path.is_file() for path in files.pictures)
+    assert len(files.image_paths) == 2 and all(path.is_file() for path in files.image_paths)
     assert all(len(objects) for objects in files.objects) and files.faults == files.notes == []
 
 
@@ -55,7 +55,7 @@ def test_shapes_are_written_on_first_use(tmp_path, monkeypatch):
 
 def small_coco(root):
     marks = [mark(1, 1, 0, [1, 1, 5, 5]), mark(2, 1, 7, [2, 2, 20, 10], iscrowd=1), mark(3, 1, 90, [0, 0, 8, 9])]
-    return read_coco(root, [picture(1), picture("two")], marks)
+    return read_coco(root, [image(1), image("two")], marks)
 
 
 def test_samples(tmp_path):
@@ -68,7 +68,7 @@ def test_samples(tmp_path):
     assert sample["boxes"].tolist() == [[1, 1, 6, 6], [0, 0, 8, 9]] and sample["boxes"].dtype == np.float32
     assert sample["labels"].tolist() == [0, 2] and sample["labels"].dtype == np.int64
     assert sample["difficult"].tolist() == sample["crowd"].tolist() == [False, False]
-    assert sample["file"] == str(files.pictures[0]) and sample["id"] == 1 and sample["size"] == (20, 30)
+    assert sample["file"] == str(files.image_paths[0]) and sample["id"] == 1 and sample["size"] == (20, 30)
     assert dataset[3, 0]["boxes"].tolist() == sample["boxes"].tolist() and sample["tiny"] == 0
     empty = dataset[1]
     assert empty["id"] == "two" and empty["boxes"].shape == (0, 4) and empty["labels"].shape == (0,)
@@ -100,24 +100,24 @@ def test_samples_may_be_changed_without_changing_the_annotations(tmp_path):
     assert dataset[0]["boxes"].tolist() == [[1, 1, 6, 6], [0, 0, 8, 9]] and dataset[0]["labels"].tolist() == [0, 2]
 
 
-def test_pictures_are_turned_upright(tmp_path):
-    root = write_coco(tmp_path, [picture(1, size=(20, 30))], [mark(1, 1, 0, [5, 20, 10, 10])])
-    write_picture(root / "train" / "1.jpg", (30, 20), orientation=6)
+def test_images_are_turned_upright(tmp_path):
+    root = write_coco(tmp_path, [image(1, size=(20, 30))], [mark(1, 1, 0, [5, 20, 10, 10])])
+    write_image(root / "train" / "1.jpg", (30, 20), orientation=6)
     sample = DetectionDataset(find_detection("coco", "train", root))[0]
     assert sample["image"].shape == (30, 20, 3) and sample["size"] == (30, 20)
     assert sample["boxes"].tolist() == [[5, 20, 15, 30]]
 
 
 def test_boxes_for_another_size_are_an_error(tmp_path):
-    files = read_coco(tmp_path, [picture(1, size=(15, 10))], [])
-    assert error_line(DetectionDataset(files).__getitem__, 0).startswith(f"{files.pictures[0]}: is 30x20, but")
+    files = read_coco(tmp_path, [image(1, size=(15, 10))], [])
+    assert error_line(DetectionDataset(files).__getitem__, 0).startswith(f"{files.image_paths[0]}: is 30x20, but")
 
 
 def test_limit(tmp_path):
     files = read_coco(
-        tmp_path, [picture(n) for n in range(4)], [mark(1, 3, 0, [1, 1, 2, 2]), mark(2, 9, 0, [1, 1, 2, 2])]
+        tmp_path, [image(n) for n in range(4)], [mark(1, 3, 0, [1, 1, 2, 2]), mark(2, 9, 0, [1, 1, 2, 2])]
     )
     some = limit_detection(files, 2)
-    assert some.ids == [0, 1] and len(some.pictures) == len(some.objects) == len(some.sizes) == 2
+    assert some.ids == [0, 1] and len(some.image_paths) == len(some.objects) == len(some.sizes) == 2
     assert some.faults == files.faults and some.names == files.names
     assert limit_detection(files, None) == files

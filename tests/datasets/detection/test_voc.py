@@ -5,7 +5,7 @@ import pytest
 
 from datasets import detection
 from datasets.detection.dataset import find_detection
-from tests.datasets.detection.trees import NAMES, annotation, error_line, read_voc, thing, write_picture, write_voc
+from tests.datasets.detection.trees import NAMES, annotation, error_line, read_voc, thing, write_image, write_voc
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]>'
 nan, inf = float("nan"), float("inf")
@@ -16,7 +16,7 @@ def test_voc_boxes_are_continuous_and_count_from_0(tmp_path):
     files = read_voc(tmp_path, {"b": first, "a": annotation(thing("traffic light", 5, 5, 6, 7))})
     assert files.names == NAMES and files.category_ids == [1, 2, 3]
     assert files.ids == ["b", "a"] and files.sizes == [(20, 30), (20, 30)]
-    assert files.pictures == [tmp_path / "JPEGImages" / "b.jpg", tmp_path / "JPEGImages" / "a.jpg"]
+    assert files.image_paths == [tmp_path / "JPEGImages" / "b.jpg", tmp_path / "JPEGImages" / "a.jpg"]
     objects = files.objects[0]
     assert objects.boxes.tolist() == [[0, 1, 10, 12], [2, 2, 30, 20]] and objects.boxes.dtype == np.float32
     assert objects.labels.tolist() == [1, 0] and objects.labels.dtype == np.int64
@@ -41,19 +41,19 @@ def test_difficult_and_truncated_are_kept_and_missing_tags_are_false(tmp_path):
 
 
 @pytest.mark.parametrize("size", [None, (0, 0), ("wide", 20), ("", 20), ("inf", "nan")])
-def test_a_missing_size_is_noted_and_the_pictures_own_limits_the_boxes(tmp_path, size):
+def test_a_missing_size_is_noted_and_the_images_own_limits_the_boxes(tmp_path, size):
     files = read_voc(tmp_path, {"a": annotation(thing("cat", 1, 1, 40, 9), size=size)})
     assert files.sizes == [None] and files.faults == []
     assert files.objects[0].boxes.tolist() == [[0, 0, 30, 9]]
     assert files.notes == [
-        "1 box reaching out of the picture clipped: a.xml (cat 1,1,40,9)",
-        "1 annotation without the picture's size: a.xml",
+        "1 box reaching out of the image clipped: a.xml (cat 1,1,40,9)",
+        "1 annotation without the image's size: a.xml",
     ]
 
 
-def test_without_any_size_the_upright_pictures_counts(tmp_path):
+def test_without_any_size_the_upright_images_counts(tmp_path):
     root = write_voc(tmp_path, {"a": annotation(thing("cat", 1, 1, 15, 28), size=None)})
-    write_picture(root / "JPEGImages" / "a.jpg", (30, 20), orientation=6)
+    write_image(root / "JPEGImages" / "a.jpg", (30, 20), orientation=6)
     assert find_detection("voc", "train", root).objects[0].boxes.tolist() == [[0, 0, 15, 28]]
 
 
@@ -68,7 +68,7 @@ def test_parts_of_an_object_are_no_objects(tmp_path):
     assert files.objects[0].boxes.tolist() == [[0, 0, 9, 9]] and files.faults == []
 
 
-def test_a_picture_without_objects(tmp_path):
+def test_a_image_without_objects(tmp_path):
     files = read_voc(tmp_path, {"a": annotation(), "b": annotation(thing("cat", 1, 1, 2, 2)), "c": annotation()})
     assert [len(objects) for objects in files.objects] == [0, 1, 0]
     empty = files.objects[0]
@@ -126,7 +126,7 @@ def test_a_doctype_without_entities_is_harmless(tmp_path):
     assert read_voc(tmp_path, {"a": "<!DOCTYPE annotation>" + annotation()}).faults == []
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a", "C:\\pictures\\a.jpg", "old/a.jpg", "", " a.jpg "])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a", "C:\\images\\a.jpg", "old/a.jpg", "", " a.jpg "])
 def test_a_filename_of_the_same_stem_or_none_is_no_fault(tmp_path, name):
     assert read_voc(tmp_path, {"a": annotation(head=f"<filename>{name}</filename>")}).faults == []
 
@@ -134,7 +134,7 @@ def test_a_filename_of_the_same_stem_or_none_is_no_fault(tmp_path, name):
 def test_stems_with_dots(tmp_path):
     texts = {"a.b": annotation(head="<filename>a.b</filename>"), "a.c": annotation(head="<filename>a.c.jpg</filename>")}
     files = read_voc(tmp_path, texts)
-    assert files.faults == [] and files.ids == ["a.b", "a.c"] and files.pictures[0].name == "a.b.jpg"
+    assert files.faults == [] and files.ids == ["a.b", "a.c"] and files.image_paths[0].name == "a.b.jpg"
 
 
 def test_classes_that_labels_lacks_are_one_fault_with_counts(tmp_path):
@@ -152,7 +152,7 @@ def test_unsound_boxes_are_dropped_or_clipped_and_noted(tmp_path):
         thing("cat", 9, 5, 3, 8),  # inverted
         thing("dog", "nan", 1, 4, 5),
         thing("dog", 1, 1, "inf", 5),
-        thing("dog", 31, 1, 40, 9),  # the picture ends at 30
+        thing("dog", 31, 1, 40, 9),  # the image ends at 30
         thing("dog", -9, 1, 0, 9),
         thing("cat", 0, 0, 31, 21),  # a pixel out on every side
         thing("cat", 2, -1, 32.5, 9),
@@ -166,8 +166,8 @@ def test_unsound_boxes_are_dropped_or_clipped_and_noted(tmp_path):
         "2 boxes with NaN or infinite numbers dropped: a.xml (dog nan,1,4,5), a.xml (dog 1,1,inf,5)",
         "1 box with inverted corners dropped: a.xml (cat 9,5,3,8)",
         "2 boxes without area dropped: a.xml (cat 12,13,12,40), b.xml (cat 12,13,12,40)",
-        "2 boxes wholly outside the picture dropped: a.xml (dog 31,1,40,9), a.xml (dog -9,1,0,9)",
-        "1 box reaching out of the picture clipped: a.xml (cat 2,-1,32.5,9)",
+        "2 boxes wholly outside the image dropped: a.xml (dog 31,1,40,9), a.xml (dog -9,1,0,9)",
+        "1 box reaching out of the image clipped: a.xml (cat 2,-1,32.5,9)",
     ]
     assert files.faults == []
 
@@ -186,24 +186,24 @@ def test_strange_numbers_neither_warn_nor_survive(tmp_path):
     assert files.objects[0].boxes.tolist() == [[0, 0, 30, 20]]
 
 
-def test_a_missing_picture_is_left_to_the_check(tmp_path):
+def test_a_missing_image_is_left_to_the_check(tmp_path):
     root = write_voc(tmp_path, {"a": annotation(), "b": annotation(size=None)})
     for stem in "ab":
         (root / "JPEGImages" / f"{stem}.jpg").unlink()
     files = find_detection("voc", "train", root)
-    assert files.pictures[0] == root / "JPEGImages" / "a.jpg" and files.faults == []
+    assert files.image_paths[0] == root / "JPEGImages" / "a.jpg" and files.faults == []
 
 
-def test_pictures_of_other_kinds_are_found(tmp_path):
+def test_images_of_other_kinds_are_found(tmp_path):
     root = write_voc(tmp_path, {"a": annotation(), "b": annotation()})
     (root / "JPEGImages" / "a.jpg").rename(root / "JPEGImages" / "a.JPEG")
-    write_picture(root / "JPEGImages" / "b.png")
-    assert [path.name for path in find_detection("voc", "train", root).pictures] == ["a.JPEG", "b.jpg"]
+    write_image(root / "JPEGImages" / "b.png")
+    assert [path.name for path in find_detection("voc", "train", root).image_paths] == ["a.JPEG", "b.jpg"]
 
 
 def test_an_empty_list_is_left_to_the_check(tmp_path):
     files = read_voc(tmp_path, {})
-    assert files.pictures == files.objects == files.sizes == []
+    assert files.image_paths == files.objects == files.sizes == []
 
 
 def test_a_name_listed_twice(tmp_path):
@@ -259,7 +259,7 @@ def test_voc_0712(tmp_path):
     train = find_detection("voc", "train", root)
     assert train.root == root and train.split == "train" and len(train.names) == 20
     assert train.ids == ["000005", "2008_000002"] and train.sizes == [(20, 30)] * 2
-    assert [path.parents[1].name for path in train.pictures] == ["VOC2007", "VOC2012"]
+    assert [path.parents[1].name for path in train.image_paths] == ["VOC2007", "VOC2012"]
     assert [objects.labels.tolist() for objects in train.objects] == [[7], [7]]
     assert ["VOC2007" in fault for fault in train.faults] == [True, False]
     for split in ("val", "test"):
@@ -270,7 +270,7 @@ def test_voc_0712(tmp_path):
 def test_voc_0712_is_the_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_0712(tmp_path / "data" / "VOCdevkit")
-    assert len(find_detection("voc", "train").pictures) == 2
+    assert len(find_detection("voc", "train").image_paths) == 2
 
 
 def test_one_year_of_voc_is_a_tree_like_any_other(tmp_path):

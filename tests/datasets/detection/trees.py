@@ -1,4 +1,4 @@
-"""Small trees of pictures in VOC's and COCO's layouts, for tests of what reads them."""
+"""Small trees of images in VOC's and COCO's layouts, for tests of what reads them."""
 
 import json
 
@@ -19,7 +19,7 @@ def error_line(call, *arguments, **named) -> str:
     return message
 
 
-def write_picture(path, size=(30, 20), orientation=None):
+def write_image(path, size=(30, 20), orientation=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     exif = Image.Exif()
     if orientation:
@@ -47,7 +47,7 @@ def write_voc(root, annotations, split="train", names=NAMES, size=(30, 20)):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in annotations))
     for stem, text in annotations.items():
-        write_picture(root / "JPEGImages" / f"{stem}.jpg", size)
+        write_image(root / "JPEGImages" / f"{stem}.jpg", size)
         if text is not None:
             (root / "Annotations" / f"{stem}.xml").write_text(text)
     if names:
@@ -65,7 +65,7 @@ CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 0, "name": "cat"}, {"id": 90, "na
 RLE = {"size": [20, 30], "counts": [0, 5, 595]}
 
 
-def picture(number, name=None, size=(30, 20)):
+def image(number, name=None, size=(30, 20)):
     entry = {"id": number, "file_name": name or f"{number}.jpg"}
     return {**entry, "width": size[0], "height": size[1]} if size else entry
 
@@ -80,7 +80,7 @@ def write_coco(root, images, annotations, categories=CATEGORIES, name="instances
     (root / "annotations" / name).write_text(json.dumps(content))
     for image in images:
         if isinstance(image.get("file_name"), str):
-            write_picture(root / folder / image["file_name"])
+            write_image(root / folder / image["file_name"])
     return root
 
 

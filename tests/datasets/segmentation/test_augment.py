@@ -68,10 +68,10 @@ def test_the_input_is_left_alone():
 def dataset(tmp_path):
     pairs = []
     for index in range(7):
-        picture, drawn = tmp_path / f"{index}.png", tmp_path / f"{index}_mask.png"
-        Image.fromarray(np.roll(NOISE, index, 0)).save(picture)
+        image, drawn = tmp_path / f"{index}.png", tmp_path / f"{index}_mask.png"
+        Image.fromarray(np.roll(NOISE, index, 0)).save(image)
         write_mask(drawn, LABELS, default_colours(5))
-        pairs.append((picture, drawn))
+        pairs.append((image, drawn))
     files = SegmentationFiles(tmp_path, "train", list("abcde"), default_colours(5), pairs)
     return SegmentationDataset(files, Augmentation((24, 32), seed=4))
 
@@ -96,7 +96,7 @@ def test_any_number_of_workers_gives_the_same_samples(dataset):
 
 
 def left_and_brightness(augment, count):
-    """For every draw: whether the picture was flipped, and how bright its uniform part became."""
+    """For every draw: whether the image was flipped, and how bright its uniform part became."""
     image = np.full((16, 16, 3), 100, np.uint8)
     mask = np.zeros((16, 16), np.uint8)
     mask[:, :8] = 1
@@ -108,7 +108,7 @@ def test_flips_do_not_hang_together_with_colour():
     flipped, brightness = left_and_brightness(Augmentation((16, 16), (1.0, 1.0), flip=0.5, colour=0.4, blur=0.0), 600)
     assert abs(flipped.mean() - 0.5) < 0.08
     changed = np.abs(brightness - 100) > 0.5
-    assert 0.7 < changed.mean() < 0.9  # jitter is applied to 0.8 of the pictures
+    assert 0.7 < changed.mean() < 0.9  # jitter is applied to 0.8 of the images
     assert abs(np.corrcoef(flipped, changed)[0, 1]) < 0.15
     assert abs(np.corrcoef(flipped, brightness)[0, 1]) < 0.15
 
@@ -130,14 +130,14 @@ def test_strengths_of_0_switch_everything_off():
 
 
 @pytest.mark.parametrize("blur", [0.0, 1.0])
-def test_blur_smooths_the_picture_and_not_the_mask(blur):
+def test_blur_smooths_the_image_and_not_the_mask(blur):
     image, mask = Augmentation((40, 60), (1.0, 1.0), flip=0.0, colour=0.0, blur=blur)(NOISE, LABELS, 0, 0)
     assert (image.std() < 0.8 * NOISE.std()) == (blur == 1.0)
     np.testing.assert_array_equal(mask, LABELS)
 
 
 def test_scales_are_drawn_evenly_from_their_range():
-    """Where the picture is a ramp, the slope of the result tells the factor."""
+    """Where the image is a ramp, the slope of the result tells the factor."""
     ramp = np.repeat(np.tile(np.arange(200, dtype=np.uint8), (200, 1))[..., None], 3, axis=2)
     augment = Augmentation((50, 50), (0.5, 2.0), **PLAIN)
     results = [augment(ramp, ramp[..., 0], 0, index)[0][25, :, 0].astype(float) for index in range(400)]
@@ -179,20 +179,20 @@ def inner(mask):
 
 @pytest.mark.parametrize("scale", [(0.5, 0.5), (0.5, 2.0), (1.7, 2.0)])
 @pytest.mark.parametrize("side", [48, 96, 192])
-def test_picture_and_mask_stay_aligned(scale, side):
+def test_image_and_mask_stay_aligned(scale, side):
     mask = blocks(side, 24)
     image = TABLE[mask]
     augment = Augmentation((80, 72), scale, flip=0.5, colour=0.0, blur=0.0)
     for index in range(12):
         seen, drawn = augment(image, mask, 0, index)
         assert seen.shape == (80, 72, 3) and drawn.shape == (80, 72)
-        judged = inner(drawn) & (drawn != 255)
-        assert judged.sum() > 100
-        off = np.abs(seen[judged].astype(int) - TABLE[drawn[judged]].astype(int))
+        evaluated = inner(drawn) & (drawn != 255)
+        assert evaluated.sum() > 100
+        off = np.abs(seen[evaluated].astype(int) - TABLE[drawn[evaluated]].astype(int))
         assert off.max() <= 2
 
 
-def test_a_small_picture_lies_on_void():
+def test_a_small_image_lies_on_void():
     image, mask = np.full((20, 30, 3), 200, np.uint8), np.ones((20, 30), np.uint8)
     augment = Augmentation((64, 64), (1.0, 1.0), **PLAIN)
     places = set()
@@ -226,7 +226,7 @@ def test_masks_gain_no_new_values():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 2)])
-def test_tiny_pictures(shape):
+def test_tiny_images(shape):
     image, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
     augment = Augmentation((16, 16))
     assert all(augment(image, mask, 0, index)[0].shape == (16, 16, 3) for index in range(10))

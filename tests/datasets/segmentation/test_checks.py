@@ -14,13 +14,13 @@ NAMES = ["sky", "road", "car"]
 
 
 def write_split(root, masks, names=NAMES):
-    """A split with a grey picture for every mask (uint8 [H, W])."""
+    """A split with a grey image for every mask (uint8 [H, W])."""
     pairs = []
     for index, mask in enumerate(masks):
-        picture, drawn = root / f"{index:02d}.png", root / f"{index:02d}_mask.png"
-        Image.new("RGB", mask.shape[::-1], (90, 90, 90)).save(picture)
+        image, drawn = root / f"{index:02d}.png", root / f"{index:02d}_mask.png"
+        Image.new("RGB", mask.shape[::-1], (90, 90, 90)).save(image)
         Image.fromarray(mask).save(drawn)
-        pairs.append((picture, drawn))
+        pairs.append((image, drawn))
     return SegmentationFiles(root, "train", names, [(0, 0, 0)] * len(names), pairs)
 
 
@@ -38,7 +38,7 @@ def faults_of(files) -> list[str]:
 def test_counts_of_a_sound_split(tmp_path):
     summary = check_segmentation(write_split(tmp_path, [filled(0, 1, 1, 255), filled(1, 255), filled(0, 0)]))
     assert summary.pixels.tolist() == [12, 12, 0]
-    assert summary.pictures.tolist() == [2, 2, 0]
+    assert summary.images.tolist() == [2, 2, 0]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -58,7 +58,7 @@ def test_all_faults_are_told_at_once(tmp_path, threads):
     assert head == f"{tmp_path}, split train: 5 faults"
     assert len(lines) == 5
     assert "00_mask.png: mask value 3 on 4 pixels, 9 on 4 pixels; classes are 0 sky to 2 car" in lines[0]
-    assert "01_mask.png: 2x5, but its picture 01.png is 3x4" in lines[1]
+    assert "01_mask.png: 2x5, but its image 01.png is 3x4" in lines[1]
     assert "cut.jpg: cannot be read" in lines[2]
     assert "03_mask.png: no such file" in lines[3]
     assert "04_mask.png: an RGB mask" in lines[4]

@@ -11,10 +11,10 @@ from datasets.segmentation.dataset import SegmentationDataset, find_segmentation
 NAMES = ["sky", "traffic light", "road"]
 
 
-def write_pair(picture, drawn, size=(12, 10), value=1):
-    for path in (picture, drawn):
+def write_pair(image, drawn, size=(12, 10), value=1):
+    for path in (image, drawn):
         path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (value, 50, 60)).save(picture)
+    Image.new("RGB", size, (value, 50, 60)).save(image)
     write_mask(drawn, np.full(size[::-1], value, np.uint8), default_colours(3))
 
 
@@ -40,7 +40,7 @@ def write_folder(root, stems, sub=""):
 
 
 def stems(files):
-    return [picture.stem for picture, _ in files.pairs]
+    return [image.stem for image, _ in files.pairs]
 
 
 def error_line(call, *arguments, **named) -> str:
@@ -113,7 +113,7 @@ def test_another_tree_without_labels_is_an_error(tmp_path):
     assert "labels.txt" in error_line(voc_files, write_voc(tmp_path / "mine", {"train": ["a"]}, names=None), "train")
 
 
-def test_all_missing_pictures_are_listed_at_once(tmp_path):
+def test_all_missing_images_are_listed_at_once(tmp_path):
     root = write_voc(tmp_path / "set", {"train": ["a", "b", "c"]})
     for stem in "bc":
         (root / "JPEGImages" / f"{stem}.png").unlink()
@@ -121,7 +121,7 @@ def test_all_missing_pictures_are_listed_at_once(tmp_path):
     assert "train.txt" in message and "2 names" in message and message.endswith("b, c")
 
 
-def test_many_missing_pictures_are_counted(tmp_path):
+def test_many_missing_images_are_counted(tmp_path):
     root = write_voc(tmp_path / "set", {"train": ["a"]})
     (root / "ImageSets" / "Segmentation" / "train.txt").write_text("\n".join(f"x{n:02d}" for n in range(14)))
     message = error_line(voc_files, root, "train")
@@ -170,8 +170,8 @@ def test_hashed_folder_has_no_other_split_than_train_and_val(tmp_path, split):
     assert "train, val" in error_line(folder_files, root, split)
 
 
-def test_hash_split_divides_and_is_stable_when_pictures_are_added(tmp_path):
-    names = [f"picture_{n:03d}" for n in range(30)]
+def test_hash_split_divides_and_is_stable_when_images_are_added(tmp_path):
+    names = [f"image_{n:03d}" for n in range(30)]
     root = write_folder(tmp_path, names)
     before = {split: set(stems(folder_files(root, split))) for split in ("train", "val")}
     assert before["train"] | before["val"] == set(names) and not before["train"] & before["val"]

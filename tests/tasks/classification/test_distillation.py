@@ -20,12 +20,12 @@ def test_no_teacher():
 
 
 def test_our_checkpoint_teaches_classes_in_any_order(classifier):
-    pictures = images()
+    photos = images()
     task = ClassificationTask.load(classifier, "cpu")
     with torch.no_grad():
-        expected = task.network(task.normalise(pictures))
+        expected = task.network(task.normalise(photos))
     orders = task.spec.names, task.spec.names[::-1]
-    straight, turned = (Distillation(str(classifier)).load(names)(pictures) for names in orders)
+    straight, turned = (Distillation(str(classifier)).load(names)(photos) for names in orders)
     assert torch.allclose(straight, expected, atol=1e-5) and torch.allclose(turned, expected.flip(1), atol=1e-5)
 
 
@@ -35,11 +35,11 @@ def test_a_library_network_with_a_weights_file(tmp_path, library):
     network = made or torchvision.models.squeezenet1_1(num_classes=5)
     torch.save(network.state_dict(), tmp_path / "teacher.pth")
     name = f"{library}:{'resnet10t' if made else 'squeezenet1_1'}"
-    teacher, pictures = Distillation(name, str(tmp_path / "teacher.pth"), 3.0, 0.7).load(NAMES), images()
+    teacher, photos = Distillation(name, str(tmp_path / "teacher.pth"), 3.0, 0.7).load(NAMES), images()
     mean, std = (torch.tensor(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     with torch.no_grad():
-        expected = network.eval()((pictures / 255 - mean) / std)
-    assert torch.allclose(teacher(pictures), expected, atol=1e-4)
+        expected = network.eval()((photos / 255 - mean) / std)
+    assert torch.allclose(teacher(photos), expected, atol=1e-4)
     assert (teacher.temperature, teacher.weight) == (3.0, 0.7)
 
 

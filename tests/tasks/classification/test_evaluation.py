@@ -22,7 +22,7 @@ NAMES = [f"class{number}" for number in range(7)]
 
 
 class Oracle(torch.nn.Module):
-    """Logits that the pictures' red says: how many of the first classes come before the true one."""
+    """Logits that the images' red says: how many of the first classes come before the true one."""
 
     def forward(self, images):
         return images[:, 0, 0, :7]
@@ -38,7 +38,7 @@ def task() -> ClassificationTask:
 
 @pytest.fixture
 def files(tmp_path):
-    """Pictures whose rows of red are the logits: right, second, sixth and last of their classes."""
+    """Images whose rows of red are the logits: right, second, sixth and last of their classes."""
     images = np.zeros((4, 8, 8, 3), np.uint8)
     labels = np.array([0, 0, 1, 2])
     for image, values in zip(
@@ -109,9 +109,9 @@ def test_confusion_of_few_and_many_classes_is_drawn(tmp_path, count):
     assert 300 < height < 2200 and 300 < width < 2200
 
 
-def test_a_contact_sheet_holds_pictures_of_any_shape():
+def test_a_contact_sheet_holds_images_of_any_shape():
     images = [np.full(size, 40, np.uint8) for size in ((4, 4, 3), (300, 20, 3), (20, 300, 3))]
-    captions = [["short"], ["a caption that is far too long to stand below its picture"], ["x"]]
+    captions = [["short"], ["a caption that is far too long to stand below its image"], ["x"]]
     sheet = contact_sheet(images, captions, [(0, 0, 0)] * 3, columns=2)
     assert sheet.shape == contact_sheet(images * 1 + images[:1], [*captions, ["y"]], [(0, 0, 0)] * 4, 2).shape
     assert (sheet[:SIDE, :SIDE] == 40).all()

@@ -18,7 +18,7 @@ def spec(backbone: str = "v3-small", **options) -> ClassificationSpec:
     return ClassificationSpec(table, "classifier", NAMES, COLOURS, (32, 32), **options)
 
 
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+def image(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -37,14 +37,14 @@ def training(task: ClassificationTask) -> ClassificationTask:
 
 @pytest.mark.parametrize("backbone", TABLES)
 def test_every_backbone_predicts_probabilities(backbone):
-    found = ClassificationTask(spec(backbone)).eval().predict([picture(32, 32), picture(50, 41), picture(20, 200)])
+    found = ClassificationTask(spec(backbone)).eval().predict([image(32, 32), image(50, 41), image(20, 200)])
     assert found.shape == (3, 3) and found.dtype == np.float32
     assert np.allclose(found.sum(1), 1, atol=1e-5) and (found >= 0).all()
 
 
 def test_prediction_looks_at_the_middle():
-    task, whole = ClassificationTask(spec(share=0.5)).eval(), picture(64, 64)
-    middle = replace(spec(), share=1.0)
+    task, whole = ClassificationTask(spec(crop_ratio=0.5)).eval(), image(64, 64)
+    middle = replace(spec(), crop_ratio=1.0)
     alone = ClassificationTask(middle).eval()
     alone.load_state_dict(task.state_dict())
     assert np.allclose(task.predict([whole]), alone.predict([whole[16:48, 16:48]]), atol=1e-6)
@@ -53,17 +53,17 @@ def test_prediction_looks_at_the_middle():
 def test_spec_round_trip_is_plain_data():
     import json
 
-    original = spec(head_options={"dropout": 0.5}, share=0.875)
+    original = spec(head_options={"dropout": 0.5}, crop_ratio=0.875)
     again = ClassificationSpec.from_dict(json.loads(json.dumps(original.to_dict())))
-    assert again.table == original.table and again.table.small_pictures and again.share == 0.875
+    assert again.table == original.table and again.table.small_images and again.crop_ratio == 0.875
     assert ClassificationTask(again).network.head.dropout.p == 0.5
 
 
 def test_the_table_of_a_size():
-    assert classification_table("v3-large", (28, 28), width=None).small_pictures
-    assert not classification_table("v3-large", (28, 65)).small_pictures
-    assert not classification_table("v3-large", (28, 28), small_pictures=False).small_pictures
-    assert classification_table("v3-large", (224, 224), small_pictures=True).small_pictures
+    assert classification_table("v3-large", (28, 28), width=None).small_images
+    assert not classification_table("v3-large", (28, 65)).small_images
+    assert not classification_table("v3-large", (28, 28), small_images=False).small_images
+    assert classification_table("v3-large", (224, 224), small_images=True).small_images
     assert classification_table("v3-large", (28, 28)).norm_momentum == 0.1
     assert classification_table("timm:mobilenetv4_conv_small", (28, 28)).norm_momentum == 0.1
     with pytest.raises(ValueError, match="v3-large"):
@@ -139,7 +139,7 @@ def test_weights_go_into_the_dense_backbone_whatever_the_stem(classifier):
     backbone = create_backbone("v3-small", output_stride=16)
     report = load_weights(backbone, classifier)
     task = load_task(classifier)
-    assert isinstance(task, ClassificationTask) and task.spec.table.small_pictures
+    assert isinstance(task, ClassificationTask) and task.spec.table.small_images
     assert not report.missing and not report.mismatched
     ours, theirs = backbone.state_dict(), task.network.backbone.state_dict()
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)

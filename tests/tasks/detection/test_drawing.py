@@ -33,7 +33,7 @@ def test_no_boxes_change_nothing():
 @pytest.mark.parametrize(
     "box", [(0.9, 0.9, 1.0, 1.0), (-0.5, -0.2, 1.5, 0.1), (0.3, 0.3, 0.3, 0.3), (0, 0.5, 0.1, 0.6)]
 )
-def test_labels_lie_inside_the_picture_wherever_the_box_is(size, box, monkeypatch):
+def test_labels_lie_inside_the_image_wherever_the_box_is(size, box, monkeypatch):
     plates = []
     rectangle = cv2.rectangle
 

@@ -17,7 +17,7 @@ Row = tuple[list[float], int]
 
 
 def objects(*rows: Row, difficult: tuple[int, ...] = (), crowd: tuple[int, ...] = (), area: list | None = None):
-    """Ground truth of a picture, from (box, label)."""
+    """Ground truth of an image, from (box, label)."""
     boxes = np.array([box for box, _ in rows], dtype=np.float32).reshape(-1, 4)
     flags = [np.isin(np.arange(len(rows)), chosen) for chosen in (difficult, (), crowd)]
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) if area is None else np.array(area, dtype=np.float32)
@@ -25,7 +25,7 @@ def objects(*rows: Row, difficult: tuple[int, ...] = (), crowd: tuple[int, ...] 
 
 
 def detections(*rows: tuple[list[float], int, float]) -> Detections:
-    """Detections of a picture, from (box, label, score)."""
+    """Detections of an image, from (box, label, score)."""
     rows = tuple(sorted(rows, key=lambda row: -row[2]))
     boxes = np.array([box for box, *_ in rows], dtype=np.float32).reshape(-1, 4)
     scores = np.array([score for *_, score in rows], dtype=np.float32)
@@ -39,15 +39,15 @@ def split(truth: list[Objects], classes: int = 1, ids: list | None = None, categ
     return DetectionFiles(Path(), "val", names, paths, truth, ids, category_ids, [None] * len(truth), [], [])
 
 
-def random_split(seed: int, pictures: int = 12, classes: int = 5, most: int = 40, **options):
-    """Pictures with and without objects, crowds and areas below the boxes' own; detections near objects and elsewhere.
+def random_split(seed: int, images: int = 12, classes: int = 5, most: int = 40, **options):
+    """Images with and without objects, crowds and areas below the boxes' own; detections near objects and elsewhere.
 
     Coordinates are quarters of pixels, which float32 holds exactly.
     """
     random = np.random.default_rng(seed)
     truth, found = [], []
-    for picture in range(pictures):
-        boxes = random.integers(0, 1200, (random.integers(0, 9) * (picture % 4 > 0), 4)) / 4
+    for image in range(images):
+        boxes = random.integers(0, 1200, (random.integers(0, 9) * (image % 4 > 0), 4)) / 4
         boxes[:, 2:] = boxes[:, :2] + np.exp(random.uniform(1, 6, (len(boxes), 2))).round() / 4 + 1
         labels = random.integers(0, classes - 1, len(boxes))  # the last class has no ground truth
         shares = np.round((boxes[:, 2:] - boxes[:, :2]).prod(1) * random.uniform(0.5, 1, len(boxes)), 1)
@@ -66,16 +66,16 @@ def random_split(seed: int, pictures: int = 12, classes: int = 5, most: int = 40
 
 
 def coco_json(files: DetectionFiles, seed: int = 0) -> dict:
-    """An annotation file with pictures and annotations in any order, gapped ids and crowds as RLE."""
+    """An annotation file with images and annotations in any order, gapped ids and crowds as RLE."""
     random = np.random.default_rng(seed)
     annotations = []
-    for picture, truth in zip(files.ids, files.objects, strict=True):
+    for image, truth in zip(files.ids, files.objects, strict=True):
         for index, (box, label) in enumerate(zip(truth.boxes.tolist(), truth.labels, strict=True)):
             left, top, right, bottom = box
             corners = [[left, top, right, top, right, bottom, left, bottom]]
             annotation = {
                 "id": 1000 + 17 * len(annotations),
-                "image_id": picture,
+                "image_id": image,
                 "category_id": files.category_ids[label],
                 "bbox": [left, top, right - left, bottom - top],
                 "area": float(truth.area[index]),
@@ -83,7 +83,7 @@ def coco_json(files: DetectionFiles, seed: int = 0) -> dict:
                 "segmentation": {"size": [400, 400], "counts": [80000, 80000]} if truth.crowd[index] else corners,
             }
             annotations.append(annotation)
-    images = [{"id": picture, "width": 400, "height": 400} for picture in files.ids]
+    images = [{"id": image, "width": 400, "height": 400} for image in files.ids]
     categories = [{"id": i, "name": n} for i, n in zip(files.category_ids, files.names, strict=True)]
     random.shuffle(images)
     random.shuffle(categories)
@@ -109,7 +109,7 @@ def pycocotools_stats(annotations: Path, results: Path) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["gapped", "text"])
 def test_twelve_numbers_are_pycocotools_own_on_files(tmp_path, backend, seed, kind):
     order = np.random.default_rng(seed).permutation(12)
-    ids = [int(index) * 31 if kind == "gapped" else f"picture {index}" for index in order]
+    ids = [int(index) * 31 if kind == "gapped" else f"image {index}" for index in order]
     files, found = random_split(seed, ids=ids, category_ids=[90, 0, 13, 7, 44])
     (tmp_path / "truth.json").write_text(json.dumps(coco_json(files, seed)))
     write_results(tmp_path / "results.json", files, found)
@@ -146,7 +146,7 @@ def test_twelve_numbers_on_real_annotations(tmp_path, backend):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_backends_agree(seed):
-    files, found = random_split(100 + seed, pictures=8, classes=3, most=250 if seed < 2 else 30)
+    files, found = random_split(100 + seed, images=8, classes=3, most=250 if seed < 2 else 30)
     one, other = (coco_scores(files, found, backend) for backend in BACKENDS)
     for name in ("stats", "ap", "ap50", "precision50"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-9, nan_ok=True)
@@ -218,7 +218,7 @@ def test_a_backend_that_is_not_installed_is_one_line(monkeypatch):
 
 @pytest.mark.parametrize("judge", [coco_scores, voc_average_precision])
 def test_detections_of_another_split_are_refused(judge):
-    with pytest.raises(ValueError, match="of 2 pictures cannot be judged on a split of 1"):
+    with pytest.raises(ValueError, match="of 2 images cannot be evaluated on a split of 1"):
         judge(split([objects()]), [detections(), detections()])
 
 
@@ -295,15 +295,15 @@ def test_voc_classes_without_positives_are_left_out():
 
 def devkit_average_precision(truth: list, found: list, label: int, iou: Fraction, eleven_point: bool) -> float:
     """The published rule in whole numbers: boxes are (xmin, ymin, xmax, ymax), 1-based and inclusive."""
-    positives = sum(one["label"] == label and not one["difficult"] for picture in truth for one in picture)
+    positives = sum(one["label"] == label and not one["difficult"] for image in truth for one in image)
     if not positives:
         return float("nan")
-    ranked = [(score, picture, box) for picture, rows in enumerate(found) for box, own, score in rows if own == label]
+    ranked = [(score, image, box) for image, rows in enumerate(found) for box, own, score in rows if own == label]
     ranked.sort(key=lambda row: -row[0])
     taken, points, right, wrong = set(), [], 0, 0
-    for _, picture, box in ranked:
+    for _, image, box in ranked:
         best, most = None, Fraction(-1)
-        for number, one in enumerate(truth[picture]):
+        for number, one in enumerate(truth[image]):
             if one["label"] != label:
                 continue
             other = one["box"]
@@ -312,8 +312,8 @@ def devkit_average_precision(truth: list, found: list, label: int, iou: Fraction
             shared = across * down if across > 0 and down > 0 else 0
             pixels = sum((b[2] - b[0] + 1) * (b[3] - b[1] + 1) for b in (box, other))
             if Fraction(shared, pixels - shared) > most:
-                best, most = (picture, number), Fraction(shared, pixels - shared)
-        if most > iou and truth[picture][best[1]]["difficult"]:
+                best, most = (image, number), Fraction(shared, pixels - shared)
+        if most > iou and truth[image][best[1]]["difficult"]:
             continue
         if most > iou and best not in taken:
             taken.add(best)
@@ -356,12 +356,14 @@ def test_voc_is_the_devkits_rule(seed, eleven_point):
         found.append(sorted(rows, key=lambda row: -row[2]))
     ours = [
         objects(
-            *(([one["box"][0] - 1, one["box"][1] - 1, *one["box"][2:]], one["label"]) for one in picture),
-            difficult=tuple(index for index, one in enumerate(picture) if one["difficult"]),
+            *(([one["box"][0] - 1, one["box"][1] - 1, *one["box"][2:]], one["label"]) for one in image),
+            difficult=tuple(index for index, one in enumerate(image) if one["difficult"]),
         )
-        for picture in truth
+        for image in truth
     ]
-    judged = [detections(*(([b[0] - 1, b[1] - 1, *b[2:]], label, score) for b, label, score in rows)) for rows in found]
-    scores = voc_average_precision(split(ours, classes), judged, float(iou), eleven_point)
+    evaluated = [
+        detections(*(([b[0] - 1, b[1] - 1, *b[2:]], label, score) for b, label, score in rows)) for rows in found
+    ]
+    scores = voc_average_precision(split(ours, classes), evaluated, float(iou), eleven_point)
     expected = [devkit_average_precision(truth, found, label, iou, eleven_point) for label in range(classes)]
     assert scores.ap == pytest.approx(expected, abs=1e-12, nan_ok=True)

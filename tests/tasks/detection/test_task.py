@@ -31,7 +31,7 @@ def spec(**options) -> DetectionSpec:
     )
 
 
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -58,7 +58,7 @@ def same(one, other, tolerance: float = 0.0) -> bool:
 
 @pytest.mark.parametrize("size", [(37, 61), (96, 96), (20, 130)])
 def test_detections_are_sound(lively, size):
-    found = lively.predict([picture(*size)])[0]
+    found = lively.predict([photo(*size)])[0]
     assert len(found.boxes) == len(found.scores) == len(found.labels) > 20
     assert found.boxes.dtype == found.scores.dtype == np.float32 and found.labels.dtype == np.int64
     assert (found.boxes >= 0).all() and (found.boxes <= np.array([size[1], size[0]] * 2)).all()
@@ -67,29 +67,29 @@ def test_detections_are_sound(lively, size):
     assert set(found.labels) <= set(range(5)) and len(set(found.labels)) > 1
 
 
-def test_boxes_are_in_the_pictures_own_pixels(lively):
-    image = picture(96, 96)
+def test_boxes_are_in_the_images_own_pixels(lively):
+    image = photo(96, 96)
     enlarged = image.repeat(2, axis=0).repeat(3, axis=1)  # the network sees the same
     small, large = lively.predict([image])[0], lively.predict([enlarged])[0]
     assert np.array_equal(small.scores, large.scores) and np.array_equal(small.labels, large.labels)
     assert np.allclose(small.boxes * [3, 2, 3, 2], large.boxes, atol=1e-4)
 
 
-def test_pictures_of_several_sizes_together_or_one_by_one(lively):
-    images = [picture(70, 90), picture(128, 50, 1), picture(96, 96, 2)]
+def test_images_of_several_sizes_together_or_one_by_one(lively):
+    images = [photo(70, 90), photo(128, 50, 1), photo(96, 96, 2)]
     together = lively.predict(images)
     assert all(same(found, lively.predict([image])[0], 1e-3) for image, found in zip(images, together, strict=True))
     assert not same(together[0], together[1], 1e-3)
 
 
 def test_threshold_and_overlap_leave_fewer_boxes(lively):
-    image = picture(96, 96)
+    image = photo(96, 96)
     everything = lively.predict([image])[0]
     limit = float(everything.scores[10:12].mean())
-    sure = lively.predict([image], threshold=limit)[0]
+    sure = lively.predict([image], score_threshold=limit)[0]
     assert len(sure.scores) == (everything.scores > limit).sum() < len(everything.scores)
     assert np.array_equal(sure.boxes, everything.boxes[: len(sure.boxes)])
-    assert len(lively.predict([image], threshold=limit, overlap=0.2)[0].boxes) < len(sure.boxes)
+    assert len(lively.predict([image], score_threshold=limit, iou_threshold=0.2)[0].boxes) < len(sure.boxes)
 
 
 def test_spec_round_trip_is_plain_data():
@@ -110,7 +110,7 @@ def test_a_saved_task_predicts_the_same(lively, tmp_path):
     content = {"state_dict": lively.state_dict()}
     lively.on_save_checkpoint(content)
     torch.save(content, tmp_path / "task.ckpt")
-    image = picture(70, 90)
+    image = photo(70, 90)
     assert same(DetectionTask.load(tmp_path / "task.ckpt").predict([image])[0], lively.predict([image])[0])
 
 
@@ -120,7 +120,7 @@ def test_a_checkpoint_alone_predicts_what_its_run_found(detector, shapes, tmp_pa
     task, files = load_task(moved), find_detection("coco", "val", shapes)
     assert isinstance(task, DetectionTask) and task.spec.names == NAMES and task.spec.input_size == (64, 64)
     written = read_results(detector.parent / "eval_val" / "results.json", files)
-    found = task.predict([read_image(path) for path in files.pictures])
+    found = task.predict([read_image(path) for path in files.image_paths])
     assert sum(len(one.boxes) for one in found) > 100
     assert all(same(one, other, 1e-2) for one, other in zip(found, written, strict=True))
 
@@ -172,7 +172,7 @@ def test_steps_lower_the_loss(shapes, sigmoid):
 
 @pytest.fixture(scope="module")
 def learnt(shapes) -> DetectionTask:
-    """A task that has seen the first four training pictures eighty times."""
+    """A task that has seen the first four training images eighty times."""
     torch.manual_seed(0)
     task = DetectionTask(spec())
     learn(task, shapes_batch(shapes)[1], 80)
@@ -180,22 +180,22 @@ def learnt(shapes) -> DetectionTask:
 
 
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
-def test_pictures_learnt_by_heart_are_found_again(learnt, lively, shapes):
+def test_images_learnt_by_heart_are_found_again(learnt, lively, shapes):
     files = shapes_batch(shapes)[0]
-    images = [read_image(path) for path in files.pictures]
+    images = [read_image(path) for path in files.image_paths]
     before, after = (coco_scores(files, task.predict(images)).stats[1] for task in (lively, learnt))
     assert before < 0.1 and after > 0.8
 
 
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
 @pytest.mark.parametrize("batches, count", [(1.0, 16), (1, 8)])
-def test_validation_judges_the_pictures_it_is_given(learnt, shapes, tmp_path, batches, count):
+def test_validation_evaluates_the_images_it_is_given(learnt, shapes, tmp_path, batches, count):
     files = find_detection("coco", "train", shapes)
     options = {"accelerator": "cpu", "enable_progress_bar": False, "limit_val_batches": batches}
     dataset = DetectionDataset(files, Resize((96, 96)))
     loaders = Loaders(dataset, dataset, batch_size=8, workers=0, seed=0)
     found = build_trainer(tmp_path, "val/ap", 1, options=options).validate(learnt, datamodule=loaders, verbose=False)[0]
-    images = [read_image(path) for path in files.pictures[:count]]
+    images = [read_image(path) for path in files.image_paths[:count]]
     expected = coco_scores(limit_detection(files, count), learnt.predict(images)).stats[:2]
     assert [found["val/ap"], found["val/ap50"]] == pytest.approx(expected.tolist(), abs=1e-4)
     assert expected[0] > 0.05 and learnt.found == {}
@@ -225,4 +225,4 @@ def test_non_finite_loss_names_the_files(shapes, part):
         getattr(task.network.head, part)[0][1].bias.fill_(float("nan"))
     with pytest.raises(NonFiniteLoss, match=r"nan at step 7") as raised:
         task.training_step(batch, 0)
-    assert all(str(path) in str(raised.value) for path in files.pictures)
+    assert all(str(path) in str(raised.value) for path in files.image_paths)

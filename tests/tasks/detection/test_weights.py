@@ -236,7 +236,7 @@ def test_a_missing_file_is_named():
         load_detection_weights(*network(["disc"], "ssdlite", "v3-small"), "none.pth")
 
 
-def test_pictures_are_normalised_as_the_start_weights_expect(file, tmp_path):
+def test_images_are_normalised_as_the_start_weights_expect(file, tmp_path):
     half = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     table = detection_table("v3-small")
     found = [start_detection_normalisation(table, source) for source in ("coco", str(file), None, "imagenet")]

@@ -7,7 +7,7 @@ from tasks.segmentation.evaluation import evaluate_segmentation, write_evaluatio
 from tests.tasks.segmentation.test_sliding_window import Places, stand_in
 
 
-def test_pictures_are_drawn_with_the_options_of_the_evaluation(shapes, tmp_path):
+def test_images_are_drawn_with_the_options_of_the_evaluation(shapes, tmp_path):
     files = find_segmentation("voc", "val", shapes)
     task = stand_in(Places(8, len(files.names)), len(files.names))
     seen = []
@@ -26,4 +26,4 @@ def test_rows_counted_one_after_the_other_are_the_whole(shapes, monkeypatch):
     whole = evaluate_segmentation(task, eval_loader(SegmentationDataset(files), 0))
     monkeypatch.setattr("tasks.segmentation.evaluation.ROWS", 7)
     parts = evaluate_segmentation(task, eval_loader(SegmentationDataset(files), 0))
-    assert np.array_equal(whole.scores.matrix, parts.scores.matrix) and whole.picture_miou == parts.picture_miou
+    assert np.array_equal(whole.scores.matrix, parts.scores.matrix) and whole.image_miou == parts.image_miou

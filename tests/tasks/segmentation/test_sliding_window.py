@@ -49,7 +49,7 @@ def noise(height: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("stride", [1, 4, 8, 16])
-def test_the_mask_lies_over_the_picture(stride, axis):
+def test_the_mask_lies_over_the_image(stride, axis):
     task = stand_in(Places(stride, 72), 72)
     for side in range(33, 71, 1 if stride == 16 else 5):
         for window in (16, 48) if stride == 16 else (48,):
@@ -65,7 +65,7 @@ def test_the_mask_lies_over_the_picture(stride, axis):
 
 
 @pytest.mark.parametrize("length, side", [(1024, 513), (513, 512), (100, 64), (70, 64)])
-def test_any_window_fits_any_picture(length, side):
+def test_any_window_fits_any_image(length, side):
     mask = stand_in(Places(8, 2), 2).predict([np.ones((length, 40, 3), dtype=np.uint8)], window=(side, side))[0]
     assert mask.shape == (length, 40) and (mask == 1).all()
 
@@ -110,7 +110,7 @@ def test_strips_are_everything_in_memory_bit_for_bit(head, size, side):
 
 
 @pytest.mark.parametrize("head", ["lraspp", "unet"])
-def test_windows_lie_where_the_whole_picture_has_the_same(head):
+def test_windows_lie_where_the_whole_image_has_the_same(head):
     task, image = network_task(head), noise(128, 416)
     if head == "lraspp":
         task.network.head.classify_high.weight.data.zero_()  # which of random weights drowns the skip at stride 8
@@ -132,19 +132,19 @@ def test_several_views_keep_the_logits_own_detail(stride, window):
     squares = np.indices((64, 48)).sum(0) % 2 if stride == 1 else np.indices((64, 48))[1] // stride % 2
     image = np.repeat(squares[..., None], 3, axis=2).astype(np.uint8)
     task = stand_in(Places(stride, 2), 2)
-    mask = task.predict([image], scales=(1.0, 1.0), window=window)[0]
+    mask = task.predict([image], tta_scales=(1.0, 1.0), window=window)[0]
     assert np.array_equal(mask, squares)
 
 
 def test_mirrored_windows_are_mirrored_back():
     image = np.zeros((40, 96, 3), dtype=np.uint8)
     image[:, 30:] = 1
-    mask = stand_in(Places(8, 2), 2).predict([image], flip=True, window=(64, 64))[0]
+    mask = stand_in(Places(8, 2), 2).predict([image], tta_flip=True, window=(64, 64))[0]
     assert (mask[:, :26] == 0).all() and (mask[:, 34:] == 1).all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 33)])
 @pytest.mark.parametrize("head", ["lraspp", "unet"])
-@pytest.mark.parametrize("options", [{}, {"scales": (0.5, 1.5), "flip": True}, {"window": (64, 64)}])
-def test_pictures_of_a_pixel(size, head, options):
+@pytest.mark.parametrize("options", [{}, {"tta_scales": (0.5, 1.5), "tta_flip": True}, {"window": (64, 64)}])
+def test_images_of_a_pixel(size, head, options):
     assert network_task(head).predict([noise(*size)], **options)[0].shape == size

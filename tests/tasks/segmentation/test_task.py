@@ -16,7 +16,7 @@ def spec(head: str = "lraspp", **options) -> SegmentationSpec:
     return SegmentationSpec(segmentation_table("v3-small", head), head, NAMES, COLOURS, (64, 64), **options)
 
 
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -54,13 +54,13 @@ def test_head_decides_the_backbones_options_unless_they_are_given():
 
 
 @pytest.mark.parametrize("size", [(37, 61), (64, 64), (20, 20)])
-def test_masks_have_the_pictures_own_size(size):
-    mask = SegmentationTask(spec()).eval().predict([picture(*size)])[0]
+def test_masks_have_the_images_own_size(size):
+    mask = SegmentationTask(spec()).eval().predict([photo(*size)])[0]
     assert mask.shape == size and mask.dtype == np.uint8 and mask.max() < 3
 
 
 def test_prediction_is_resize_and_arg_max_of_the_network():
-    task, image = randomised(SegmentationTask(spec())), picture(70, 90)
+    task, image = randomised(SegmentationTask(spec())), photo(70, 90)
     with torch.inference_mode():
         logits = task.network(task.normalise(torch.from_numpy(image).permute(2, 0, 1)[None]))
     expected = resize(logits.contiguous(), (70, 90)).argmax(1)[0].numpy()
@@ -70,20 +70,20 @@ def test_prediction_is_resize_and_arg_max_of_the_network():
 
 
 def test_flip_makes_prediction_symmetric():
-    task, image = randomised(SegmentationTask(spec())), picture(64, 64)
-    straight = task.predict([image], flip=True)[0]
-    mirrored = task.predict([np.ascontiguousarray(image[:, ::-1])], flip=True)[0]
+    task, image = randomised(SegmentationTask(spec())), photo(64, 64)
+    straight = task.predict([image], tta_flip=True)[0]
+    mirrored = task.predict([np.ascontiguousarray(image[:, ::-1])], tta_flip=True)[0]
     assert (straight == mirrored[:, ::-1]).mean() > 0.99
     assert (task.predict([image])[0] != straight).any()
 
 
-def test_a_window_as_large_as_the_picture_changes_nothing():
-    task, image = randomised(SegmentationTask(spec())), picture(64, 96)
+def test_a_window_as_large_as_the_image_changes_nothing():
+    task, image = randomised(SegmentationTask(spec())), photo(64, 96)
     assert np.array_equal(task.predict([image], window=(64, 96))[0], task.predict([image])[0])
 
 
-def test_sliding_window_covers_the_picture():
-    task, image = randomised(SegmentationTask(spec())), picture(150, 203)
+def test_sliding_window_covers_the_image():
+    task, image = randomised(SegmentationTask(spec())), photo(150, 203)
     mask = task.predict([image], window=(64, 64))[0]
     assert mask.shape == (150, 203)
     assert (mask == task.predict([image])[0]).mean() > 0.5
