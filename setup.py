@@ -43,6 +43,7 @@ setup(
         "pycocotools>=2.0.8",
         "faster-coco-eval>=1.6",
         "torchmetrics>=1.6",
+        "lazy-loader>=0.4",
         "jsonargparse[signatures]>=4.40",
         "rich>=13",
         "matplotlib>=3.8",

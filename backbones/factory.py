@@ -1,6 +1,5 @@
 """Backbones and their tables by name: ours, timm's, and those on the Hugging Face hub."""
 
-import difflib
 import inspect
 import logging
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from backbones.hub import HUB, fetch_table
 from backbones.load import load_weights
 from backbones.mobilenet import Backbone
 from backbones.papers import TABLES
-from backbones.tables import BackboneError, Table
+from backbones.tables import BackboneError, Table, did_you_mean
 from backbones.taps import Tapped
 from backbones.timm_backbone import PREFIX, TimmBackbone, TimmTable, timm_options
 
@@ -32,10 +31,8 @@ def table_options(name: str) -> list[str]:
         table = _hub_table(name)
         return GEOMETRY if isinstance(table, Table) else timm_options(table.name)
     if name not in TABLES:
-        near = difflib.get_close_matches(name, TABLES, 1, cutoff=0.3)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
         raise BackboneError(
-            f'there is no backbone "{name}"{hint} (there are {", ".join(TABLES)}, timm:NAME and hf://OWNER/NAME)'
+            f'there is no backbone "{name}"{did_you_mean(name, TABLES)} (there are {", ".join(TABLES)}, timm:NAME and hf://OWNER/NAME)'
         )
     return [*(option for option in inspect.signature(TABLES[name]).parameters if option != "variant"), *GEOMETRY]
 
@@ -57,8 +54,7 @@ def create_table(name: str, **options: Any) -> Table | TimmTable:
     known = table_options(name)
     for option in options:
         if option not in known:
-            near = difflib.get_close_matches(option, known, 1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
+            hint = did_you_mean(option, known)
             raise BackboneError(f'{name} has no option "{option}"{hint} (it has {", ".join(known) or "none"})')
     if name.startswith(PREFIX):
         return TimmTable(name, **options)

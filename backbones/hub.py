@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
-from huggingface_hub.utils import logging
+from huggingface_hub.errors import HFValidationError, RemoteEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.utils import logging, validate_repo_id
 
 from backbones.tables import BackboneError
 from backbones.weights_download import ADVICE, WAIT, in_time, one_line, require_whole
@@ -26,6 +26,10 @@ def split_address(address: str) -> tuple[str, str]:
     name, _, file = rest.partition("/")
     if not owner or not name:
         raise BackboneError(f"{address}: write {HUB}OWNER/NAME, or {HUB}OWNER/NAME/FILE")
+    try:
+        validate_repo_id(f"{owner}/{name}")
+    except HFValidationError as error:
+        raise BackboneError(f"{address}: {one_line(error)}") from None
     return f"{owner}/{name}", file
 
 

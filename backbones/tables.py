@@ -4,12 +4,20 @@ A table is data. A width multiplier, a halved tail or a searched network is anot
 table, so that the network can be built again without knowing which options made it.
 """
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
 class BackboneError(ValueError):
     """A backbone, its table or its weights cannot be had as asked; the message says what to change."""
+
+
+def did_you_mean(name: str, known: Iterable[str], sign: str = '"') -> str:
+    """The end of a message about a name that there is not: the nearest one that there is, or nothing."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {sign}{near[0]}{sign}?" if near else ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Table:
 
     def __post_init__(self) -> None:
         check_output_stride(self.output_stride)
+        check_norm(norm_eps=self.norm_eps, norm_momentum=self.norm_momentum)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, as stored in a checkpoint."""
@@ -105,6 +114,13 @@ def check_output_stride(output_stride: int) -> None:
     """Refuse an output stride other than 8, 16 and 32 with a BackboneError."""
     if output_stride not in (8, 16, 32):
         raise BackboneError(f"output stride {output_stride} is not one of 8, 16, 32")
+
+
+def check_norm(**values: Any) -> None:
+    """Refuse options of batch norm that are no number in 0 to 1, as of a damaged checkpoint, with a BackboneError."""
+    for name, value in values.items():
+        if not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise BackboneError(f"{name} cannot be {value!r:.80}")
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:

@@ -1,13 +1,12 @@
 """What all backbones have in common: a table, and named feature maps of which they return the chosen ones."""
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from backbones.tables import BackboneError
+from backbones.tables import BackboneError, did_you_mean
 
 
 class Tapped(nn.Module):
@@ -62,7 +61,8 @@ class Tapped(nn.Module):
         """
         for tap in taps:
             if tap not in self.channels:
-                near = difflib.get_close_matches(tap, self.channels, 1)
-                hint = f'did you mean "{near[0]}"? ' if near else ""
-                raise BackboneError(f'{self.table.name} has no tap "{tap}"; {hint}there are {", ".join(self.channels)}')
+                hint = did_you_mean(tap, self.channels)
+                raise BackboneError(
+                    f'{self.table.name} has no tap "{tap}"{hint} (there are {", ".join(self.channels)})'
+                )
         self.taps = tuple(taps)

@@ -1,7 +1,6 @@
 """Any of timm's networks that hands out feature maps, behind the contract of our own backbones."""
 
 import copy
-import difflib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from backbones.tables import BackboneError, check_output_stride
+from backbones.tables import BackboneError, check_norm, check_output_stride, did_you_mean
 from backbones.taps import Tapped
 
 PREFIX = "timm:"
@@ -37,6 +36,8 @@ class TimmTable:
 
     def __post_init__(self) -> None:
         check_output_stride(self.output_stride)
+        if self.norm_momentum is not None:
+            check_norm(norm_momentum=self.norm_momentum)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as stored in a checkpoint."""
@@ -130,8 +131,8 @@ def create_network(name: str, output_stride: int = 32) -> Any:
 
     plain = name.removeprefix(PREFIX)
     if not timm.is_model(plain):
-        near = difflib.get_close_matches(plain, timm.list_models(), 1)
-        raise BackboneError(f'timm has no network "{plain}"' + (f'; did you mean "{PREFIX}{near[0]}"?' if near else ""))
+        known = [PREFIX + model for model in timm.list_models()]
+        raise BackboneError(f'timm has no network "{plain}"{did_you_mean(name, known)}')
     options: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}  # not all know it
     try:
         return timm.create_model(plain, features_only=True, **options)

@@ -19,7 +19,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from datasets import Augmentation, SegmentationDataset, find_segmentation
+from datasets import AugmentSegmentation, SegmentationAugmentation, SegmentationDataset, find_segmentation
 from tools.cli import command
 
 
@@ -36,7 +36,7 @@ class RandomScale(v2.Transform):
 
 
 def torchvision_transform(crop: int) -> v2.Transform:
-    """What `Augmentation((crop, crop))` does, in torchvision's operations."""
+    """What `AugmentSegmentation(SegmentationAugmentation(), (crop, crop))` does, in torchvision's operations."""
     return v2.Compose(
         [
             RandomScale(),
@@ -75,7 +75,7 @@ def main(data_root: Path, crop: int = 512, samples: int = 200, rounds: int = 5) 
         )
         for image, mask in arrays
     ]
-    ours, theirs = Augmentation((crop, crop)), torchvision_transform(crop)
+    ours, theirs = AugmentSegmentation(SegmentationAugmentation(), (crop, crop)), torchvision_transform(crop)
     sides: dict[str, Callable[[int], Any]] = {
         "torchvision v2": lambda index: theirs(*tensors[index % len(tensors)]),
         "ours": lambda index: ours(*arrays[index % len(arrays)], 0, index),

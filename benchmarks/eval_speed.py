@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from datasets import read_image
 from heads import arg_max_mask, resize
 from tasks import SegmentationTask
-from tasks.segmentation.task import ConfusionMatrix
+from tasks.segmentation.metrics import ConfusionMatrix
 from tools.cli import command
 
 

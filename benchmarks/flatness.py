@@ -33,9 +33,9 @@ from tasks import (
     detection_table,
     segmentation_table,
 )
-from tasks.classification.prediction import classify_images
-from tasks.prediction import predict_images, show_boxes, show_masks
+from tasks.options import Prediction
 from tasks.sources import find_sources
+from tasks.wings import WINGS
 from tools.cli import command
 from tools.train_seg import train_seg
 
@@ -113,12 +113,7 @@ def watch_prediction(task: Any, folder: Path, count: int) -> Samples:
         return predict(images, *args, **options)
 
     task.predict = watched
-    if isinstance(task, ClassificationTask):
-        written = classify_images(task, sources, output, True)
-    else:
-        options: dict[str, Any] = {"window": None}
-        show = show_masks(task, 0.5, options) if isinstance(task, SegmentationTask) else show_boxes(task, 0.3)
-        written = predict_images(sources, output, show, task.spec.colours, True)
+    written = WINGS[task.kind].predict_images(task, sources, output, Prediction(json=True))
     assert written == count == samples.calls
     return samples
 

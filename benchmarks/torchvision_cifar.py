@@ -28,10 +28,10 @@ from datasets import (
     check_classification,
     eval_loader,
     evaluation_samples,
-    find_classification,
     train_loader,
     training_samples,
 )
+from datasets.classification.find import find_files
 from tasks import Optimization
 from tasks.trainer import keep_freed_memory
 
@@ -90,7 +90,7 @@ def main(
     optimization, augmentation = group(Optimization, options), group(ClassificationAugmentation, options)
     epochs, batch_size = options["epochs"], options["batch_size"]
     splits = options["train_split"], options["val_split"]
-    train_files, test_files = find_classification("cifar10", splits, data_root)
+    train_files, test_files = find_files("cifar10", splits, data_root)
     check_classification(train_files, test_files)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     samples = training_samples(train_files, (32, 32), augmentation)

@@ -53,7 +53,7 @@ def our_rate(root: Path, crop: tuple[int, int], batch_size: int, steps: int) -> 
     """Images/s of `tools/train_seg.py --backbone v3-large`, its trainer, logging and averaged weights included."""
     import lightning.pytorch as L
 
-    from datasets import Augmentation, SegmentationDataset, find_segmentation
+    from datasets import AugmentSegmentation, SegmentationAugmentation, SegmentationDataset, find_segmentation
     from tasks import SegmentationSpec, SegmentationTask, segmentation_table
     from tasks.loaders import Loaders
     from tasks.trainer import build_trainer
@@ -68,7 +68,7 @@ def our_rate(root: Path, crop: tuple[int, int], batch_size: int, steps: int) -> 
 
     files = find_segmentation("voc", "train", root)
     spec = SegmentationSpec(segmentation_table("v3-large", "lraspp"), "lraspp", files.names, files.colours, crop)
-    data, clock = SegmentationDataset(files, Augmentation(crop)), Clock()
+    data, clock = SegmentationDataset(files, AugmentSegmentation(SegmentationAugmentation(), crop)), Clock()
     options = {"limit_train_batches": steps + 2, "limit_val_batches": 0, "enable_progress_bar": False}
     with tempfile.TemporaryDirectory() as folder:
         trainer = build_trainer(Path(folder), "train/loss", 1, 0.998, None, [clock], options)

@@ -5,6 +5,7 @@ Of several processes that want the same, as under torchrun, one fetches it and t
 
 import contextlib
 import os
+import socket
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -14,8 +15,9 @@ from pathlib import Path
 from filelock import FileLock
 from torchvision.datasets.utils import download_and_extract_archive, download_url
 
-from datasets.files import DataError
+from datasets.faults import DataError
 
+WAIT = 15.0  # seconds without any answer, or in the middle, after which there is no network
 HOME = "http://host.robots.ox.ac.uk/pascal/VOC"
 VOC2012_URL = f"{HOME}/voc2012/VOCtrainval_11-May-2012.tar"
 VOC2012_MD5 = "6cd6e144f989b92b3379bac3b3de84fd"
@@ -113,6 +115,8 @@ def _fetch(root: Path, name: str, files: Sequence[tuple[str, str]], inside: str,
     if root.exists() and not (root.is_dir() and not any(root.iterdir())):
         raise DataError(f"{root}: holds something else than {name}; remove it or name another --data-root")
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=".download-") as folder:
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(WAIT)  # torchvision gives none, and would wait for ever
         try:
             for url, md5 in files:
                 if unpack:
@@ -125,3 +129,5 @@ def _fetch(root: Path, name: str, files: Sequence[tuple[str, str]], inside: str,
             raise DataError(
                 f"could not fetch {name} from {url} ({error}); {how} so that {root / sign} exists"
             ) from None
+        finally:
+            socket.setdefaulttimeout(before)

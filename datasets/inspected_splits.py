@@ -1,26 +1,30 @@
 """Which splits of a dataset there are to inspect, for whichever task it serves."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from datasets.classification.checks import class_faults
-from datasets.classification.dataset import CLASSIFICATION_DATASETS, find_classification
+from datasets.classification import find as classification
 from datasets.classification.inspection import InspectedClassification
-from datasets.detection.dataset import DETECTION_DATASETS, find_detection
+from datasets.detection import find as detection
 from datasets.detection.inspection import InspectedDetection
-from datasets.files import DataError
+from datasets.faults import DataError, class_faults, did_you_mean
 from datasets.inspection import FAULTY, Finding, Inspected
-from datasets.segmentation.dataset import DATASETS, find_segmentation
+from datasets.segmentation import find as segmentation
 from datasets.segmentation.inspection import InspectedSegmentation
 
 USUAL = ("train", "val", "test")
-SERVED = {"segmentation": DATASETS, "detection": DETECTION_DATASETS, "classification": CLASSIFICATION_DATASETS}
+WINGS: Any = {"segmentation": segmentation, "detection": detection, "classification": classification}
+INSPECTED: Any = {
+    "segmentation": InspectedSegmentation,
+    "detection": InspectedDetection,
+    "classification": InspectedClassification,
+}
 
 
 def serves(dataset: str) -> list[str]:
     """The tasks that a dataset can be used for."""
-    return [task for task, known in SERVED.items() if dataset in known]
+    return [task for task, wing in WINGS.items() if dataset in wing.DATASETS]
 
 
 def choose_task(dataset: str, data_root: Path | None = None) -> str:
@@ -31,10 +35,8 @@ def choose_task(dataset: str, data_root: Path | None = None) -> str:
     """
     tasks = serves(dataset)
     if not tasks:
-        known = list(dict.fromkeys(name for names in SERVED.values() for name in names))
-        near = difflib.get_close_matches(dataset, known, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise DataError(f'there is no dataset "{dataset}"{hint} (there are {", ".join(known)})')
+        known = list(dict.fromkeys(name for wing in WINGS.values() for name in wing.DATASETS))
+        raise DataError(f'there is no dataset "{dataset}"{did_you_mean(dataset, known)} (there are {", ".join(known)})')
     if data_root is not None and dataset == "voc" and not (data_root / "SegmentationClass").is_dir():
         return "detection"
     if data_root is not None and dataset == "folder" and not (data_root / "masks").is_dir():
@@ -49,7 +51,7 @@ def find_splits(
 
     Args:
         task: "segmentation", "detection" or "classification".
-        dataset: see `find_segmentation`, `find_detection` and `find_classification`.
+        dataset: one of those that the task knows.
         splits: their names; for None, those of train, val and test that there are.
         data_root: where the data is.
         size: height and width that training resizes images with boxes to.
@@ -57,16 +59,15 @@ def find_splits(
     Raises:
         DataError: if the dataset is missing or none of the task's, or a split that was asked for is missing.
     """
-    if dataset in SERVED["classification"] and task == "classification" and dataset != "folder":
-        # read at once, as these are archives
-        found: list[Inspected] = [
-            InspectedClassification(files) for files in find_classification(dataset, splits or USUAL, data_root)
+    if task == "classification" and dataset != "folder":  # archives, which are read once for all splits
+        found = [
+            INSPECTED[task](files, size) for files in classification.find_files(dataset, splits or USUAL, data_root)
         ]
         return found, list(_unfit(task, found))
     found, findings, first = [], [], None
     for split in splits or USUAL:
         try:
-            one = _find(task, dataset, split, data_root, size)
+            one = INSPECTED[task](WINGS[task].find_files(dataset, [split], data_root)[0], size)
         except DataError as error:
             if splits:
                 raise
@@ -80,14 +81,6 @@ def find_splits(
     if first is not None and not found:
         raise first
     return found, [*findings, *_unfit(task, found)]
-
-
-def _find(task: str, dataset: str, split: str, data_root: Path | None, size: tuple[int, int]) -> Inspected:
-    if task == "segmentation":
-        return InspectedSegmentation(find_segmentation(dataset, split, data_root))
-    if task == "detection":
-        return InspectedDetection(find_detection(dataset, split, data_root), size)
-    return InspectedClassification(find_classification(dataset, [split], data_root)[0])
 
 
 def _unfit(task: str, splits: Sequence[Inspected]) -> Iterator[Finding]:

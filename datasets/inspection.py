@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from datasets.detection.files import read_header
-from datasets.files import Colour, DataError, read_image
+from datasets.faults import DataError
+from datasets.files import Colour
+from datasets.images import read_header, read_image
 
 KEPT = 200  # findings of a kind that are kept; the others are only counted
 NAMED = 5  # of identical images, however many there are

@@ -2,21 +2,18 @@
 
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from datasets.classification.dataset import ClassificationDataset
-from datasets.detection.dataset import DetectionDataset
-from datasets.files import DataError
-from datasets.segmentation.dataset import SegmentationDataset
+from datasets.faults import DataError
+from datasets.samples import Samples
 
 PREFETCHED = 2  # batches that every worker makes ahead, which is torch's default
-Samples = SegmentationDataset | DetectionDataset | ClassificationDataset
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -69,49 +66,6 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return iter([(self.epoch, int(index)) for index in order[skipped + self.rank : self.used : self.world]])
 
 
-def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Stack samples of one size: "image" uint8 [N, 3, H, W] in channels_last memory, "mask" uint8 [N, H, W].
-
-    Other entries become lists.
-    """
-    batch: dict[str, Any] = {key: [sample[key] for sample in samples] for key in samples[0]}
-    batch["image"] = torch.from_numpy(np.stack(batch["image"])).permute(0, 3, 1, 2)
-    batch["mask"] = torch.from_numpy(np.stack(batch["mask"]))
-    return batch
-
-
-def collate_detection(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Stack samples of one size, with their boxes padded to the G of the image that has most, and to 1 at least.
-
-    "image" is uint8 [N, 3, H, W] in channels_last memory; "boxes" float32 [N, G, 4] corners as shares of width and
-    height, padded with 0; "labels" int64 [N, G], padded with -1. Other entries become lists, an image an item.
-    """
-    batch: dict[str, Any] = {key: [sample[key] for sample in samples] for key in samples[0]}
-    batch["image"] = torch.from_numpy(np.stack(batch["image"])).permute(0, 3, 1, 2)
-    height, width = batch["image"].shape[2:]
-    most = max(1, *(len(labels) for labels in batch["labels"]))
-    boxes = np.zeros((len(samples), most, 4), dtype=np.float32)
-    labels = np.full((len(samples), most), -1, dtype=np.int64)
-    for row, sample in enumerate(samples):
-        boxes[row, : len(sample["boxes"])] = sample["boxes"]
-        labels[row, : len(sample["labels"])] = sample["labels"]
-    batch["boxes"] = torch.from_numpy(boxes / np.array([width, height, width, height], dtype=np.float32))
-    batch["labels"] = torch.from_numpy(labels)
-    return batch
-
-
-def as_it_is(batch: dict[str, Any]) -> dict[str, Any]:
-    """A batch that its dataset made whole."""
-    return batch
-
-
-COLLATE: dict[type, Callable[[Any], dict[str, Any]]] = {
-    SegmentationDataset: collate,
-    DetectionDataset: collate_detection,
-    ClassificationDataset: as_it_is,
-}
-
-
 def check_batch(dataset: Samples, batch_size: int, world: int = 1) -> None:
     """Whether a dataset can be trained on in batches of a size.
 
@@ -143,11 +97,7 @@ def check_shared_memory(dataset: Samples, batch_size: int, workers: int, folder:
     Raises:
         DataError: if they may not fit.
     """
-    if (
-        not workers
-        or not folder.is_dir()
-        or (isinstance(dataset, ClassificationDataset) and dataset.images is not None)
-    ):
+    if not workers or not folder.is_dir() or dataset.held:
         return
     sample = dataset[0]
     size = sum(value.nbytes for value in sample.values() if isinstance(value, np.ndarray))
@@ -201,27 +151,43 @@ def eval_loader(
 ) -> DataLoader[dict[str, Any]]:
     """Images in order; every image goes to exactly one process.
 
-    A batch is one image at its own size, or 8 for detection and 64 for classification, whose transforms give all
-    images one size.
+    A batch is one image at its own size, or as many as the dataset says if all have one.
     """
-    if batch_size is None:
-        batch_size = {DetectionDataset: 8, ClassificationDataset: 64}.get(type(dataset), 1)
-    return _loader(dataset, EpochSampler(len(dataset), False, 0, rank, world), batch_size, workers, drop_last=False)
+    sampler = EpochSampler(len(dataset), False, 0, rank, world)
+    return _loader(dataset, sampler, batch_size or dataset.eval_batch, workers, drop_last=False)
+
+
+class _Each(Dataset[dict[str, Any]]):
+    """Samples one by one, even where they could be had as a batch."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.samples[index]
+
+
+def sample_loader(samples: Samples, workers: int, batch_size: int = 1) -> DataLoader[list[dict[str, Any]]]:
+    """Samples in order and as they are, whatever their sizes: lists of up to `batch_size`."""
+    each: Any = _Each(samples)
+    return DataLoader(each, batch_size, num_workers=0 if samples.held else workers, collate_fn=list)
 
 
 def _loader(
     dataset: Samples, sampler: EpochSampler, batch_size: int, workers: int, drop_last: bool
 ) -> DataLoader[dict[str, Any]]:
-    held = isinstance(dataset, ClassificationDataset) and dataset.images is not None
-    workers = 0 if held else workers  # a batch out of memory takes less time than its way between processes
+    workers = 0 if dataset.held else workers  # a batch out of memory takes less time than its way between processes
     return DataLoader(
         dataset,
         batch_size,
         sampler=sampler,
         num_workers=workers,
-        collate_fn=COLLATE[type(dataset)],
+        collate_fn=dataset.collate,
         drop_last=drop_last,
         persistent_workers=workers > 0,
         worker_init_fn=_outlive_signals if workers else None,
-        pin_memory=torch.cuda.is_available() and not held,
+        pin_memory=torch.cuda.is_available() and not dataset.held,
     )

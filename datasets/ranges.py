@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets.files import DataError
+from datasets.faults import DataError
 
 SIDE = (16, 4096)  # pixels of what a network sees
 SEED = (0, 2**32 - 1)

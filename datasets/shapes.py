@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from datasets.files import IGNORE, DataError, default_colours, write_mask
+from datasets.faults import DataError
+from datasets.files import IGNORE, default_colours
+from datasets.segmentation.masks import write_mask
 
 NAMES = ["background", "disc", "square", "triangle", "star", "cross"]
 TEXTURES = ["stripes", "checks", "dots", "cloud", "gradient"]  # what discs, squares, ... mostly have

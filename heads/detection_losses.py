@@ -1,13 +1,12 @@
 """Detection losses: what the anchors of a whole batch should have said, and how far off they were."""
 
-import difflib
-
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heads.anchors import Anchors, encode_boxes
+from heads.head_options import unknown
 from heads.inputs import HeadError
 from heads.matching import match_anchors
 
@@ -38,9 +37,7 @@ class DetectionLoss(nn.Module):
     ) -> None:
         super().__init__()
         if name not in DETECTION_LOSSES:
-            near = difflib.get_close_matches(name, DETECTION_LOSSES, 1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
-            raise HeadError(f'there is no detection loss "{name}"{hint} (there are {", ".join(DETECTION_LOSSES)})')
+            raise HeadError(unknown("detection loss", name, DETECTION_LOSSES))
         self.name, self.alpha, self.gamma, self.negatives = name, alpha, gamma, negatives
 
     def forward(self, logits: Tensor, offsets: Tensor, anchors: Anchors, boxes: Tensor, labels: Tensor) -> Losses:

@@ -34,7 +34,7 @@ def check_options(name: str, known: Mapping[str, type], options: Mapping[str, An
 
 
 def unknown(what: str, name: str, known: Collection[str]) -> str:
-    """What is said of a name that there is not."""
+    """What is said of a name that there is not: the nearest one, and all that there are."""
     near = difflib.get_close_matches(name, known, 1)
     hint = f'; did you mean "{near[0]}"?' if near else ""
     return f'there is no {what} "{name}"{hint} (there are {", ".join(known) or "none"})'

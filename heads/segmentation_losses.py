@@ -1,6 +1,5 @@
 """Segmentation losses on raw logits. Each resizes the logits to the mask, and each ignores mask value 255."""
 
-import difflib
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from heads.head_options import unknown
 from heads.inputs import HeadError
 from heads.lraspp import resize
 
@@ -146,9 +146,7 @@ def _build(name: str, class_weights: Tensor | None, label_smoothing: float) -> n
     if name in ("cross_entropy", "ohem"):
         return CrossEntropy(class_weights, label_smoothing, ohem=name == "ohem")
     if name not in LOSSES:
-        near = difflib.get_close_matches(name, LOSSES, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise HeadError(f'there is no loss "{name}"{hint} (there are {", ".join(LOSSES)}, joined by "+")')
+        raise HeadError(f'{unknown("loss", name, LOSSES)}, joined by "+"')
     from segmentation_models_pytorch import losses as smp  # takes seconds to import
 
     return {"dice": smp.DiceLoss, "focal": smp.FocalLoss, "lovasz": smp.LovaszLoss}[name](

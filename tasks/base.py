@@ -14,9 +14,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from backbones import Table, TimmTable, table_from_dict
 from backbones.mobilenet import ConvNormAct
+from backbones.weights_download import one_line
 from tasks.checkpoints import VERSION, first_not_finite, read_checkpoint
 from tasks.errors import CheckpointError, NonFiniteLoss, TaskError
-from tasks.optim import Optimization
+from tasks.optim import build_optimizer
+from tasks.options import Optimization
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OLD_NAMES = {"share": "crop_ratio"}  # of entries, in checkpoints of 0.1.0
@@ -98,6 +100,7 @@ class Task(L.LightningModule):
     """
 
     kind: ClassVar[str]
+    monitor: ClassVar[str]  # the metric that the best checkpoint has most of
     spec_type: ClassVar[type[Spec]]
     network: Any
     mean: Tensor
@@ -128,7 +131,9 @@ class Task(L.LightningModule):
         try:
             task = cls(cls.spec_type.from_dict(checkpoint["mobiledense"]))  # type: ignore[call-arg, arg-type]
         except Exception as error:  # whatever an entry of another type than ours runs into
-            raise CheckpointError(f"{path}: the network that it describes cannot be built ({error})") from error
+            raise CheckpointError(
+                f"{path}: the network that it describes cannot be built ({one_line(error)})"
+            ) from error
         fault = _misfit(task.state_dict(), checkpoint["state_dict"])
         if fault:
             raise CheckpointError(f"{path}: weights do not fit the network that it describes: {fault}")
@@ -136,6 +141,9 @@ class Task(L.LightningModule):
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         return task.eval().to(device)
+
+    def check_samples(self, samples: Any) -> None:
+        """Refuse samples that the network cannot take, before the first step; nothing by default."""
 
     def fold(self: Self) -> Self:
         """Work batch norms into the convolutions before them, for prediction alone.
@@ -164,7 +172,7 @@ class Task(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)
-        return self.optimization.build(self.network, min(steps, self.most_steps or steps))
+        return build_optimizer(self.optimization, self.network, min(steps, self.most_steps or steps))
 
     def log_now(self, step: int, **values: float) -> None:
         """Log values of training to the loggers at once, under a step counted from 0.
@@ -204,7 +212,8 @@ def _misfit(own: Mapping[str, Tensor], given: Mapping[Any, Any]) -> str | None:
         if key not in given or key not in own:
             return f"{key} is {'missing' if key in own else 'one too many'}"
         ours, theirs = own[key], given[key]
-        if not isinstance(theirs, Tensor) or theirs.is_floating_point() != ours.is_floating_point():
+        dense = isinstance(theirs, Tensor) and theirs.layout == torch.strided and not theirs.is_meta
+        if not dense or theirs.is_floating_point() != ours.is_floating_point():
             return f"{key} holds no numbers of its kind"
         if theirs.shape != ours.shape:
             return f"{key} is {list(theirs.shape)}, and {list(ours.shape)} in the network"

@@ -1,14 +1,12 @@
 """What happens beside the steps of a run: averaged weights, checkpoints, random numbers, stopping by signal."""
 
 import os
-import re
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +18,7 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
-from tasks.errors import RunError
+from tasks.options import Interval
 from tasks.writing import whole
 
 
@@ -53,9 +51,10 @@ WRITTEN = (
 
 
 class FirstStep(Callback):
-    """Removes the run that was in the folder before, and writes config.yaml: right before the first training step.
+    """Removes the run that was in the folder before, and writes config.yaml: right behind the first training step.
 
-    By then all that can be refused is refused. As a context, it removes what was begun if the step never came.
+    By then all that can be refused is refused, and the step fits into memory. As a context, it removes what was begun
+    if the step never came.
 
     Args:
         folder: of the run.
@@ -69,7 +68,7 @@ class FirstStep(Callback):
         self.stale = set() if keep else self.before
         self.begun = False
 
-    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         if self.begun or not trainer.is_global_zero:
             return
         self.begun = True
@@ -131,28 +130,6 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_model_score = self.kth_value = self.current_score = score
             self.best_model_path = self.kth_best_model_path = str(self.path)
             self.best_k_models = {str(self.path): score}
-
-
-@dataclass(frozen=True)
-class Interval:
-    """How often something is done: every so many optimiser steps, or seconds."""
-
-    steps: int = 0
-    seconds: float = 0.0
-
-    @classmethod
-    def parse(cls, text: str) -> "Interval":
-        """ "500" is steps; "90s", "10m" and "2h" are time.
-
-        Raises:
-            RunError: for anything else.
-        """
-        found = re.fullmatch(r"(\d+)([smh]?)", text.strip())
-        if not found or not int(found[1]):
-            raise RunError(f"--save-every {text}: give steps, such as 500, or time, such as 90s, 10m or 2h")
-        number = int(found[1])
-        unit = {"s": 1, "m": 60, "h": 3600}.get(found[2])
-        return cls(seconds=number * unit) if unit else cls(steps=number)
 
 
 class Stopped(SystemExit):
@@ -294,7 +271,7 @@ class LastCheckpoint(Checkpoint):
 
     def _stop(self, trainer: L.Trainer, number: int) -> None:
         if trainer.is_global_zero:
-            name, there = signal.Signals(number).name, self.path.is_file()
-            saved = f"saved {self.path}; go on with the same command and --resume" if there else "nothing to save yet"
+            name, begun = signal.Signals(number).name, trainer.global_step > 0  # a file may be of the run before
+            saved = f"saved {self.path}; go on with the same command and --resume" if begun else "nothing to save yet"
             sys.stderr.write(f"stopped by {name} at step {trainer.global_step}: {saved}\n")
         raise Stopped(number)

@@ -60,7 +60,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         with safe_open(path, "pt") as file:
             description = json.loads((file.metadata() or {}).get("mobiledense", "null"))
             return {"mobiledense": description, "state_dict": {key: file.get_tensor(key) for key in file.keys()}}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
 
 
@@ -75,12 +75,16 @@ def export_weights(checkpoint: Path, path: Path) -> None:
 
     Raises:
         CheckpointError: if the checkpoint cannot be read.
-        OSError: if the file cannot be written.
+        TaskError: if the file cannot be written.
     """
     content = read_checkpoint(checkpoint)
     metadata = {"mobiledense": json.dumps(content["mobiledense"])}
+    tensors = {key: value.contiguous() for key, value in content["state_dict"].items()}
     with whole(path) as unfinished:
-        save_file({key: value.contiguous() for key, value in content["state_dict"].items()}, unfinished, metadata)
+        try:
+            save_file(tensors, unfinished, metadata)
+        except SafetensorError as error:  # of a full disk, say
+            raise OSError(str(error)) from None
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -11,13 +11,10 @@ from torch import nn
 
 from backbones import BackboneOptions, build_backbone, create_table
 from backbones.counting import LayerCosts, count_costs, count_layers
-from heads import DETECTION_HEADS, SEGMENTATION_HEADS
-from tasks.classification.task import ClassificationNetwork, classification_spec
-from tasks.detection.task import DetectionNetwork, detection_spec
 from tasks.errors import TaskError
-from tasks.segmentation.task import SegmentationNetwork, segmentation_spec
-
-CLASSES = {"classifier": 1000, **dict.fromkeys(SEGMENTATION_HEADS, 19), **dict.fromkeys(DETECTION_HEADS, 90)}
+from tasks.options import Network
+from tasks.segmentation.options import SegmentationOptions
+from tasks.wings import WINGS
 
 
 def build_network(
@@ -47,18 +44,17 @@ def build_network(
     options = options or BackboneOptions()
     if classes is not None and classes < 1:
         raise TaskError(f"--classes {classes} is less than one class")
-    if auxiliary and (head in DETECTION_HEADS or head in ("none", "classifier")):
+    # whoever misspells a head is told of segmentation's, of which there are most
+    wing = next((wing for wing in WINGS.values() if head in wing.heads), WINGS["segmentation"])
+    if auxiliary and (head == "none" or wing.task.kind != "segmentation"):
         raise TaskError(f"--auxiliary is for segmentation heads, not for --head {head}")
-    names = [str(index) for index in range(classes or CLASSES.get(head, 0))]
-    given: Any = (names, [(0, 0, 0)] * len(names), size, head_options)
     with torch.device("meta"):
         if head == "none":
             return build_backbone(create_table(backbone, **options.given()))
-        if head == "classifier":
-            return ClassificationNetwork(classification_spec(backbone, options, *given))
-        if head in DETECTION_HEADS:
-            return DetectionNetwork(detection_spec(backbone, options, head, *given))
-        return SegmentationNetwork(segmentation_spec(backbone, options, head, *given, auxiliary=auxiliary))
+        names = [str(index) for index in range(classes or wing.classes)]
+        network = Network(backbone, head=head, head_options=head_options)
+        own = SegmentationOptions(auxiliary=1.0) if auxiliary else None
+        return wing.network(wing.make_spec(network, options, names, [(0, 0, 0)] * len(names), size, own))
 
 
 def print_costs(network: nn.Module, height: int, width: int, every_layer: bool = False) -> None:

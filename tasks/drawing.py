@@ -1,6 +1,6 @@
 """Images for people: overlays, grids of input, truth and prediction, and confusion matrices."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +168,3 @@ class ValidationImages(Callback):
 
 
 COLUMNS = ("input", "truth", "prediction")
-
-
-def draw_masks(task: Any, samples: Iterable[dict[str, Any]], **options: Any) -> Image:
-    """Input, truth and prediction of segmentation samples, a row each; `options` are those of the task's `predict`."""
-    rows, colours = [], task.spec.colours
-    for sample in samples:
-        image = sample["image"]
-        truth, found = colour_mask(sample["mask"], colours), task.predict([image], **options)[0]
-        rows.append([fit(image), fit(truth), fit(overlay(image, found, colours))])
-    return grid(rows, COLUMNS, task.spec.names, colours)

@@ -5,7 +5,7 @@ from typing import Any
 import lightning.pytorch as L
 from torch.utils.data import DataLoader
 
-from datasets import ClassificationDataset, Samples, eval_loader, train_loader
+from datasets import Samples, eval_loader, train_loader
 
 
 class Loaders(L.LightningDataModule):
@@ -32,8 +32,7 @@ class Loaders(L.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Put images that are held in memory onto the device that works on them."""
         for dataset in (self.train, self.val):
-            if isinstance(dataset, ClassificationDataset):
-                dataset.to(self.trainer.strategy.root_device)  # type: ignore[union-attr]
+            dataset.to(self.trainer.strategy.root_device)  # type: ignore[union-attr]
 
     def train_dataloader(self) -> Any:
         rank, world = self._place()

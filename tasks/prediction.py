@@ -5,18 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from datasets import write_mask
-from tasks.detection.drawing import draw_boxes
-from tasks.detection.task import DetectionTask
-from tasks.drawing import ROWS, Image, overlay
+from tasks.drawing import Image
 from tasks.errors import TaskError
-from tasks.segmentation.task import SegmentationTask
 from tasks.sources import Sources, keep_apart, places, read_images, result_names, unread
 from tasks.writing import whole, write_image, write_json
 
-LARGE, WINDOW = 16_000_000, (1024, 1024)  # pixels above which images are predicted in windows, and their size
+LARGE = 16_000_000  # pixels of an image above which it is not predicted at once
 
 
 @dataclass(frozen=True)
@@ -37,46 +32,6 @@ class Shown:
 
 
 Show = Callable[[Image], Shown]  # may draw into the image that it is given
-
-
-def show_masks(task: SegmentationTask, opacity: float, options: dict[str, Any]) -> Show:
-    """Images with masks laid over them; `options` are those of `SegmentationTask.predict`.
-
-    Without a window among them, images above 16 megapixels are predicted in windows of 1024x1024, and that is said.
-    """
-    said = False
-
-    def show(image: Image) -> Shown:
-        nonlocal said
-        window = options["window"]
-        if window is None and image.shape[0] * image.shape[1] > LARGE:
-            window = WINDOW
-            if not said:
-                print("images above 16 megapixels are predicted in windows of 1024x1024; --window sets other ones")
-            said = True
-        mask = task.predict([image], **options | {"window": window})[0]
-        pixels = np.zeros(len(task.spec.names), dtype=np.int64)
-        for top in range(0, len(mask), ROWS):
-            pixels += np.bincount(mask[top : top + ROWS].ravel(), minlength=len(pixels))
-        counts = {name: int(count) for name, count in zip(task.spec.names, pixels, strict=True) if count}
-        classes = {name: {"pixels": count, "share": count / mask.size} for name, count in counts.items()}
-        drawing = overlay(image, mask, task.spec.colours, opacity, out=image)
-        return Shown("overlay", drawing, {"classes": classes}, mask)
-
-    return show
-
-
-def show_boxes(task: DetectionTask, threshold: float) -> Show:
-    """Images with the boxes drawn whose score is above a threshold."""
-
-    def show(image: Image) -> Shown:
-        found, names = task.predict([image], threshold)[0], task.spec.names
-        drawing = draw_boxes(image, found.boxes, found.labels, names, task.spec.colours, found.scores)
-        rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
-        objects = [{"class": names[label], "score": score, "box": box} for label, score, box in rows]
-        return Shown("boxes", drawing, {"objects": objects})
-
-    return show
 
 
 def predict_images(
@@ -116,7 +71,7 @@ def _write_shown(
 ) -> None:
     drawing, mask = Path(f"{stem}_{shown.kind}.png"), Path(f"{stem}_mask.png")
     keep_apart([drawing] if shown.mask is None else [drawing, mask], sources_at)
-    write_image(drawing, shown.drawing)
+    write_image(drawing, shown.drawing, spend=True)
     if shown.mask is not None:
         with whole(mask) as unfinished:
             write_mask(unfinished, shown.mask, colours)

@@ -12,13 +12,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from tasks.base import Task
 from tasks.checkpoints import read_checkpoint
 from tasks.errors import RunError
+from tasks.options import NOT_WRITTEN
 
 # options that say where and how fast, and not what is computed
 FREE = {"workers", "output", "name", "data_root", "download", "check_data", "compile", "save_every", "export_weights"}
-FREE |= {"patience", "epochs"}
+FREE |= {"patience", "epochs", "weights"}  # the checkpoint's weights are loaded over these
 HOW = {"accelerator", "devices", "num_nodes", "strategy", "max_epochs", "max_steps", "max_time", "profiler"}
 HOW |= {"enable_progress_bar", "log_every_n_steps", "deterministic", "benchmark"}
-NOT_WRITTEN = ("resume", "overwrite")  # a config that holds them would go on with its run, or destroy it
 
 
 def config_without_actions(text: str) -> str:
@@ -95,9 +95,9 @@ def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
         RunError: if the network, its training or the data are others, or the file has no state of a run.
     """
     content = read_checkpoint(path, task.kind)
-    begun = content.get("run")
-    if not isinstance(begun, dict) or not {"loops", "optimizer_states", "callbacks"} <= content.keys():
+    if not _has_state(content):
         raise RunError(f"{path}: has weights and no state of a run; start a new one with --weights {path}")
+    begun = content["run"]
     changed = changed_options(begun["options"], state["options"])
     free = [name for name in changed if name in FREE or name.removeprefix("trainer.") in HOW]
     fixed = [name for name in changed if name not in free]
@@ -117,6 +117,22 @@ def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
     if free:
         rank_zero_only(print)(f"changed since the run began: {_listed(free, changed)}")
     return BegunRun(content)
+
+
+def _has_state(content: dict[str, Any]) -> bool:
+    """Whether what is read here of a run's state is there and of its kind; the trainer finds out about the rest."""
+    kinds = {"global_step": int, "loops": dict, "optimizer_states": list, "lr_schedulers": list, "callbacks": dict}
+    parts = {"options": str, "epochs": int, "images": dict, "metrics": dict}
+    try:
+        begun = content["run"]
+        pairs = [*((content[name], kind) for name, kind in kinds.items())]
+        pairs += [*((begun[name], kind) for name, kind in parts.items())]
+        pairs += [(begun["metrics"]["rows"], int), (begun["metrics"]["pending"], dict)]
+        pairs += [(BegunRun(content).place, tuple), (yaml.safe_load(begun["options"]) or {}, dict)]
+    except (AttributeError, IndexError, KeyError, TypeError, yaml.YAMLError):
+        return False
+    there = all(isinstance(value, kind) for value, kind in pairs)
+    return there and all(content[name] for name, kind in kinds.items() if kind is not int)
 
 
 def _listed(names: list[str], changed: dict[str, tuple[Any, Any]]) -> str:

@@ -15,7 +15,7 @@ from PIL.Image import DecompressionBombWarning
 from rich.progress import track
 
 from datasets import IMAGE_SUFFIXES, DataError, read_image
-from datasets.segmentation.checks import list_faults
+from datasets.faults import list_faults
 from tasks.errors import TaskError
 
 Image = NDArray[np.uint8]
@@ -44,7 +44,7 @@ def find_sources(source: str, output: Path) -> Sources:
     Raises:
         DataError: if nothing is there.
     """
-    if source == "webcam" or (source.startswith("webcam:") and source[7:].isdigit()):
+    if re.fullmatch("webcam(:[0-9]{1,3})?", source):
         return Sources(Path(), [], int(source[7:] or 0))
     path = Path(source)
     if path.is_file():

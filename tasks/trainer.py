@@ -1,7 +1,6 @@
 """Lightning's trainer with our callbacks, loggers and plugins, and its errors in our words."""
 
 import ctypes
-import difflib
 import inspect
 import logging
 import os
@@ -21,15 +20,21 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 
+from datasets.faults import did_you_mean
 from tasks.callbacks import BestCheckpoint, Ema, StopAfter
 from tasks.checkpoints import AtomicCheckpointIO
-from tasks.errors import RunError
+from tasks.errors import RunError, TaskError
 from tasks.metrics_file import MetricsFile
 from tasks.optim import requested_steps
 from tasks.synchronised import CpuSynchronised, GpuSynchronised
 
-OURS = ("callbacks", "plugins", "default_root_dir", "use_distributed_sampler", "barebones", "enable_checkpointing")
+OURS = ["callbacks", "plugins", "default_root_dir", "use_distributed_sampler", "barebones", "enable_checkpointing"]
+OURS += ["fast_dev_run"]  # which trains without keeping anything
 COUNTS = ("accumulate_grad_batches", "num_nodes", "log_every_n_steps", "max_epochs", "max_steps")
+FLAGS = ("detect_anomaly", "enable_model_summary", "enable_progress_bar", "inference_mode", "logger")
+HALF = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")  # weights of half precision
+CONNECTOR = "lightning.pytorch.trainer.connectors.checkpoint_connector"
+RESTORES = ("resume_start", "_restore_modules_and_callbacks", "restore_training_state")  # its functions
 NOISE = (
     ".*does not have many workers.*",
     ".*exists and is not empty.*",
@@ -117,7 +122,15 @@ def build_trainer(
     }
     try:
         return L.Trainer(**settings | options)
-    except (MisconfigurationException, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (
+        MisconfigurationException,
+        AttributeError,
+        ImportError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         given = " ".join(f"--trainer.{name} {value}" for name, value in options.items())
         raise RunError(f"Lightning's trainer refuses {given}: {_first_line(error)}") from error
 
@@ -131,15 +144,19 @@ def check_options(options: dict[str, Any]) -> None:
     valid = [name for name in inspect.signature(L.Trainer).parameters if name not in OURS]
     for name in options:
         if name not in valid:
-            near = difflib.get_close_matches(name, valid, 1)
-            hint = f"; did you mean --trainer.{near[0]}?" if near else ""
-            raise RunError(f"--trainer.{name}: no such option{hint}")
+            raise RunError(f"--trainer.{name}: no such option{did_you_mean(name, valid)}")
     for name in COUNTS:
         value = options.get(name, 1)
         if not isinstance(value, int) or (value < 1 and not (name == "max_steps" and value == -1)):
             raise RunError(f"--trainer.{name} {value}: must be a whole number from 1 up")
-    if options.get("devices") == 0:
-        raise RunError("--trainer.devices 0: must be 1 or more")
+    for name in FLAGS:
+        if not isinstance(options.get(name), bool | None):
+            raise RunError(f"--trainer.{name} {options[name]}: must be true or false")
+    for name in ("devices", "limit_train_batches", "val_check_interval", "check_val_every_n_epoch"):
+        if options.get(name, 1) == 0:
+            raise RunError(f"--trainer.{name} 0: must be above 0")
+    if options.get("precision") in HALF:
+        raise RunError(f"--trainer.precision {options['precision']}: give bf16-mixed or 16-mixed; weights stay float32")
     nodes = options.get("num_nodes") or 1
     launched = any(name in os.environ for name in ("TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "NODE_RANK", "GROUP_RANK"))
     if nodes != 1 and not launched:
@@ -152,19 +169,16 @@ def fit(trainer: L.Trainer, task: Any, loaders: Any, checkpoint: Path | None) ->
     """Train, going on from a checkpoint if there is one.
 
     Raises:
-        RunError: for an option that only the training itself refuses.
+        RunError: for an option that only the training itself refuses, or a state that does not fit the run.
     """
     _meet_again(trainer)
     try:
         trainer.fit(task, loaders, ckpt_path=checkpoint, weights_only=True)
-    except RuntimeError as error:
-        if trainer.world_size > 1 and ("gloo" in str(error) or isinstance(error, dist.DistError)):
-            raise RunError(f"another process of this run ended, or cannot be reached: {_first_line(error)}") from error
-        raise
-    except (MisconfigurationException, ValueError, TypeError) as error:
-        if not _raised_in_lightning(error):
+    except Exception as error:
+        told = None if isinstance(error, TaskError) else _tell(error, trainer, checkpoint)
+        if told is None:
             raise
-        raise RunError(f"Lightning's trainer refuses its options: {_first_line(error)}") from error
+        raise RunError(told) from error
     finally:
         loaders.close()
     if dist.is_available() and dist.is_initialized():
@@ -189,9 +203,23 @@ def _meet_again(trainer: L.Trainer) -> None:
     dist.init_process_group(backend, store=store, rank=trainer.global_rank, world_size=trainer.world_size)
 
 
-def _raised_in_lightning(error: BaseException) -> bool:
-    last = list(traceback.walk_tb(error.__traceback__))[-1][0]
-    return last.f_globals.get("__name__", "").startswith("lightning.")
+def _tell(error: Exception, trainer: L.Trainer, checkpoint: Path | None) -> str | None:
+    """What a user is told of an error of the training, or None where it is ours."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    restoring = any(
+        frame.f_globals.get("__name__") == CONNECTOR and frame.f_code.co_name in RESTORES for frame in frames
+    )
+    if restoring and not isinstance(error, OSError | MemoryError | torch.OutOfMemoryError):
+        restored = f"its state of the run cannot be restored ({_first_line(error)})"
+        return f"{checkpoint}: {restored}; start a new one with --weights {checkpoint}"
+    if isinstance(error, RuntimeError):
+        if trainer.world_size > 1 and ("gloo" in str(error) or isinstance(error, dist.DistError)):
+            return f"another process of this run ended, or cannot be reached: {_first_line(error)}"
+        return None
+    in_lightning = frames[-1].f_globals.get("__name__", "").startswith("lightning.")
+    if in_lightning and isinstance(error, MisconfigurationException | ValueError | TypeError):
+        return f"Lightning's trainer refuses its options: {_first_line(error)}"
+    return None
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from tasks.errors import TaskError
 
+ROWS = 256  # of an image whose channels are swapped at a time
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -57,14 +59,22 @@ def write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
         csv.writer(to).writerows(rows)
 
 
-def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+def write_image(path: Path, image: NDArray[np.uint8], spend: bool = False) -> None:
     """Write uint8 [H, W, 3] RGB as a PNG.
+
+    Args:
+        path: of the PNG.
+        image: what to write.
+        spend: whether its values may be lost, which saves the memory of a second one of its size.
 
     Raises:
         TaskError: if the file cannot be written.
     """
     with whole(path) as unfinished:
-        made, content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        bgr = image if spend else image.copy()
+        for top in range(0, len(bgr), ROWS):
+            bgr[top : top + ROWS] = bgr[top : top + ROWS, :, ::-1].copy()
+        made, content = cv2.imencode(".png", bgr)
         if not made:
             raise OSError(f"no PNG of {image.shape[1]}x{image.shape[0]} can be made")
         unfinished.write_bytes(content.data)

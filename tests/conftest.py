@@ -66,7 +66,7 @@ def class_folders(shapes: Path, root: Path) -> Path:
     """The objects of a Shapes tree as images in class folders."""
     from PIL import Image
 
-    from datasets.classification.dataset import shapes_objects
+    from datasets.classification.find import shapes_objects
 
     for split in ("train", "val"):
         files = shapes_objects(shapes, split)

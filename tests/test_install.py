@@ -76,7 +76,7 @@ def test_an_install_leaves_other_packages_alone(checkout, python, tmp_path):
     refused = call(python, "-c", "import tasks", cwd=tmp_path, succeeds=False).splitlines()[-1]
     assert "another package of that name" in refused and f'sys.path.insert(0, "{checkout}")' in refused
     command = python.parent / "mobiledense"
-    assert "parameters" in call(command, "cost", "--size", "32", cwd=tmp_path)
+    assert "parameters" in call(command, "cost", "--size", "32", "32", cwd=tmp_path)
     assert 'did you mean "train-seg"?' in call(command, "trainseg", cwd=tmp_path, succeeds=False)
 
     pip(python, "uninstall", "mobiledense", cwd=tmp_path)

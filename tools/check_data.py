@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from tasks.data_check.check import check_dataset
 from tools.cli import command
 
 
@@ -43,6 +42,8 @@ def check_data(
         drawn: how many offenders of each kind to draw.
         output: folder for the page, index.html.
     """
+    from tasks.data_check.check import check_dataset
+
     check_dataset(dataset, task, data_root, splits, size, head, head_options, workers, drawn, output)
     return output
 

@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from itertools import pairwise
@@ -15,7 +16,6 @@ from typing import Any, NoReturn
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-import torch
 import yaml
 from jsonargparse import ArgumentParser, Namespace, set_loader
 
@@ -27,12 +27,14 @@ if Path(datasets.__file__ or "").resolve().parent.parent != Path(__file__).resol
         "python tools/<name>.py from a checkout, or uninstall the other package"
     )
 
-from backbones import BackboneError
-from datasets import DataError
-from heads import HeadError
-from tasks import TaskError
+from backbones.tables import BackboneError
+from datasets.faults import DataError
+from heads.inputs import HeadError
+from tasks.errors import TaskError
+from tasks.options import NOT_WRITTEN
 from tools.cli_yaml import ConfigError, load_plain, read_config
 
+NO_MEMORY = "DefaultCPUAllocator: can't allocate"  # of torch's
 USER_ERRORS = (BackboneError, HeadError, DataError, TaskError)
 HINTS = {
     errno.ENOSPC: "free some space, or name another folder",
@@ -68,7 +70,8 @@ class Parser(ArgumentParser):
         """Refuse config files that jsonargparse would take for something else, or not say clearly what is wrong.
 
         Raises:
-            ConfigError: for what `read_config` refuses, an option that there is not, or one without a value.
+            ConfigError: for what `read_config` refuses, an option that there is not, one without a value, and one that
+                a file must not say: another file, which would go unchecked, or what to do with a run's folder.
         """
         paths = [text.partition("=")[2] for text in arguments if text.startswith("--config=")]
         paths += [path for option, path in pairwise(arguments) if option == "--config"]
@@ -78,6 +81,8 @@ class Parser(ArgumentParser):
                     underscores = key.replace("-", "_")
                     hint = f"; write {underscores}" if "--" + underscores in self.options() else self.hint(key)
                     raise ConfigError(f"{path}: there is no option {key}{hint}")
+                if key == "config" or (key in NOT_WRITTEN and value is not False):
+                    raise ConfigError(f"{path}: has {key} in it, which only a command line can say; take it out there")
                 wanted = any(action.dest == key and action.default is not None for action in self._actions)
                 if value == "" or (value is None and wanted):
                     raise ConfigError(f"{path}: {key} is empty; give it a value, or leave it out")
@@ -157,7 +162,10 @@ def command(function: Callable[..., Any], arguments: list[str] | None = None, na
     """
     description = (inspect.getdoc(inspect.getmodule(function)) or "").strip()
     prog = name or Path(sys.argv[0]).name
-    parser = Parser(prog=prog, description=description, formatter_class=_formatter(), parser_mode="plain")
+    # an abbreviated --config would go unchecked
+    parser = Parser(
+        prog=prog, description=description, formatter_class=_formatter(), parser_mode="plain", allow_abbrev=False
+    )
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parameters = inspect.signature(function).parameters
     groups: dict[str, Any] = {
@@ -178,7 +186,9 @@ def command(function: Callable[..., Any], arguments: list[str] | None = None, na
     fields = set().union(*map(_fields, groups.values())) - set(parameters)
     given = {field: values.pop(field) for field in fields}
     if "config_text" in parameters:
-        values["config_text"] = parser.dump(Namespace({k: v for k, v in vars(chosen).items() if k != "config"}))
+        options = Namespace({k: v for k, v in vars(chosen).items() if k != "config"})
+        values["config_text"] = parser.dump(options, skip_none=False)  # so that a resumed run sees what was not given
+    threading.excepthook = _leave_to_main
     try:
         for name, group in groups.items():
             values[name] = group(**{field: given[field] for field in _fields(group) - set(parameters)})
@@ -199,13 +209,19 @@ def command(function: Callable[..., Any], arguments: list[str] | None = None, na
         sys.exit(f"{parser.prog}: {line or ours}")
 
 
+def _leave_to_main(failed: threading.ExceptHookArgs) -> None:
+    """Print the traceback of a thread, but for a full disk, say, of which TensorBoard tells the main thread too."""
+    if not isinstance(failed.exc_value, OSError):
+        threading.__excepthook__(failed)
+
+
 def _tell(error: Exception) -> str:
     """What a user is told of a mistake, or of a machine that cannot do more; nothing for an error that is ours."""
     text = str(error)
     if isinstance(error, USER_ERRORS):
         # torch puts the traceback of a loader process before the message
         return text.rpartition(f"{type(error).__name__}: ")[2] if "Original Traceback" in text else text
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate" in text:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or NO_MEMORY in text:
         return "out of memory; lower --batch-size, --crop, --size, --tta-scales, --width or --workers"
     if not isinstance(error, OSError):
         return ""

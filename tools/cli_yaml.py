@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader
 
-from datasets.files import DataError, read_bytes
+from datasets.faults import DataError
+from datasets.files import read_bytes
 
 LARGEST, DEEPEST = 1_000_000, 20  # characters, and mappings or lists inside one another
 CLASSES = ("class_path", "init_args")  # by which jsonargparse would import any module and call what is in it

@@ -1,22 +1,18 @@
 """What a network costs: parameters, multiply-adds and activation memory, part by part.
 
-python tools/cost.py --backbone v3-large --head lraspp --size 1025x2049
+python tools/cost.py --backbone v3-large --head lraspp --size 1025 2049
 python tools/cost.py --backbone timm:mobilenetv4_conv_small --head ssdlite --every-layer
 python tools/cost.py --all
 """
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from backbones import BackboneOptions
-from datasets import SIDE, check_options
-from tasks import TaskError
-from tasks.costs import build_network, print_costs
-from tasks.paper_costs import print_paper_rows
+from backbones.options import BackboneOptions
+from datasets.ranges import SIDE, check_options
 from tools.cli import command
 
 
@@ -24,7 +20,7 @@ def cost(
     backbone_options: BackboneOptions,
     backbone: str = "v3-large",
     head: str = "none",
-    size: str = "224x224",
+    size: tuple[int, int] = (224, 224),
     classes: int | None = None,
     head_options: dict[str, Any] | None = None,
     auxiliary: float = 0.0,
@@ -37,23 +33,22 @@ def cost(
         backbone_options: what the backbone is built with.
         backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME, or hf://OWNER/NAME.
         head: none, classifier, or a head of train_seg or train_det.
-        size: height and width of the image, such as 1025x2049, or one side of a square.
+        size: height and width of the image.
         classes: by default 1000 for the classifier, 19 for segmentation, 90 for detection.
         head_options: options of the head, such as --head-options.filters 256.
         auxiliary: as in train_seg: above 0, the auxiliary head's parameters count too; prediction does not run it.
         every_layer: a row for every convolution and linear layer, not for every block.
         all: the rows that the papers and their code's pages print, beside what we count.
     """
+    check_options(size=(size, 1, SIDE[1]), classes=(classes, 1, 10**5), auxiliary=(auxiliary, 0, 100))
+    from tasks.costs import build_network, print_costs
+    from tasks.paper_costs import print_paper_rows
+
     if all:
         print_paper_rows()
         return
-    sides = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", size)
-    if not sides:
-        raise TaskError(f'--size "{size}" is not HEIGHTxWIDTH, such as 1025x2049')
-    height, width = int(sides[1]), int(sides[2] or sides[1])
-    check_options(size=([height, width], 1, SIDE[1]), classes=(classes, 1, 10**5), auxiliary=(auxiliary, 0, 100))
-    network = build_network(backbone, head, classes, head_options, backbone_options, (height, width), auxiliary > 0)
-    print_costs(network, height, width, every_layer)
+    network = build_network(backbone, head, classes, head_options, backbone_options, size, auxiliary > 0)
+    print_costs(network, *size, every_layer)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from datasets.detection.augment import MEAN, resize_image
-from datasets.files import DataError
-from datasets.ranges import SEED, check_fields
+from datasets.classification.options import ClassificationAugmentation
+from datasets.images import MEAN, resize_image
 
 GROUP = 8  # images that share RandAugment's draws
-RANGES = {"shift": (0, 128), "flip": (0, 1), "randaugment": (0, 100), "magnitude": (0, 30), "erasing": (0, 1)}
-RANGES |= {"mixup": (0, 100), "cutmix": (0, 100), "seed": SEED}
 DRAWS = 8  # random numbers an image: two for the shift, one for the flip, five for the erased window
 
 
@@ -74,40 +71,14 @@ class CentreCrop:
 
 
 @dataclass(frozen=True)
-class ClassificationAugmentation:
-    """What training does to images. Numbers and probabilities of 0 switch a part off.
+class AugmentClassification:
+    """What training does to batches.
 
     Args:
-        shift: small images move by up to so many pixels each way, mirrored beyond their edges.
-        crop_area: range of the share of the area that a random crop keeps; for images read from a folder.
-        flip: probability of a left-right flip; by default 0.5, and 0 for mnist.
-        randaugment: operations an image, out of RandAugment's (arXiv 1909.13719).
-        magnitude: of these operations, 0 to 30.
-        erasing: probability that a window is blotted out in the mean colour (random erasing, arXiv 1708.04896).
-        mixup: alpha of mixup (arXiv 1710.09412), say 0.2.
-        cutmix: alpha of cutmix (arXiv 1905.04899), say 1; beside mixup, each batch has one of the two.
-        seed: of all random choices.
-
-    Raises:
-        DataError: for a value outside its range.
+        options: what is done.
     """
 
-    shift: int = 4
-    crop_area: tuple[float, float] = (0.08, 1.0)
-    flip: float | None = None
-    randaugment: int = 0
-    magnitude: int = 9
-    erasing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self, RANGES)
-        if not 0 < self.crop_area[0] <= self.crop_area[1] <= 1:
-            raise DataError(
-                f"--crop-area {list(self.crop_area)}: two shares in 0 to 1 are wanted, the smaller one first"
-            )
+    options: ClassificationAugmentation
 
     def __call__(
         self, images: Tensor, labels: Tensor, classes: int, epoch: int, index: NDArray[np.int64]
@@ -124,19 +95,19 @@ class ClassificationAugmentation:
         Returns:
             The images, uint8 or, once mixed, float32 with values 0 to 255, and targets, float32 [N, classes].
         """
-        draws = torch.from_numpy(draw(self.seed, epoch, index, DRAWS)).to(images.device)
-        flip = 0.5 if self.flip is None else self.flip
-        if self.shift or flip:
-            images = shift_and_flip(images, draws[:, :3], self.shift, flip)
+        draws = torch.from_numpy(draw(self.options.seed, epoch, index, DRAWS)).to(images.device)
+        flip = 0.5 if self.options.flip is None else self.options.flip
+        if self.options.shift or flip:
+            images = shift_and_flip(images, draws[:, :3], self.options.shift, flip)
         with torch.random.fork_rng(devices=[]):
-            state = np.random.SeedSequence((self.seed, epoch, *index.tolist())).generate_state(1)
+            state = np.random.SeedSequence((self.options.seed, epoch, *index.tolist())).generate_state(1)
             torch.default_generator.manual_seed(int(state[0]))  # torch.manual_seed would seed the GPU's dropout too
-            if self.randaugment:
-                transform = v2.RandAugment(self.randaugment, self.magnitude, fill=list(MEAN))
+            if self.options.randaugment:
+                transform = v2.RandAugment(self.options.randaugment, self.options.magnitude, fill=list(MEAN))
                 images = torch.cat([transform(group) for group in images.split(GROUP)])
-            if self.erasing:
-                images = erase(images, draws[:, 3:], self.erasing)
-            mixers = [(v2.MixUp, self.mixup), (v2.CutMix, self.cutmix)]
+            if self.options.erasing:
+                images = erase(images, draws[:, 3:], self.options.erasing)
+            mixers = [(v2.MixUp, self.options.mixup), (v2.CutMix, self.options.cutmix)]
             chosen = [mixer(alpha=alpha, num_classes=classes) for mixer, alpha in mixers if alpha]
             if chosen:
                 return v2.RandomChoice(chosen)(images.float(), labels)

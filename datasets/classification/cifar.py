@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.classification.files import ClassificationFiles, is_image, walk
-from datasets.files import DataError, is_inside, one_line, read_bytes, read_image, require_file
+from datasets.classification.files import ClassificationFiles
+from datasets.faults import DataError, one_line
+from datasets.files import is_image, is_inside, read_bytes, require_file, walk
+from datasets.images import read_image
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 BATCHES = {"train": {f"data_batch_{number}" for number in range(1, 6)}, "test": {"test_batch"}}

@@ -1,6 +1,5 @@
-"""Classification data: which images belong to a split (CIFAR-10, MNIST, class folders, Shapes), and their batches."""
+"""Classification data: samples and batches of a split."""
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,82 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
-from datasets.classification.augment import CentreCrop, ClassificationAugmentation, RandomCrop
-from datasets.classification.cifar import cifar10
-from datasets.classification.files import ClassificationFiles, folder_classification, hold_out
-from datasets.classification.mnist import mnist
-from datasets.detection.augment import resize_image
-from datasets.detection.coco import coco_detection
-from datasets.download import download_cifar10, download_mnist
-from datasets.files import DataError, read_image
-from datasets.shapes import write_shapes
+from datasets.classification.augment import AugmentClassification, CentreCrop, RandomCrop
+from datasets.classification.files import ClassificationFiles
+from datasets.classification.options import ClassificationAugmentation
+from datasets.images import read_image
+from datasets.samples import Samples
 
-CLASSIFICATION_DATASETS = ("shapes", "cifar10", "mnist", "folder")
-SPLITS = ("train", "val", "trainval", "test")
-SHAPE_SIDE, LEAST_SIDE = 32, 16  # Shapes' objects are classified at this size, and told apart from this side up
 Transform = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
 
 
-def find_classification(
-    dataset: str, splits: Sequence[str], data_root: Path | None = None, download: bool = False
-) -> list[ClassificationFiles]:
-    """The images of some splits of a dataset, with all that is wrong with them in `faults`.
-
-    Args:
-        dataset: "shapes" (the objects of the Shapes set, written on first use), "cifar10" (class folders of small
-            images, the original batches, or an archive of either), "mnist" (IDX files) or "folder" (ImageNet's
-            layout: <split>/<class>/).
-        splits: their names. CIFAR-10 and MNIST have "trainval" (all training images), "val" (every tenth of them),
-            "train" (the others) and "test".
-        data_root: where the data is; by default data/ and the dataset's name.
-        download: fetch CIFAR-10 or MNIST if it is not there.
-
-    Raises:
-        DataError: if the dataset, its folder or a split is missing.
-    """
-    if dataset not in CLASSIFICATION_DATASETS:
-        near = difflib.get_close_matches(dataset, CLASSIFICATION_DATASETS, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise DataError(f'there is no dataset "{dataset}"{hint} (there are {", ".join(CLASSIFICATION_DATASETS)})')
-    if dataset == "folder":
-        if data_root is None:
-            raise DataError("--dataset folder needs --data-root DIR, where DIR holds train/<class>/ and val/<class>/")
-        return [folder_classification(data_root, split) for split in splits]
-    root = data_root or Path("data") / dataset
-    if dataset == "shapes":
-        write_shapes(root)
-        return [shapes_objects(root, split) for split in splits]
-    for split in splits:
-        if split not in SPLITS:
-            raise DataError(f"{root}: no split {split}; {dataset} has {', '.join(SPLITS)}")
-    if download:
-        (download_cifar10 if dataset == "cifar10" else download_mnist)(root)
-    sources = {split: "test" if split == "test" else "train" for split in splits}
-    if dataset == "cifar10":
-        found = cifar10(root, set(sources.values()))
-    else:
-        found = {source: mnist(root, source) for source in set(sources.values())}
-    return [found["test"] if split == "test" else hold_out(found["train"], split) for split in splits]
-
-
-def shapes_objects(root: Path, split: str) -> ClassificationFiles:
-    """The objects of a Shapes tree, each cut out by its box and stretched to one size."""
-    files = coco_detection(root, split)
-    images, labels, image_paths = [], [], []
-    for path, objects in zip(files.image_paths, files.objects, strict=True):
-        image = read_image(path)
-        for number, (box, label) in enumerate(zip(objects.boxes.round().astype(int), objects.labels, strict=True)):
-            left, top, right, bottom = box
-            if min(right - left, bottom - top) >= LEAST_SIDE:
-                images.append(resize_image(image[top:bottom, left:right], (SHAPE_SIDE, SHAPE_SIDE)))
-                labels.append(int(label))
-                image_paths.append(f"{path}#{number}")
-    return ClassificationFiles(root, split, files.names, image_paths, np.array(labels), np.array(images))
-
-
-class ClassificationDataset(Dataset[dict[str, Any]]):
+class ClassificationDataset(Samples):
     """Samples of one split, one by one or a batch at a time.
 
     `dataset[epoch, index]` is {"image": uint8 [H, W, 3] RGB, "label": int, "file": str}, with the transform but without
@@ -96,16 +30,18 @@ class ClassificationDataset(Dataset[dict[str, Any]]):
         augmentation: what to do with a batch, or None.
     """
 
+    eval_batch = 64
+
     def __init__(
         self,
         files: ClassificationFiles,
         transform: Transform | None = None,
-        augmentation: ClassificationAugmentation | None = None,
+        augmentation: AugmentClassification | None = None,
     ) -> None:
         self.files, self.transform, self.augmentation = files, transform, augmentation
         self.labels = torch.from_numpy(files.labels)
-        held = files.images is not None and transform is None
-        self.images = torch.from_numpy(files.images) if held else None
+        self.held = files.images is not None and transform is None
+        self.images = torch.from_numpy(files.images) if files.images is not None and self.held else None
 
     def __len__(self) -> int:
         return len(self.files.image_paths)
@@ -114,6 +50,12 @@ class ClassificationDataset(Dataset[dict[str, Any]]):
         """Move images that are held in memory to a device, where batches are then made."""
         if self.images is not None:
             self.images, self.labels = self.images.to(device), self.labels.to(device)
+
+    @staticmethod
+    def collate(samples: Any) -> dict[str, Any]:
+        """A batch that `__getitems__` made whole."""
+        batch: dict[str, Any] = samples
+        return batch
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
@@ -155,9 +97,9 @@ def training_samples(
         augmentation: what is done to them.
     """
     if files.images is not None:
-        return ClassificationDataset(files, None, augmentation)
+        return ClassificationDataset(files, None, AugmentClassification(augmentation))
     crop = RandomCrop(size, augmentation.crop_area, augmentation.seed)
-    return ClassificationDataset(files, crop.sample, replace(augmentation, shift=0))
+    return ClassificationDataset(files, crop.sample, AugmentClassification(replace(augmentation, shift=0)))
 
 
 def evaluation_samples(files: ClassificationFiles, size: tuple[int, int], crop_ratio: float) -> ClassificationDataset:

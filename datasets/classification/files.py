@@ -1,28 +1,27 @@
 """What a classification split is: images with one label each, listed from class folders or held in memory."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.files import IMAGE_SUFFIXES, DataError
-from datasets.ranges import COUNT, check_options
+from datasets.faults import DataError
+from datasets.files import Colour, default_colours, is_image, walk
 
 HELD_OUT = 10  # every tenth training image is for validation, where the data has no split of its own for it
 
 
 @dataclass(frozen=True)
 class ClassificationFiles:
-    """One split, with an entry an image in `images`, `labels` and `images`.
+    """One split, with an entry an image in `image_paths`, `labels` and `images`.
 
     Attributes:
         root: where the data is.
         split: its name.
         names: of the classes.
-        images: paths, or for images out of a larger file what they are called in messages.
+        image_paths: paths, or for images out of a larger file what they are called in messages.
         labels: int64 [N], indices into `names`.
         images: the images themselves, uint8 [N, H, W, 3] RGB, where all have one small size; None for the others,
             which are read from their paths when they are needed.
@@ -38,6 +37,11 @@ class ClassificationFiles:
     faults: list[str] = field(default_factory=list)
 
     @property
+    def colours(self) -> list[Colour]:
+        """Of the classes, for drawing."""
+        return default_colours(len(self.names))
+
+    @property
     def size(self) -> tuple[int, int] | None:
         """Height and width of images that are held in memory."""
         return None if self.images is None else (self.images.shape[1], self.images.shape[2])
@@ -47,15 +51,6 @@ class ClassificationFiles:
         image_paths = [self.image_paths[index] for index in chosen]
         images = None if self.images is None else self.images[chosen]
         return replace(self, image_paths=image_paths, labels=self.labels[chosen], images=images)
-
-
-def limit_classification(files: ClassificationFiles, most: int | None) -> ClassificationFiles:
-    """`most` images from all over a split, or all of them for None; images often lie sorted by class."""
-    check_options(max_images=(most, *COUNT))
-    count = len(files.image_paths)
-    if most is None or count <= most:
-        return files
-    return files.at(np.linspace(0, count - 1, most).round().astype(np.int64))
 
 
 def hold_out(files: ClassificationFiles, split: str) -> ClassificationFiles:
@@ -96,36 +91,9 @@ def folder_classification(root: Path, split: str) -> ClassificationFiles:
     return ClassificationFiles(root, split, names, images, labels, faults=faults)
 
 
-def is_image(name: str) -> bool:
-    """Whether a file's name is an image's, and not a hidden one's."""
-    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
-
-
 def _folders(top: Path) -> list[str]:
     return sorted(entry.name for entry in os.scandir(top) if os.path.isdir(entry) and not entry.name.startswith("."))
 
 
 def _images_below(top: Path) -> list[str]:
     return sorted(os.path.join(folder, name) for folder, names in walk(top) for name in names if is_image(name))
-
-
-def walk(top: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every folder from `top` down and the names of what else is in it; a folder that links lead back to comes once.
-
-    Raises:
-        DataError: if a folder cannot be read, as its images would be missing without a word.
-    """
-    waiting, seen = [str(top)], set()
-    while waiting:
-        folder = waiting.pop()
-        try:
-            info = os.stat(folder)
-            if (info.st_dev, info.st_ino) in seen:
-                continue
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
-        seen.add((info.st_dev, info.st_ino))
-        below = {entry.path for entry in entries if os.path.isdir(entry)}  # not a link to itself, where is_dir raises
-        waiting += sorted(below, reverse=True)
-        yield folder, [entry.name for entry in entries if entry.path not in below]

@@ -14,7 +14,7 @@ class InspectedClassification(Inspected):
 
     turned = Kind("note", TURNED.what, "It is read upright, as viewers show it.")
 
-    def __init__(self, files: ClassificationFiles) -> None:
+    def __init__(self, files: ClassificationFiles, size: tuple[int, int] | None = None) -> None:
         super().__init__(files.root, files.split, files.names, files.image_paths)
         self.files = files
         self.columns = {"images": np.bincount(files.labels, minlength=len(files.names))}

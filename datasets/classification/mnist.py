@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.classification.files import ClassificationFiles
-from datasets.files import DataError, require_file
+from datasets.faults import DataError
+from datasets.files import require_file
 
 PREFIXES = {"train": "train", "test": "t10k"}
 KINDS = {"images": ("images", 3), "labels": ("labels", 1)}  # the word in the file's name, and its dimensions

@@ -13,13 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.ranges import SEED, SIDE, check_fields
+from datasets.detection.options import DetectionAugmentation
+from datasets.images import MEAN, resize_image
+from datasets.ranges import SIDE, check_options
 
-MEAN = (124, 116, 104)  # ImageNet's mean colour
 OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 TRIALS = 50
-RANGES = {"size": SIDE, "expand_ratio": (1, 10), "min_size": (0, SIDE[1]), "seed": SEED}
-RANGES |= dict.fromkeys(("iou_crop", "expand", "flip", "colour", "mosaic"), (0, 1))
 Image = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
 
@@ -34,15 +33,6 @@ class Augmented(NamedTuple):
     boxes: Boxes
     kept: NDArray[np.int64]
     tiny: int = 0
-
-
-def resize_image(image: Image, size: tuple[int, int]) -> Image:
-    """Stretch an image, uint8 [H, W, 3], to a height and width: averaging where it shrinks, linear otherwise."""
-    if image.shape[:2] == size:
-        return image
-    shrinks = image.shape[0] >= size[0] and image.shape[1] >= size[1]
-    result: Any = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return result
 
 
 @dataclass(frozen=True)
@@ -155,55 +145,35 @@ def jaccard(windows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray
     return shared / (areas[0][:, None] + areas[1] - shared)
 
 
-@dataclass(frozen=True)
-class DetectionAugmentation:
-    """What training does to an image and its boxes. Strengths of 0 switch a part off.
+class AugmentDetection:
+    """The transform of training.
 
     Args:
+        options: what is done.
         size: height and width of what the network sees, in pixels.
-        iou_crop: probability of SSD's crop; its choice among seven, of which one is the whole image, is 0.86.
-        expand: probability that the image is put on a larger canvas of the mean colour.
-        expand_ratio: the canvas's greatest side, in sides of the image.
-        flip: probability of a left-right flip.
-        colour: strength of brightness, contrast and saturation jitter; hue moves by a tenth of it.
-        mosaic: probability that the image is laid in a grid of two by two with three others, in place of expand.
-        min_size: boxes with a side of fewer pixels, once clipped, are dropped.
-        seed: of all random choices.
-
-    Raises:
-        DataError: for a value outside its range.
     """
 
-    size: tuple[int, int] = (320, 320)
-    iou_crop: float = 0.85
-    expand: float = 0.0
-    expand_ratio: float = 3.0
-    flip: float = 0.5
-    colour: float = 0.4
-    mosaic: float = 0.0
-    min_size: float = 2.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self, RANGES)
-        grid = (2 * self.size[0], 2 * self.size[1])
-        mosaic = A.Mosaic((2, 2), grid, self.size, fit_mode="contain", interpolation=cv2.INTER_AREA, fill=MEAN, p=1.0)
-        object.__setattr__(self, "_single", self._steps([], self.expand))
-        object.__setattr__(self, "_mosaic", self._steps([mosaic], 0.0))
+    def __init__(self, options: DetectionAugmentation, size: tuple[int, int]) -> None:
+        check_options(size=(size, *SIDE))
+        self.options, self.size = options, size
+        grid = (2 * size[0], 2 * size[1])
+        mosaic = A.Mosaic((2, 2), grid, size, fit_mode="contain", interpolation=cv2.INTER_AREA, fill=MEAN, p=1.0)
+        self.single, self.mosaic = self._steps([], options.expand), self._steps([mosaic], 0.0)
 
     def _steps(self, first: list[Any], expand: float) -> A.Compose:
-        steps = [*first, SampleWindow(self.size, self.iou_crop, expand, self.expand_ratio)]
-        if self.flip:
-            steps.append(A.HorizontalFlip(p=self.flip))
-        if self.colour:
-            jitter = (max(0.0, 1 - self.colour), 1 + self.colour)
-            steps.append(A.ColorJitter(jitter, jitter, jitter, (-self.colour / 10, self.colour / 10), p=0.8))
+        options = self.options
+        steps = [*first, SampleWindow(self.size, options.iou_crop, expand, options.expand_ratio)]
+        if options.flip:
+            steps.append(A.HorizontalFlip(p=options.flip))
+        if options.colour:
+            jitter = (max(0.0, 1 - options.colour), 1 + options.colour)
+            steps.append(A.ColorJitter(jitter, jitter, jitter, (-options.colour / 10, options.colour / 10), p=0.8))
         return A.Compose(steps, bbox_params=A.BboxParams("albumentations"))
 
     def partners(self, images: int, epoch: int, index: int) -> list[int]:
         """Which of the dataset's images to lay beside this one: three, or none where there is no mosaic."""
-        draw = np.random.default_rng((self.seed, epoch, index, 1))
-        return draw.integers(images, size=3).tolist() if draw.random() < self.mosaic else []
+        draw = np.random.default_rng((self.options.seed, epoch, index, 1))
+        return draw.integers(images, size=3).tolist() if draw.random() < self.options.mosaic else []
 
     def __call__(
         self,
@@ -218,19 +188,19 @@ class DetectionAugmentation:
 
         `others` are the images and boxes of `partners`; `kept` counts their boxes on from those of the image.
         """
-        compose: A.Compose = self._mosaic if others else self._single  # type: ignore[attr-defined]
-        state = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
+        compose = self.mosaic if others else self.single
+        state = np.random.SeedSequence((self.options.seed, epoch, index)).generate_state(2)
         # one shared stream: seeding every step alike, as set_random_seed does, would tie their draws together
         compose.set_random_state(np.random.default_rng(state[0]), random.Random(int(state[1])))
         parts, count = [], 0
-        for image_path, corners in [(image, boxes), *others]:
-            shares = corners / np.tile(np.array(image_path.shape[1::-1], dtype=np.float64), 2)
+        for beside, corners in [(image, boxes), *others]:
+            shares = corners / np.tile(np.array(beside.shape[1::-1], dtype=np.float64), 2)
             numbers = np.arange(count, count + len(corners), dtype=np.float64)[:, None]
-            parts.append({"image": image_path, "bboxes": np.concatenate([shares, numbers], axis=1)})
+            parts.append({"image": beside, "bboxes": np.concatenate([shares, numbers], axis=1)})
             count += len(corners)
         result = compose(**parts[0], **({"mosaic_metadata": parts[1:]} if others else {}))
         rows = np.asarray(result["bboxes"], dtype=np.float64).reshape(-1, 5)
         moved = rows[:, :4] * np.tile(self.size[::-1], 2)
-        large = (moved[:, 2:] - moved[:, :2] >= self.min_size).all(1)
+        large = (moved[:, 2:] - moved[:, :2] >= self.options.min_size).all(1)
         kept = rows[large, 4].astype(np.int64)
         return Augmented(result["image"], moved[large].astype(np.float32), kept, int((~large).sum()))

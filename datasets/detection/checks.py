@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from datasets.detection.files import DetectionFiles, Size, counted, read_header, size_fault
-from datasets.files import DataError, read_image
-from datasets.segmentation.checks import SHOWN, list_faults
+from datasets.detection.files import DetectionFiles, Size, size_fault
+from datasets.faults import SHOWN, DataError, counted, list_faults
+from datasets.images import read_header, read_image
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class DetectionSummary:
     """
 
     boxes: NDArray[np.int64]
-    image_paths: NDArray[np.int64]
+    images: NDArray[np.int64]
     without_boxes: int
     notes: list[str]
 
@@ -49,10 +49,10 @@ def check_detection(files: DetectionFiles, threads: int = 4) -> DetectionSummary
         DataError: one line for every fault of the annotations, every image that cannot be read, and every one whose
             size is not the one that its annotation declares; or if there are no images, or no boxes.
     """
-    return check_detection_splits(files, threads=threads)[0]
+    return check_files(files, threads=threads)[0]
 
 
-def check_detection_splits(*splits: DetectionFiles, threads: int = 4) -> list[DetectionSummary]:
+def check_files(*splits: DetectionFiles, threads: int = 4) -> list[DetectionSummary]:
     """`check_detection` of several splits, with the faults of all of them in one error.
 
     Raises:

@@ -8,8 +8,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from datasets.detection.files import DetectionFiles, Rows, Size, counted, read_names, unlisted, upright_size
-from datasets.files import CONTROL, DataError, is_inside, one_line, read_bytes
+from datasets.detection.files import DetectionFiles, Rows, Size, read_names, unlisted
+from datasets.faults import CONTROL, DataError, counted, one_line
+from datasets.files import is_inside, read_bytes
+from datasets.images import upright_size
 
 Entry = dict[str, Any]
 Wanted = dict[str, tuple[type, ...]]  # by key; JSON's true is no number here, although Python's is

@@ -8,21 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from datasets.files import (
-    FORMATS,
-    DataError,
-    one_line,
-    orientation_of,
-    read_lines,
-    refuse_doubles,
-    require_file,
-    split_colour,
-)
+from datasets.faults import DataError, counted, one_line
+from datasets.files import Colour, default_colours, read_lines, refuse_doubles, split_colour
+from datasets.images import Size, read_header
 
 NAMED = 10
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -78,13 +69,13 @@ class Unsound:
 
 @dataclass(frozen=True)
 class DetectionFiles:
-    """One split as files, with an entry an image in `images`, `objects`, `ids`, `sizes` and `unsound`.
+    """One split as files, with an entry an image in `image_paths`, `objects`, `ids`, `sizes` and `unsound`.
 
     Args:
         root: the tree.
         split: its name.
         names: of the classes, without background.
-        images: where the images are; that they are there is for the check to say.
+        image_paths: where the images are; that they are there is for the check to say.
         objects: what they hold.
         ids: the image id as in the COCO json, or the VOC stem.
         category_ids: the id of every class in the COCO json; 1 to n for VOC.
@@ -105,6 +96,11 @@ class DetectionFiles:
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unsound: list[list[Unsound]] = field(default_factory=list)
+
+    @property
+    def colours(self) -> list[Colour]:
+        """Of the classes, for drawing; the first of VOC's colour map is background's."""
+        return default_colours(len(self.names) + 1)[1:]
 
 
 @dataclass
@@ -217,15 +213,6 @@ class Rows:
         return f"{sources[self.image[row]]} ({names[self.labels[row]]} {numbers})"
 
 
-def counted(places: Sequence[str], one: str, several: str, what: str) -> list[str]:
-    """A line such as "2 boxes without area dropped: a.xml, b.xml", with the first five places; none for no places."""
-    if not places:
-        return []
-    rest = f" and {len(places) - 5} more" if len(places) > 5 else ""
-    first = ", ".join(map(one_line, places[:5]))
-    return [f"{len(places)} {one if len(places) == 1 else several} {what}: {first}{rest}"]
-
-
 def unlisted(source: Path, counts: Counter[str]) -> list[str]:
     """One fault for the classes that annotations have and `source` has not, with their numbers of boxes, or none."""
     if not counts:
@@ -252,25 +239,6 @@ def read_names(path: Path) -> list[str]:
         raise DataError(f"{path}: no class names in it; write one a line, without background")
     refuse_doubles(path, names)
     return names
-
-
-def read_header(image_path: Path) -> tuple[Size, int] | None:
-    """Height and width of an image as stored, and its EXIF orientation (1 is upright); None if it cannot be read."""
-    try:
-        require_file(image_path)
-        with Image.open(image_path, formats=FORMATS) as image:
-            return (image.height, image.width), orientation_of(image)
-    except Exception:  # decoders trip over garbage in any way they like; reading the image says how
-        return None
-
-
-def upright_size(image: Path) -> Size | None:
-    """Height and width of an image once it is turned upright by its EXIF orientation; None if it cannot be read."""
-    header = read_header(image)
-    if header is None:
-        return None
-    (height, width), orientation = header
-    return (width, height) if orientation >= 5 else (height, width)
 
 
 def size_fault(image: Path, declared: Size | None, actual: Size) -> str | None:

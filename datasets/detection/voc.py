@@ -10,12 +10,14 @@ from xml.etree.ElementTree import Element
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from datasets.detection.files import DetectionFiles, Rows, Size, counted, read_names, unlisted, upright_size
-from datasets.files import IMAGE_SUFFIXES, DataError, is_inside, one_line, read_bytes, read_lines
-from datasets.segmentation.dataset import VOC_NAMES
+from datasets.detection.files import DetectionFiles, Rows, Size, read_names, unlisted
+from datasets.faults import DataError, counted, one_line
+from datasets.files import IMAGE_SUFFIXES, is_inside, read_bytes, read_lines
+from datasets.images import upright_size
+from datasets.voc_names import VOC_NAMES
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
-JOINED = ("images", "objects", "ids", "sizes", "faults", "notes", "unsound")
+JOINED = ("image_paths", "objects", "ids", "sizes", "faults", "notes", "unsound")
 FLAGS = {"": False, "0": False, "false": False, "unspecified": False, "1": True, "true": True}
 VOC_0712 = {"train": ("VOC2007", "VOC2012"), "val": ("VOC2007",), "test": ("VOC2007",)}
 
@@ -49,7 +51,7 @@ def voc_detection(root: Path, split: str) -> DetectionFiles:
         path.stem: path for path in sorted(folder.iterdir(), reverse=True) if path.suffix.lower() in IMAGE_SUFFIXES
     }
     images = [found.get(stem, folder / f"{stem}.jpg") for stem in stems]
-    twice = [stem for stem, count in Counter(stems).items() if count > 1]
+    twice = [str(stem) for stem, count in Counter(map(Path, stems)).items() if count > 1]  # a and ./a are one
     faults = [f"{listing}: {line}" for line in counted(twice, "name", "names", "listed more than once")]
     rows, unknown = Rows(), Counter[str]()
     sizes: list[Size | None] = [None] * len(stems)

@@ -2,7 +2,6 @@
 
 import os
 import random
-from dataclasses import dataclass
 from typing import Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would otherwise ask the internet for a newer one
@@ -12,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.files import IGNORE, DataError
-from datasets.ranges import SEED, SIDE, check_fields
+from datasets.files import IGNORE
+from datasets.ranges import SIDE, check_options
+from datasets.segmentation.options import SegmentationAugmentation
 
-RANGES = {"crop": SIDE, "scale": (0.1, 10), "flip": (0, 1), "colour": (0, 1), "blur": (0, 1), "seed": SEED}
 cv2.setNumThreads(0)  # loader workers are the parallelism; OpenCV's own threads would fight over the same cores
 
 
@@ -60,50 +59,33 @@ class ScaleCrop(A.DualTransform):
         return result
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """What training does to an image and its mask. Strengths of 0 switch a part off.
+class AugmentSegmentation:
+    """The transform of training.
 
     Args:
+        options: what is done.
         crop: height and width of what the network sees, in pixels.
-        scale: range of the random scale.
-        flip: probability of a left-right flip.
-        colour: strength of brightness, contrast and saturation jitter; hue moves by a tenth of it.
-        blur: probability of a slight Gaussian blur.
-        seed: of all random choices.
-
-    Raises:
-        DataError: for a value outside its range.
     """
 
-    crop: tuple[int, int] = (512, 512)
-    scale: tuple[float, float] = (0.5, 2.0)
-    flip: float = 0.5
-    colour: float = 0.4
-    blur: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self, RANGES)
-        if self.scale[0] > self.scale[1]:
-            raise DataError(f"--scale {self.scale[0]} {self.scale[1]}: give the smaller one first")
-        steps: list[Any] = [ScaleCrop(self.crop, self.scale)]
-        if self.flip:
-            steps.append(A.HorizontalFlip(p=self.flip))
-        if self.colour:
-            jitter = (max(0.0, 1 - self.colour), 1 + self.colour)
-            steps.append(A.ColorJitter(jitter, jitter, jitter, (-self.colour / 10, self.colour / 10), p=0.8))
-        if self.blur:
-            steps.append(A.GaussianBlur(blur_limit=(3, 5), p=self.blur))
-        object.__setattr__(self, "_compose", A.Compose(steps))
+    def __init__(self, options: SegmentationAugmentation, crop: tuple[int, int]) -> None:
+        check_options(crop=(crop, *SIDE))
+        self.seed = options.seed
+        steps: list[Any] = [ScaleCrop(crop, options.scale)]
+        if options.flip:
+            steps.append(A.HorizontalFlip(p=options.flip))
+        if options.colour:
+            jitter = (max(0.0, 1 - options.colour), 1 + options.colour)
+            steps.append(A.ColorJitter(jitter, jitter, jitter, (-options.colour / 10, options.colour / 10), p=0.8))
+        if options.blur:
+            steps.append(A.GaussianBlur(blur_limit=(3, 5), p=options.blur))
+        self.compose = A.Compose(steps)
 
     def __call__(
         self, image: NDArray[np.uint8], mask: NDArray[np.uint8], epoch: int, index: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Augment uint8 [H, W, 3] and uint8 [H, W] into the crop's size."""
-        compose: A.Compose = self._compose  # type: ignore[attr-defined]
         state = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
         # one shared stream: seeding every step alike, as set_random_seed does, would tie their draws together
-        compose.set_random_state(np.random.default_rng(state[0]), random.Random(int(state[1])))
-        result = compose(image=image, mask=mask)
+        self.compose.set_random_state(np.random.default_rng(state[0]), random.Random(int(state[1])))
+        result = self.compose(image=image, mask=mask)
         return result["image"], result["mask"]

@@ -1,6 +1,5 @@
 """Looking at every file of a split before the first training step, and telling of all faults at once."""
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from datasets.files import IGNORE, DataError, one_line
-from datasets.segmentation.dataset import SegmentationFiles, read_pair
-
-SHOWN = 20
+from datasets.faults import DataError, list_faults
+from datasets.files import IGNORE
+from datasets.segmentation.dataset import read_pair
+from datasets.segmentation.files import SegmentationFiles
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,10 @@ class SegmentationSummary:
 
     pixels: NDArray[np.int64]
     images: NDArray[np.int64]
+
+    def lines(self) -> list[str]:
+        """Nothing to print."""
+        return []
 
     def balanced_weights(self) -> list[float]:
         """One weight a class, 1 / log(1.02 + share of pixels) (ENet, arXiv 1606.02147, Section 5.2).
@@ -65,7 +68,7 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
     return SegmentationSummary(counts.sum(0), (counts > 0).sum(0))
 
 
-def check_splits(*splits: SegmentationFiles) -> list[SegmentationSummary]:
+def check_files(*splits: SegmentationFiles) -> list[SegmentationSummary]:
     """`check_segmentation` of several splits, with the faults of all of them in one error.
 
     Raises:
@@ -98,13 +101,3 @@ def void_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[str]
         return []
     masks = files.pairs[0][1].parent
     return [f"{masks}: every mask of split {files.split} holds only 255, which means void; label some pixels"]
-
-
-def list_faults(faults: Iterable[str], where: str) -> str:
-    """All faults in one message, a line each, the first 20 in full."""
-    lines = [one_line(fault, 1000) for fault in faults]
-    if len(lines) == 1:
-        return lines[0]
-    shown = "\n  ".join(lines[:SHOWN])
-    rest = f"\n  and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-    return f"{where}: {len(lines)} faults\n  {shown}{rest}"

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.detection.files import read_header
-from datasets.files import IGNORE, DataError, read_mask, read_upright_mask
+from datasets.faults import DataError
+from datasets.files import IGNORE
+from datasets.images import read_header
 from datasets.inspection import FAULTY, TURNED, Finding, Inspected, Kind, Look, Sample, digest
 from datasets.segmentation.checks import binary_fault, void_fault
-from datasets.segmentation.dataset import SegmentationFiles, pair_fault
+from datasets.segmentation.dataset import pair_fault
+from datasets.segmentation.files import SegmentationFiles
+from datasets.segmentation.masks import read_mask, read_upright_mask
 
 UNUSABLE = Kind(
     "error", "mask cannot be read", "Training stops at it: save the mask anew, or give its colours in labels.txt."
@@ -45,7 +48,7 @@ class InspectedSegmentation(Inspected):
 
     turned = Kind("note", TURNED.what, "It is read upright, as viewers show it.")
 
-    def __init__(self, files: SegmentationFiles) -> None:
+    def __init__(self, files: SegmentationFiles, size: tuple[int, int] | None = None) -> None:
         super().__init__(files.root, files.split, files.names, [image for image, _ in files.pairs])
         self.files, self.colours = files, files.colours
         self.values = {name: np.zeros(256, dtype=np.int64) for name in ("images", "pixels")}

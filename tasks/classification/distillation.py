@@ -1,8 +1,6 @@
 """Where a teacher comes from, and whether it knows the classes that it is to teach."""
 
-import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,75 +11,40 @@ from torchvision.models import get_model, get_model_weights
 from backbones.pretrained import fetch_weights, timm_pretrained
 from backbones.weights_files import read_weights, require_usable
 from datasets import tell_difference
+from datasets.faults import did_you_mean
 from tasks.base import IMAGENET_MEAN, IMAGENET_STD
+from tasks.classification.options import ClassificationOptions
 from tasks.classification.task import ClassificationTask
 from tasks.classification.teacher import Teacher
 from tasks.errors import TaskError
 
 
-@dataclass(frozen=True)
-class Distillation:
-    """What is learned from a teacher beside the labels (arXiv 1503.02531).
-
-    Args:
-        teacher: a checkpoint of train_cls, timm:NAME or torchvision:NAME; it sees the same images as the student.
-        teacher_weights: of a teacher out of timm or torchvision: imagenet, or a weights file with the data's classes in
-            their order.
-        temperature: that softens the probabilities of both.
-        distillation_weight: of the teacher's part in the loss; the labels have the rest.
+def load_teacher(options: ClassificationOptions, names: Sequence[str]) -> Teacher | None:
+    """The teacher of some classes, or None where none is asked for.
 
     Raises:
-        TaskError: for a temperature outside 0.01 to 1000, a weight outside 0 to 1, or weights that are missing, or that
-            nothing needs.
+        TaskError: for a teacher that does not exist or has other classes, or a weights file that does not fit.
+        CheckpointError: if there is no such checkpoint.
+        FileNotFoundError: if there is no such weights file.
+        ConnectionError: if the download fails.
     """
-
-    teacher: str | None = None
-    teacher_weights: str | None = None
-    temperature: float = 4.0
-    distillation_weight: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0.01 <= self.temperature <= 1000:
-            raise TaskError(f"--temperature {self.temperature} is not in 0.01 to 1000")
-        if not 0 <= self.distillation_weight <= 1:
-            raise TaskError(f"--distillation-weight {self.distillation_weight} is not in 0 to 1")
-        if self._library and self.teacher_weights is None:
-            raise TaskError(f"--teacher {self.teacher} needs --teacher-weights: imagenet, or a file")
-        if not self._library and self.teacher_weights is not None:
-            raise TaskError("--teacher-weights is for teachers out of timm and torchvision; a checkpoint has its own")
-
-    @property
-    def _library(self) -> str:
-        """Which of timm and torchvision the teacher is out of, or nothing."""
-        library = (self.teacher or "").partition(":")[0]
-        return library if library in ("timm", "torchvision") else ""
-
-    def load(self, names: Sequence[str]) -> Teacher | None:
-        """The teacher of some classes, or None where none is asked for.
-
-        Raises:
-            TaskError: for a teacher that does not exist or has other classes, or a weights file that does not fit.
-            CheckpointError: if there is no such checkpoint.
-            FileNotFoundError: if there is no such weights file.
-            ConnectionError: if the download fails.
-        """
-        if self.teacher is None:
-            return None
-        if self._library and self.teacher_weights is not None:
-            name = self.teacher.partition(":")[2]
-            network, known = _from_library(self._library, name, self.teacher_weights, names)
-            config = getattr(network, "pretrained_cfg", {})
-            mean, std = config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD)
-        else:
-            task = ClassificationTask.load(Path(self.teacher), "cpu")
-            network, known, mean, std = task.network, task.spec.names, task.spec.mean, task.spec.std
-        if set(known) != set(names):
-            difference = tell_difference(known, names, "the teacher", "the data")
-            raise TaskError(
-                f"--teacher {self.teacher} has other classes, {len(known)} for the data's {len(names)}: {difference}"
-            )
-        order = [known.index(name) for name in names]
-        return Teacher(network, mean, std, order, self.temperature, self.distillation_weight)
+    if options.teacher is None:
+        return None
+    if options.library and options.teacher_weights is not None:
+        name = options.teacher.partition(":")[2]
+        network, known = _from_library(options.library, name, options.teacher_weights, names)
+        config = getattr(network, "pretrained_cfg", {})
+        mean, std = config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD)
+    else:
+        task = ClassificationTask.load(Path(options.teacher), "cpu")
+        network, known, mean, std = task.network, task.spec.names, task.spec.mean, task.spec.std
+    if set(known) != set(names):
+        difference = tell_difference(known, names, "the teacher", "the data")
+        raise TaskError(
+            f"--teacher {options.teacher} has other classes, {len(known)} for the data's {len(names)}: {difference}"
+        )
+    order = [known.index(name) for name in names]
+    return Teacher(network, mean, std, order, options.temperature, options.distillation_weight)
 
 
 def _from_library(library: str, name: str, weights: str, names: Sequence[str]) -> tuple[nn.Module, list[str]]:
@@ -90,9 +53,7 @@ def _from_library(library: str, name: str, weights: str, names: Sequence[str]) -
 
     available = timm.list_models() if library == "timm" else torchvision.models.list_models(torchvision.models)
     if name.partition(".")[0] not in available:
-        near = difflib.get_close_matches(name, available, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise TaskError(f'{library} has no network "{name}"{hint}')
+        raise TaskError(f'{library} has no network "{name}"{did_you_mean(name, available)}')
     if weights != "imagenet":
         options: dict[str, Any] = {"num_classes": len(names)}
         network = timm.create_model(name, **options) if library == "timm" else get_model(name, weights=None, **options)

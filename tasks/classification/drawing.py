@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from datasets import resize_image
-from tasks.classification.task import ClassificationTask
 from tasks.drawing import Image
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -56,9 +55,9 @@ def _cut(text: str) -> str:
     return text
 
 
-def draw_labels(task: ClassificationTask, samples: Sequence[dict[str, Any]]) -> Image:
+def draw_labels(predictor: Any, samples: Sequence[dict[str, Any]]) -> Image:
     """Samples with their class, and below it what is predicted: green where that is right, red where not."""
-    probabilities, names = task.predict([sample["image"] for sample in samples]), task.spec.names
+    probabilities, names = predictor.predict([sample["image"] for sample in samples]), predictor.spec.names
     predicted = probabilities.argmax(1)
     captions = [
         (names[sample["label"]], f"{names[label]} {100 * found[label]:.0f} %")

@@ -6,19 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from torch.nn import functional as F
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
-from datasets import ClassificationDataset, ClassificationFiles, eval_loader, evaluation_samples, tell_difference
+from datasets import ClassificationDataset, ClassificationFiles, sample_loader
 from tasks.classification.drawing import draw_labels
-from tasks.classification.task import TOP, ClassificationTask
+from tasks.classification.task import TOP
 from tasks.drawing import plot_confusion
-from tasks.errors import TaskError
 from tasks.writing import write_image, write_json, write_table
 
 ROWS = 30  # classes that the printed table has at most
@@ -47,31 +43,27 @@ class ClassificationScores:
     right: NDArray[np.bool_]
 
 
-@torch.inference_mode()
-def evaluate_classification(task: ClassificationTask, loader: Iterable[dict[str, Any]]) -> ClassificationScores:
-    """Scores over the batches of an `eval_loader`, the images in its order.
+def evaluate_classes(predictor: Any, batches: Iterable[list[dict[str, Any]]]) -> ClassificationScores:
+    """Scores of every image of some batches, in their order.
 
     Args:
-        task: in evaluation mode.
-        loader: of samples as `evaluation_samples` gives them.
+        predictor: has a `spec`, and `predict(images)` gives probabilities.
+        batches: samples of a `ClassificationDataset` without augmentation, as `sample_loader` gives them.
     """
-    classes = len(task.spec.names)
-    matrix = MulticlassConfusionMatrix(classes, validate_args=False)
-    top5 = MulticlassAccuracy(classes, min(TOP, classes), average="micro", validate_args=False)
-    losses, right = [], []
-    for batch in track(loader, "Evaluating", transient=True):
-        logits, label = task.network(task.normalise(batch["image"])).float().cpu(), batch["label"].cpu()
-        matrix.update(logits, label)
-        top5.update(logits, label)
-        losses.append(F.cross_entropy(logits, label, reduction="none"))
-        right.append(logits.argmax(1) == label)
-    counts = matrix.compute().numpy().astype(np.int64)
-    images, hits = counts.sum(1).astype(float), counts.diagonal().astype(float)
+    found, labels = [], []
+    for batch in track(batches, "Evaluating", transient=True):
+        found.append(predictor.predict([sample["image"] for sample in batch]))
+        labels += [sample["label"] for sample in batch]
+    probabilities, label, classes = np.concatenate(found), np.array(labels), len(predictor.spec.names)
+    own = probabilities[np.arange(len(label)), label]
+    predicted = probabilities.argmax(1)
+    matrix = np.bincount(label * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    images, hits = matrix.sum(1).astype(float), matrix.diagonal().astype(float)
     accuracy = np.divide(hits, images, out=np.full_like(hits, np.nan), where=images > 0)
-    every = torch.cat(losses)
-    top1 = float(hits.sum() / images.sum())
+    losses = -np.log(own.clip(np.finfo(np.float32).tiny))
+    top5 = float(((probabilities > own[:, None]).sum(1) < TOP).mean())
     return ClassificationScores(
-        top1, float(top5.compute()), float(every.mean()), accuracy, counts, every.numpy(), torch.cat(right).numpy()
+        float((predicted == label).mean()), top5, float(losses.mean()), accuracy, matrix, losses, predicted == label
     )
 
 
@@ -99,7 +91,7 @@ def print_classification_scores(scores: ClassificationScores, names: list[str], 
 
 def write_classification_evaluation(
     folder: Path,
-    task: ClassificationTask,
+    predictor: Any,
     scores: ClassificationScores,
     samples: ClassificationDataset,
     settings: dict[str, Any],
@@ -113,7 +105,7 @@ def write_classification_evaluation(
     Raises:
         TaskError: if a file cannot be written.
     """
-    names, wrong = task.spec.names, np.flatnonzero(~scores.right)
+    names, wrong = predictor.spec.names, np.flatnonzero(~scores.right)
     worst = wrong[np.argsort(-scores.losses[wrong], kind="stable")][:drawn]
     accuracy = {name: None if np.isnan(one) else one for name, one in zip(names, scores.accuracy.tolist(), strict=True)}
     content = settings | {"top1": scores.top1, "top5": scores.top5, "loss": scores.loss, "accuracy": accuracy}
@@ -124,44 +116,25 @@ def write_classification_evaluation(
     plot_confusion(scores.matrix, names, folder / "confusion.png")
     written = [folder / name for name in ("scores.json", "confusion.csv", "confusion.png")]
     if len(worst):
-        write_image(folder / "worst.png", draw_labels(task, [samples[int(index)] for index in worst]))
+        write_image(folder / "worst.png", draw_labels(predictor, [samples[int(index)] for index in worst]))
         written.append(folder / "worst.png")
     return written
 
 
-def judge_classifier(
-    checkpoint: Path,
+def evaluate(
+    predictor: Any,
     files: ClassificationFiles,
     folder: Path,
-    drawn: int = 40,
+    settings: dict[str, Any],
+    drawn: int,
+    workers: int,
     batch_size: int = 64,
-    workers: int = 1,
-    device: str = "auto",
 ) -> ClassificationScores:
-    """Evaluate a checkpoint on a split, print the scores, and write them.
-
-    Args:
-        checkpoint: of a classifier with the split's classes.
-        files: the split.
-        folder: for what `write_classification_evaluation` writes.
-        drawn: how many of the worst images to draw.
-        batch_size: images a step.
-        workers: loader processes.
-        device: "cpu", "cuda" or "auto".
-
-    Raises:
-        TaskError: if the classes differ.
-        CheckpointError: if there is no such checkpoint of a classifier.
-    """
-    task = ClassificationTask.load(checkpoint, device)
-    if files.names != task.spec.names:
-        difference = tell_difference(task.spec.names, files.names, str(checkpoint), str(files.root))
-        raise TaskError(f"classes differ: {difference}")
-    samples = evaluation_samples(files, task.spec.input_size, task.spec.crop_ratio)
-    scores = evaluate_classification(task, eval_loader(samples, workers, batch_size=batch_size))
-    print_classification_scores(scores, files.names, f"{files.root}, {files.split}, {len(files.image_paths):,} images")
-    settings: dict[str, Any] = {"checkpoint": str(checkpoint), "data": str(files.root), "split": files.split}
-    settings |= {"images": len(files.image_paths)}
-    written = write_classification_evaluation(folder, task, scores, samples, settings, drawn)
+    """See `tasks.wing.Wing.evaluate`; `batch_size` is images a step."""
+    samples = ClassificationDataset(files)
+    scores = evaluate_classes(predictor, sample_loader(samples, workers, batch_size))
+    images = len(files.image_paths)
+    print_classification_scores(scores, files.names, f"{files.root}, {files.split}, {images:,} images")
+    written = write_classification_evaluation(folder, predictor, scores, samples, settings | {"images": images}, drawn)
     print(f"wrote {', '.join(path.name for path in written)} to {folder}")
     return scores

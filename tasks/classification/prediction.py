@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tasks.classification.drawing import RIGHT, contact_sheet, thumbnail
-from tasks.classification.task import TOP, ClassificationTask
+from tasks.classification.task import TOP
 from tasks.detection.drawing import draw_boxes
 from tasks.drawing import Image
 from tasks.prediction import LARGE, Show, Shown
@@ -18,17 +19,17 @@ BATCH = 32
 DRAWN = 96  # images on the sheet at most
 
 
-def name_classes(task: ClassificationTask, images: list[Image]) -> list[dict[str, float]]:
+def name_classes(predictor: Any, images: list[Image]) -> list[dict[str, float]]:
     """The five most probable classes of each image, the first the most probable, with their probabilities."""
-    probabilities = task.predict(images)
+    probabilities = predictor.predict(images)
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
     return [
-        {task.spec.names[label]: float(found[label]) for label in labels}
+        {predictor.spec.names[label]: float(found[label]) for label in labels}
         for found, labels in zip(probabilities, order.tolist(), strict=True)
     ]
 
 
-def classify_images(task: ClassificationTask, sources: Sources, output: Path, with_json: bool) -> int:
+def classify_images(predictor: Any, sources: Sources, output: Path, with_json: bool) -> int:
     """Write predictions.csv, predictions.json if asked, and contact.png with up to 96 images; how many were read.
 
     Images that cannot be read are told of together at the end, once the others are done.
@@ -44,7 +45,7 @@ def classify_images(task: ClassificationTask, sources: Sources, output: Path, wi
     paths = sources.image_paths
     shown = {paths[index] for index in np.linspace(0, len(paths) - 1, min(DRAWN, len(paths))).round().astype(int)}
     for batch in _batches(read_images(paths, faults)):
-        for (path, image), classes in zip(batch, name_classes(task, [image for _, image in batch]), strict=True):
+        for (path, image), classes in zip(batch, name_classes(predictor, [image for _, image in batch]), strict=True):
             found.append((path, classes))
             if path in shown:
                 drawn.append(thumbnail(image))
@@ -82,16 +83,16 @@ def _write(output: Path, found: list[tuple[Path, dict[str, float]]], with_json: 
         write_json(output / "predictions.json", content)
 
 
-def show_labels(task: ClassificationTask) -> Show:
+def show_labels(predictor: Any) -> Show:
     """Images framed in the colour of their class, with its name and probability in the corner."""
 
     def show(image: Image) -> Shown:
-        (classes,) = name_classes(task, [image])
+        (classes,) = name_classes(predictor, [image])
         name, probability = next(iter(classes.items()))
-        label = np.array([task.spec.names.index(name)])
+        label = np.array([predictor.spec.names.index(name)])
         frame = np.array([[0, 0, image.shape[1], image.shape[0]]], dtype=np.float32)
         scores = np.array([probability], dtype=np.float32)
-        drawing = draw_boxes(image, frame, label, task.spec.names, task.spec.colours, scores)
+        drawing = draw_boxes(image, frame, label, predictor.spec.names, predictor.spec.colours, scores)
         return Shown("class", drawing, {"classes": classes})
 
     return show

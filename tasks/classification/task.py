@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
+from backbones import Table, TimmTable, build_backbone, create_table, table_options
 from datasets import CentreCrop
 from heads import create_classifier, distillation_loss
 from tasks.base import Spec, Task
 from tasks.classification.teacher import Teacher
 from tasks.errors import TaskError
-from tasks.optim import Optimization
+from tasks.options import Optimization
 
 TOP = 5
 SMALL = 64  # images up to this side are small ones
@@ -55,33 +55,6 @@ def classification_table(backbone: str, size: tuple[int, int], **options: Any) -
     return replace(create_table(backbone, **stem | given), norm_momentum=0.1)
 
 
-def classification_spec(
-    backbone: str,
-    options: BackboneOptions,
-    names: Sequence[str],
-    colours: Sequence[tuple[int, int, int]],
-    input_size: tuple[int, int],
-    head_options: dict[str, Any] | None = None,
-    **fields: Any,
-) -> ClassificationSpec:
-    """What training builds and `tools/cost.py` counts.
-
-    Args:
-        backbone: as for `backbones.create_table`.
-        options: of the backbone; see `classification_table` for what is left out.
-        names: see `ClassificationSpec`, as the other entries of it.
-        colours: likewise.
-        input_size: likewise.
-        head_options: likewise.
-        **fields: likewise, by name.
-
-    Raises:
-        BackboneError: for an unknown backbone or option.
-    """
-    table = classification_table(backbone, input_size, **options.given())
-    return ClassificationSpec(table, "classifier", list(names), list(colours), input_size, head_options or {}, **fields)
-
-
 class ClassificationNetwork(nn.Module):
     """Backbone and classifier. `network(images)`: normalised float32 [N, 3, H, W] -> raw logits [N, classes]."""
 
@@ -110,6 +83,7 @@ class ClassificationTask(Task):
     """
 
     kind = "classification"
+    monitor = "val/top1"
     spec_type = ClassificationSpec
 
     def __init__(

@@ -48,7 +48,7 @@ def check_dataset(
     """Look at every file of a dataset, print what is wrong, and write folder/index.html.
 
     Args:
-        dataset: see `datasets.find_segmentation`, `find_detection` and `find_classification`.
+        dataset: see `datasets.find_segmentation`, `find_detection` and `find_files`.
         task: "segmentation", "detection" or "classification"; for None, what the tree looks like.
         data_root: where the data is.
         split_names: for None, those of train, val and test that there are.

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.detection.detections import Detections
 from tasks.detection.metrics import Curve
-from tasks.drawing import Colours, Image, write_plot
+from tasks.drawing import COLUMNS, Colours, Image, fit, grid, write_plot
+from tasks.options import Prediction
+from tasks.prediction import Show, Shown
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LINES = 12  # more curves than this cannot be told apart
@@ -110,3 +114,38 @@ def _envelope(curve: Curve, recall: NDArray[np.float64]) -> NDArray[np.float64]:
     """The highest precision at each recall or beyond, 0 where the curve does not reach."""
     reached = curve[0] >= recall[:, None]
     return np.where(reached, curve[1], 0).max(1, initial=0)
+
+
+def show_boxes(predictor: Any, options: Prediction) -> Show:
+    """Images with the boxes drawn whose score is above a threshold."""
+
+    def show(image: Image) -> Shown:
+        found = predictor.predict([image], score_threshold=options.score_threshold)[0]
+        names = predictor.spec.names
+        drawing = draw_boxes(image, found.boxes, found.labels, names, predictor.spec.colours, found.scores)
+        rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
+        objects = [{"class": names[label], "score": score, "box": box} for label, score, box in rows]
+        return Shown("boxes", drawing, {"objects": objects})
+
+    return show
+
+
+SHOWN = 0.3  # detections below this score are not drawn
+
+
+def _row(
+    image: Image, boxes: Any, labels: Any, found: Detections, names: Sequence[str], colours: Colours
+) -> list[Image]:
+    """Input, truth, and the detections from a score of `SHOWN` up, fitted into cells."""
+    sure = found.scores >= SHOWN
+    drawn = draw_boxes(image, found.boxes[sure], found.labels[sure], names, colours, found.scores[sure])
+    return [fit(image), fit(draw_boxes(image, boxes, labels, names, colours)), fit(drawn)]
+
+
+def draw_detections(predictor: Any, samples: Sequence[dict[str, Any]]) -> Image:
+    """Input, truth and prediction of detection samples, a row each."""
+    rows, names, colours = [], predictor.spec.names, predictor.spec.colours
+    for sample in samples:
+        found = predictor.predict([sample["image"]])[0]
+        rows.append(_row(sample["image"], sample["boxes"], sample["labels"], found, names, colours))
+    return grid(rows, COLUMNS, names, colours)

@@ -1,6 +1,6 @@
 """Evaluating detections over a split, and writing what came of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from datasets import DataError, DetectionDataset, DetectionFiles, Resize, default_colours, eval_loader, read_image
-from datasets.segmentation.checks import list_faults
+from datasets import DataError, DetectionDataset, DetectionFiles, read_image, sample_loader
+from datasets.faults import list_faults
 from tasks.detection.detections import Detections, read_results, write_results
-from tasks.detection.drawing import draw_boxes, plot_precision_recall
+from tasks.detection.drawing import _row, plot_precision_recall
 from tasks.detection.metrics import STATS, CocoScores, VocScores, coco_scores, voc_average_precision
-from tasks.detection.task import DetectionTask
-from tasks.drawing import COLUMNS, Colours, Image, fit, grid
-from tasks.errors import TaskError
+from tasks.drawing import COLUMNS, grid
+from tasks.options import Evaluation
+from tasks.readiness import require_folder
 from tasks.writing import write_image, write_json
-
-SHOWN = 0.3  # detections below this score are not drawn
 
 
 @dataclass(frozen=True)
@@ -32,15 +30,7 @@ class DetectionEvaluation:
     voc07: VocScores
 
 
-def detect_all(task: DetectionTask, loader: Iterable[dict[str, Any]]) -> list[Detections]:
-    """The detections of every image of a loader, in its order."""
-    found: list[Detections] = []
-    for batch in track(loader, "Detecting", transient=True):
-        found += task.detect(batch["image"], batch["size"])
-    return found
-
-
-def evaluate_detection(
+def evaluate_detections(
     files: DetectionFiles, detections: Sequence[Detections], backend: str = "pycocotools"
 ) -> DetectionEvaluation:
     """Evaluate detections, one an image in the order of the split.
@@ -112,7 +102,7 @@ def write_detection_evaluation(
     curve = folder / "precision_recall.png"
     plot_precision_recall(voc.curves, voc.ap, files.names, curve, "Precision and recall at IoU 0.5 (VOC's rule)")
     written = [folder / "scores.json", folder / "results.json", curve]
-    colours = detection_colours(len(files.names))
+    colours = files.colours
     rows = []
     for index in np.linspace(0, len(files.image_paths) - 1, min(drawn, len(files.image_paths))).round().astype(int):
         if files.image_paths[index].is_file():
@@ -128,97 +118,62 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def detection_colours(count: int) -> list[tuple[int, int, int]]:
-    """Colours of classes without background."""
-    return default_colours(count + 1)[1:]
-
-
-def _row(
-    image: Image, boxes: Any, labels: Any, found: Detections, names: Sequence[str], colours: Colours
-) -> list[Image]:
-    """Input, truth, and the detections from a score of `SHOWN` up, fitted into cells."""
-    sure = found.scores >= SHOWN
-    drawn = draw_boxes(image, found.boxes[sure], found.labels[sure], names, colours, found.scores[sure])
-    return [fit(image), fit(draw_boxes(image, boxes, labels, names, colours)), fit(drawn)]
-
-
-def draw_detections(task: DetectionTask, samples: Sequence[dict[str, Any]]) -> Image:
-    """Input, truth and prediction of detection samples, a row each."""
-    rows, names, colours = [], task.spec.names, task.spec.colours
-    for sample in samples:
-        found = task.predict([sample["image"]])[0]
-        rows.append(_row(sample["image"], sample["boxes"], sample["labels"], found, names, colours))
-    return grid(rows, COLUMNS, names, colours)
-
-
-def judge(
-    checkpoint: Path,
+def evaluate(
+    predictor: Any,
     files: DetectionFiles,
     folder: Path,
-    backend: str = "pycocotools",
-    drawn: int = 6,
+    settings: dict[str, Any],
+    drawn: int,
+    workers: int,
     batch_size: int = 8,
-    workers: int = 1,
-    device: str = "auto",
+    backend: str = "pycocotools",
+    **options: Any,
 ) -> DetectionEvaluation:
-    """Evaluate a checkpoint on a split, print the scores, and write them.
-
-    Args:
-        checkpoint: of a detection network with the split's classes.
-        files: the split.
-        folder: for what `write_detection_evaluation` writes.
-        backend: see `coco_scores`.
-        drawn: how many images to draw.
-        batch_size: images a step.
-        workers: loader processes.
-        device: "cpu", "cuda" or "auto".
-
-    Raises:
-        TaskError: if the classes differ.
-        CheckpointError: if there is no such detection checkpoint.
-    """
-    task = DetectionTask.load(checkpoint, device)
-    if files.names != task.spec.names:
-        raise TaskError(
-            f"classes differ: {checkpoint} has {', '.join(task.spec.names)}; {files.root} {', '.join(files.names)}"
-        )
-    dataset = DetectionDataset(files, Resize(task.spec.input_size))
-    detections = detect_all(task, eval_loader(dataset, workers, batch_size=batch_size))
-    return _judge(detections, files, folder, backend, drawn, {"checkpoint": str(checkpoint)})
+    """See `tasks.wing.Wing.evaluate`; `batch_size` is images a step, and for `backend` see `coco_scores`."""
+    batches = sample_loader(DetectionDataset(files), workers, batch_size)
+    detections: list[Detections] = []
+    for batch in track(batches, "Detecting", transient=True):
+        detections += predictor.predict([sample["image"] for sample in batch], **options)
+    return report(detections, files, folder, settings, drawn, backend)
 
 
-def judge_results(
-    predictions: Path, files: DetectionFiles, folder: Path, backend: str = "pycocotools", drawn: int = 6
-) -> DetectionEvaluation:
-    """Evaluate detections from a COCO results json on a split, print the scores, and write them.
-
-    Args:
-        predictions: the results json.
-        files: the split.
-        folder: for what `write_detection_evaluation` writes.
-        backend: see `coco_scores`.
-        drawn: how many images to draw.
+def evaluate_results(predictions: Path, files: DetectionFiles, evaluation: Evaluation, backend: str) -> Path:
+    """Evaluate detections out of a COCO results json on a split, print the scores, and write them; the folder.
 
     Raises:
         DataError: if the split's annotations have faults, and see `read_results`.
     """
+    folder = require_folder(evaluation.output or predictions.parent / f"eval_{files.split}")
     if files.faults:
         raise DataError(list_faults(files.faults, f"{files.root}, split {files.split}"))
-    detections = read_results(predictions, files)
-    return _judge(detections, files, folder, backend, drawn, {"predictions": str(predictions)})
+    settings = {"predictions": str(predictions), "data": str(files.root), "split": files.split}
+    report(
+        read_results(predictions, files),
+        files,
+        folder,
+        settings,
+        6 if evaluation.drawn is None else evaluation.drawn,
+        backend,
+    )
+    return folder
 
 
-def _judge(
+def report(
     detections: list[Detections],
     files: DetectionFiles,
     folder: Path,
-    backend: str,
-    drawn: int,
     settings: dict[str, Any],
+    drawn: int,
+    backend: str,
 ) -> DetectionEvaluation:
-    evaluation = evaluate_detection(files, detections, backend)
+    """Print the scores of detections, one an image of the split, and write them.
+
+    Raises:
+        TaskError: if a file cannot be written.
+    """
+    evaluation = evaluate_detections(files, detections, backend)
     print_detection_scores(evaluation, files, f"{files.root}, {files.split}, {len(files.image_paths)} images")
-    settings |= {"data": str(files.root), "split": files.split, "images": len(files.image_paths), "backend": backend}
+    settings |= {"images": len(files.image_paths), "backend": backend}
     written = write_detection_evaluation(folder, evaluation, files, detections, settings, drawn)
     print(f"wrote {', '.join(path.name for path in written)} to {folder}")
     if written[-1].name == "samples.png":

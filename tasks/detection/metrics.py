@@ -1,7 +1,6 @@
 """How good detections are: the twelve COCO numbers by pycocotools or faster-coco-eval, and VOC's average precision."""
 
 import contextlib
-import difflib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import DetectionFiles, Objects
+from datasets.faults import did_you_mean
 from tasks.detection.detections import Detections
 from tasks.errors import TaskError
 
@@ -90,9 +90,8 @@ def coco_scores(files: DetectionFiles, detections: Sequence[Detections], backend
 def coco_evaluator(files: DetectionFiles, detections: Sequence[Detections], backend: str) -> Any:
     """A `COCOeval` with ground truth and detections in it, nothing computed yet; see `coco_scores`."""
     if backend not in BACKENDS:
-        near = difflib.get_close_matches(backend, BACKENDS, 1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BACKENDS)}"
-        raise TaskError(f"there is no backend {backend}; {hint}")
+        hint = did_you_mean(backend, BACKENDS)
+        raise TaskError(f'there is no backend "{backend}"{hint} (there are {", ".join(BACKENDS)})')
     _check_images(files, detections)
     truth, found = _together(files.objects), _together(detections)
     area, crowd = (np.concatenate([getattr(o, name) for o in files.objects]) for name in ("area", "crowd"))

@@ -10,13 +10,13 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
+from backbones import Table, TimmTable, build_backbone, create_table, table_options
 from datasets import check_options, limit_detection, resize_image
 from heads import DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
 from tasks.detection.detections import Detections
 from tasks.detection.metrics import coco_scores
-from tasks.optim import Optimization
+from tasks.options import Optimization
 
 Image = NDArray[np.uint8]
 
@@ -47,36 +47,6 @@ def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
     return replace(create_table(backbone, **papers | given), norm_momentum=0.03)
 
 
-def detection_spec(
-    backbone: str,
-    options: BackboneOptions,
-    head: str,
-    names: Sequence[str],
-    colours: Sequence[tuple[int, int, int]],
-    input_size: tuple[int, int],
-    head_options: dict[str, Any] | None = None,
-    **fields: Any,
-) -> DetectionSpec:
-    """What training builds and `tools/cost.py` counts: the head's extra maps follow the backbone's width.
-
-    Args:
-        backbone: as for `backbones.create_table`.
-        options: of the backbone; what is left out is as SSDLite has it.
-        head: see `heads.create_detection_head`.
-        names: see `DetectionSpec`, as the other entries of it.
-        colours: likewise.
-        input_size: likewise.
-        head_options: likewise.
-        **fields: likewise, by name.
-
-    Raises:
-        BackboneError: for an unknown backbone or option.
-    """
-    width = {} if options.width is None else {"width": options.width}
-    table, of_head = detection_table(backbone, **options.given()), width | (head_options or {})
-    return DetectionSpec(table, head, list(names), list(colours), input_size, of_head, **fields)
-
-
 class DetectionNetwork(nn.Module):
     """Backbone and head. `network(images)` takes normalised float32 [N, 3, H, W]; `heads.SSDLite` has the outputs."""
 
@@ -105,6 +75,7 @@ class DetectionTask(Task):
     """
 
     kind = "detection"
+    monitor = "val/ap"
     spec_type = DetectionSpec
 
     def __init__(self, spec: DetectionSpec, optimization: Optimization | None = None, box_weight: float = 1.0) -> None:

@@ -1,6 +1,6 @@
 """Evaluating a segmentation network over a split, and writing what came of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from datasets import SegmentationDataset, SegmentationFiles
-from tasks.drawing import ROWS, draw_masks, plot_confusion
-from tasks.segmentation.task import ConfusionMatrix, SegmentationScores, SegmentationTask, segmentation_scores
+from datasets import SegmentationDataset, SegmentationFiles, sample_loader
+from tasks.drawing import ROWS, plot_confusion
+from tasks.segmentation.drawing import draw_masks
+from tasks.segmentation.metrics import ConfusionMatrix, SegmentationScores, print_scores, segmentation_scores
 from tasks.writing import write_image, write_json
 
 
@@ -30,31 +29,21 @@ class SegmentationEvaluation:
     options: dict[str, Any]
 
 
-def evaluate_segmentation(
-    task: SegmentationTask,
-    loader: Iterable[dict[str, Any]],
-    tta_scales: Sequence[float] = (1.0,),
-    tta_flip: bool = False,
-    window: tuple[int, int] | None = None,
-) -> SegmentationEvaluation:
+def evaluate_masks(predictor: Any, batches: Iterable[list[dict[str, Any]]], **options: Any) -> SegmentationEvaluation:
     """Predict every image at its own size and count its pixels.
 
     Args:
-        task: in evaluation mode.
-        loader: batches of one image, as `eval_loader` gives them.
-        tta_scales: see `SegmentationTask.predict`.
-        tta_flip: likewise.
-        window: likewise.
+        predictor: has a `spec` and `predict(images)`.
+        batches: samples of a `SegmentationDataset`, as `sample_loader` gives them.
+        **options: of `predict`.
     """
-    options: dict[str, Any] = {"tta_scales": tta_scales, "tta_flip": tta_flip, "window": window}
-    count = len(task.spec.names)
+    count = len(predictor.spec.names)
     total: NDArray[np.int64] = np.zeros((count, count), dtype=np.int64)
     image_miou = []
     matrix = ConfusionMatrix(count)
-    for batch in track(loader, "Evaluating", transient=True):
-        image = batch["image"][0].permute(1, 2, 0).numpy()
-        predicted = torch.from_numpy(task.predict([image], **options)[0])
-        for found, truth in zip(predicted.split(ROWS), batch["mask"][0].split(ROWS), strict=True):
+    for sample in (sample for batch in track(batches, "Evaluating", transient=True) for sample in batch):
+        masks = predictor.predict([sample["image"]], **options)[0], sample["mask"]
+        for found, truth in zip(*(torch.from_numpy(mask).split(ROWS) for mask in masks), strict=True):
             matrix.update(found, truth)
         scores = matrix.scores()
         total += scores.matrix
@@ -63,25 +52,27 @@ def evaluate_segmentation(
     return SegmentationEvaluation(segmentation_scores(total), image_miou, options)
 
 
-def print_scores(scores: SegmentationScores, names: Sequence[str], title: str) -> None:
-    """Print the IoU of every class, mIoU and pixel accuracy as a table, in percent."""
-    print(title)
-    table = Table()
-    table.add_column("class")
-    table.add_column("IoU %", justify="right")
-    table.add_column("share of pixels %", justify="right")
-    share = scores.matrix.sum(1) / max(1, scores.matrix.sum())
-    for name, iou, part in zip(names, scores.iou, share, strict=True):
-        table.add_row(name, "-" if np.isnan(iou) else f"{100 * iou:.2f}", f"{100 * part:.2f}")
-    table.add_section()
-    table.add_row("mIoU", f"{100 * scores.miou:.2f}", "")
-    table.add_row("pixel accuracy", f"{100 * scores.pixel_accuracy:.2f}", "")
-    Console().print(table)
+def evaluate(
+    predictor: Any,
+    files: SegmentationFiles,
+    folder: Path,
+    settings: dict[str, Any],
+    drawn: int,
+    workers: int,
+    **options: Any,
+) -> SegmentationEvaluation:
+    """See `tasks.wing.Wing.evaluate`."""
+    evaluation = evaluate_masks(predictor, sample_loader(SegmentationDataset(files), workers), **options)
+    print_scores(evaluation.scores, files.names, f"{files.root}, {files.split}, {len(files.pairs)} images")
+    write_evaluation(folder, predictor, evaluation, files, settings | {"images": len(files.pairs)} | options, drawn)
+    print(f"wrote scores.json, confusion.png, samples.png and worst.png to {folder}")
+    print(f"image grid (input, truth, prediction): {folder / 'samples.png'}")
+    return evaluation
 
 
 def write_evaluation(
     folder: Path,
-    task: SegmentationTask,
+    predictor: Any,
     evaluation: SegmentationEvaluation,
     files: SegmentationFiles,
     settings: dict[str, Any],
@@ -92,7 +83,7 @@ def write_evaluation(
     Raises:
         TaskError: if a file cannot be written.
     """
-    scores, names = evaluation.scores, task.spec.names
+    scores, names = evaluation.scores, files.names
     own = {str(pair[0]): miou for pair, miou in zip(files.pairs, evaluation.image_miou, strict=True)}
     content = {
         **settings,
@@ -110,4 +101,4 @@ def write_evaluation(
     for name, chosen in (("worst", order[:drawn]), ("samples", across)):
         if len(chosen):
             samples = (dataset[int(index)] for index in chosen)
-            write_image(folder / f"{name}.png", draw_masks(task, samples, **evaluation.options))
+            write_image(folder / f"{name}.png", draw_masks(predictor, samples, **evaluation.options))

@@ -37,18 +37,20 @@ def slide(scores: Scores, image: Image, window: tuple[int, int]) -> Image:
     rows, columns = (_starts(length, side) for length, side in zip((height, width), sides, strict=True))
     stop, cells = 0, 0  # rows of pixels that are done, and of cells
     above: list[Tensor] = []
-    masks = []
+    whole = np.empty((0, 0), dtype=np.uint8)
     for strip in _strips(scores, image, sides, rows, columns):
         stride = (columns[-1] + sides[1]) // strip.shape[3]
         # pixels from centre to centre of the cells lie between two rows of them, of which the first may be the last
         # one of the strip before
-        mask = _arg_max([*above, strip], stride)
+        mask = _arg_max([*above, strip], stride).cpu().numpy()
+        if not whole.size:
+            whole = np.empty((height, width), dtype=mask.dtype)
         cells += strip.shape[2]
         first, start = cells * stride - len(mask), stop
         stop = height if cells * stride >= height else cells * stride - stride // 2
-        masks.append(mask[start - first : stop - first, :width].cpu().numpy())
+        whole[start:stop] = mask[start - first : stop - first, :width]
         above = [strip[:, :, -1:].clone()]
-    return np.concatenate(masks)
+    return whole
 
 
 def _arg_max(strips: list[Tensor], stride: int) -> Tensor:
@@ -82,6 +84,7 @@ def _strips(scores: Scores, image: Image, sides: list[int], rows: list[int], col
             within = slice(left // stride, left // stride + found.shape[3])
             total[..., within] += found
             count[..., within] += 1
+            del found  # it does not stay while the next window is looked at
         complete = (following - top) // stride
         yield total[:, :, :complete].div_(count[:, :, :complete])
         for part in (total, count):  # what is left moves up, without a second one of the largest tensor that there is

@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassConfusionMatrix
 
-from backbones import BackboneOptions, Table, TimmTable, build_backbone, create_table, table_options
+from backbones import BackboneError, Table, TimmTable, build_backbone, create_table, table_options
 from datasets import check_options
-from heads import IGNORE, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
+from heads import SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
 from heads.inputs import tap_channels
 from tasks.base import Spec, Task
 from tasks.errors import TaskError
-from tasks.optim import Optimization
+from tasks.options import Optimization
+from tasks.segmentation.metrics import ConfusionMatrix
 from tasks.segmentation.sliding_window import slide
 
 MIOU_EVERY = 10  # steps between updates of the running training mIoU
@@ -46,35 +46,6 @@ def segmentation_table(backbone: str, head: str, **options: Any) -> Table | Timm
     wanted = backbone_options(head) | {"small_images": False}  # which a classifier's table on the hub may have
     papers = {key: value for key, value in wanted.items() if key in known}
     return create_table(backbone, **papers | {key: value for key, value in options.items() if value is not None})
-
-
-def segmentation_spec(
-    backbone: str,
-    options: BackboneOptions,
-    head: str,
-    names: Sequence[str],
-    colours: Sequence[tuple[int, int, int]],
-    input_size: tuple[int, int],
-    head_options: dict[str, Any] | None = None,
-    **fields: Any,
-) -> SegmentationSpec:
-    """What training builds and `tools/cost.py` counts.
-
-    Args:
-        backbone: as for `backbones.create_table`.
-        options: of the backbone; what is left out is the head's paper's.
-        head: see `heads.create_segmentation_head`.
-        names: see `SegmentationSpec`, as the other entries of it.
-        colours: likewise.
-        input_size: likewise.
-        head_options: likewise.
-        **fields: likewise, by name.
-
-    Raises:
-        BackboneError, HeadError: for an unknown backbone, head or option.
-    """
-    table = segmentation_table(backbone, head, **options.given())
-    return SegmentationSpec(table, head, list(names), list(colours), input_size, head_options or {}, **fields)
 
 
 class SegmentationNetwork(nn.Module):
@@ -114,6 +85,7 @@ class SegmentationTask(Task):
     """
 
     kind = "segmentation"
+    monitor = "val/miou"
     spec_type = SegmentationSpec
 
     def __init__(
@@ -141,15 +113,19 @@ class SegmentationTask(Task):
         self.train_matrix = ConfusionMatrix(len(spec.names))
         self.matrix = ConfusionMatrix(len(spec.names))
 
-    def check_sizes(self, samples: Any) -> None:
+    def check_samples(self, samples: Any) -> None:
         """Refuse samples of a size that the backbone cannot take: validation has whole images, and not crops.
 
         Raises:
-            BackboneError: naming the size it was made for.
+            TaskError: naming the size it was made for.
         """
-        if self.network.backbone.made_for is not None:
-            for index in range(len(samples)):
-                self.network.backbone.check_size(*samples[index]["image"].shape[:2])
+        if self.network.backbone.made_for is None:
+            return
+        for sample in (samples[index] for index in range(len(samples))):
+            try:
+                self.network.backbone.check_size(*sample["image"].shape[:2])
+            except BackboneError as error:
+                raise TaskError(f"{sample['file']}: validation takes whole images, and no crops; {error}") from None
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         features = self.network.backbone(self.normalise(batch["image"]))
@@ -246,53 +222,3 @@ class SegmentationTask(Task):
                     grid = -(-height // cell), -(-width // cell)
                 total = total + resize(logits, grid).softmax(1)
         return total
-
-
-@dataclass(frozen=True)
-class SegmentationScores:
-    """What a confusion matrix says. Classes that occur neither in truth nor in prediction have IoU nan.
-
-    Attributes:
-        matrix: int64 [classes, classes], rows are truth, columns prediction, in pixels.
-        iou: float64 [classes], intersection over union.
-        miou: mean of `iou` without nan.
-        pixel_accuracy: share of labelled pixels that are right.
-    """
-
-    matrix: NDArray[np.int64]
-    iou: NDArray[np.float64]
-    miou: float
-    pixel_accuracy: float
-
-
-def segmentation_scores(matrix: NDArray[np.int64]) -> SegmentationScores:
-    """IoU of every class, their mean and the pixel accuracy from one matrix over all images (VOC's rule)."""
-    hits, union = matrix.diagonal().astype(float), (matrix.sum(0) + matrix.sum(1) - matrix.diagonal()).astype(float)
-    iou = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
-    miou = float(np.nanmean(iou)) if (union > 0).any() else float("nan")
-    return SegmentationScores(matrix, iou, miou, float(hits.sum() / max(1, matrix.sum())))
-
-
-class ConfusionMatrix(MulticlassConfusionMatrix):
-    """torchmetrics' confusion matrix with 255 ignored, and our scores of it."""
-
-    def __init__(self, num_classes: int) -> None:
-        # with one class torchmetrics would refuse; the second row stays empty and is cut off again
-        super().__init__(max(2, num_classes), ignore_index=IGNORE, validate_args=False)
-        self.classes = num_classes
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count pixels, with one pass over small integers: ten times faster than the update that it replaces.
-
-        Args:
-            preds: integers of any shape, classes.
-            target: likewise, with 255 where nothing is counted.
-        """
-        size = self.num_classes
-        pairs = target.clamp(max=size).int() * size + preds  # what is ignored goes to a row behind the others
-        counts = torch.bincount(pairs.flatten(), minlength=size * (size + 1))
-        self.confmat += counts[: size * size].view(size, size)
-
-    def scores(self) -> SegmentationScores:
-        """Scores over everything seen by all processes."""
-        return segmentation_scores(self.compute().cpu().numpy().astype(np.int64)[: self.classes, : self.classes])

@@ -138,13 +138,13 @@ def test_taps_come_in_the_order_asked_for():
     [("c3.depthwse", "c3.depthwise"), ("block6.depthwize", "block6.depthwise"), ("Block6", "block6"), ("lst", "last")],
 )
 def test_unknown_tap_names_the_nearest_and_all_there_are(tap, near):
-    with pytest.raises(ValueError, match=rf'no tap "{tap}"; did you mean "{near}"\? there are stem, .* last'):
+    with pytest.raises(ValueError, match=rf'no tap "{tap}"; did you mean "{near}"\? \(there are stem, .* last'):
         mobilenet_v3_large(taps=["c1", tap])
 
 
 @pytest.mark.parametrize("tap", ["c6", "zzzzzz"])
 def test_a_tap_like_no_other_gets_the_whole_list(tap):
-    with pytest.raises(ValueError, match=rf'no tap "{tap}"; there are stem, .*c5\.first\.depthwise'):
+    with pytest.raises(ValueError, match=rf'no tap "{tap}" \(there are stem, .*c5\.first\.depthwise'):
         mobilenet_v3_small().set_taps([tap])
 
 

@@ -15,6 +15,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from backbones import (
+    BackboneError,
     Table,
     build_backbone,
     create_backbone,
@@ -175,6 +176,7 @@ def test_another_architecture_on_the_hub(hub):
     ("address", "error", "said"),
     [
         ("hf://me", ValueError, "write hf://OWNER/NAME, or hf://OWNER/NAME/FILE"),
+        ("hf://m e/net", BackboneError, "hf://m e/net: Repo id must use alphanumeric chars"),
         ("hf://you/net", FileNotFoundError, "hf://you/net: the hub has no such repository, or it is private"),
         ("hf://me/net/none.pth", FileNotFoundError, "the repository has no file none.pth"),
     ],

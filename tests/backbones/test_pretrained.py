@@ -14,7 +14,7 @@ from backbones import (
     create_backbone,
     create_table,
     load_weights,
-    sources,
+    pretrained,
     start_normalisation,
 )
 
@@ -28,8 +28,8 @@ def hub(tmp_path, monkeypatch):
     def fetch(address):
         return tmp_path / address.rpartition("/")[2]
 
-    monkeypatch.setattr(sources, "fetch_url", fetch)
-    monkeypatch.setattr(sources, "fetch", fetch)
+    monkeypatch.setattr(pretrained, "fetch_url", fetch)
+    monkeypatch.setattr(pretrained, "fetch", fetch)
     return tmp_path
 
 
@@ -86,13 +86,13 @@ def test_timms_old_weights_are_pickles(hub, monkeypatch):
             raise FileNotFoundError(address)
         return path
 
-    monkeypatch.setattr(sources, "fetch", fetch)
+    monkeypatch.setattr(pretrained, "fetch", fetch)
     assert torch.equal(create_backbone("v1", weights="imagenet").stem.conv.weight, network.conv_stem.weight)
 
 
 def test_a_network_of_timms_without_weights():
     with pytest.raises(ValueError, match=r"timm publishes no weights for resnet10t\.nothing"):
-        sources.timm_pretrained("resnet10t.nothing")
+        pretrained.timm_pretrained("resnet10t.nothing")
 
 
 def test_a_table_of_another_family_has_no_published_weights():
@@ -105,8 +105,8 @@ def test_a_table_of_another_family_has_no_published_weights():
 @pytest.mark.parametrize("width", [0.5, 0.75, 1.25])
 @pytest.mark.parametrize("name", ["v1", "v2", "mnasnet-a1", "mnasnet-b1", "v3-large", "v3-small"])
 def test_another_width_is_refused_before_any_download(name, width, hub, monkeypatch):
-    monkeypatch.setattr(sources, "fetch_url", None)
-    monkeypatch.setattr(sources, "fetch", None)
+    monkeypatch.setattr(pretrained, "fetch_url", None)
+    monkeypatch.setattr(pretrained, "fetch", None)
     with pytest.raises(ValueError, match=r"the ImageNet weights of \w+ are for width 1; leave --width out"):
         create_backbone(name, weights="imagenet", width=width)
 

@@ -12,7 +12,7 @@ import pytest
 from torchvision.datasets import CIFAR10
 from torchvision.datasets import MNIST as TorchvisionMNIST
 
-from datasets.classification.dataset import find_classification
+from datasets.classification.find import find_files
 from datasets.download import (
     CIFAR10_MD5,
     CIFAR10_URL,
@@ -25,8 +25,8 @@ from datasets.download import (
     download_voc2007,
     download_voc2012,
 )
-from datasets.files import DataError
-from datasets.segmentation.dataset import find_segmentation
+from datasets.faults import DataError
+from datasets.segmentation.find import find_segmentation
 from tests.datasets.classification.test_cifar import batches
 from tests.datasets.classification.test_mnist import write
 
@@ -232,7 +232,7 @@ def test_cifar10_is_put_in_place(tmp_path, server, monkeypatch):
     assert server.requests == ["/voc.tar"] * 2  # asked for its size, then fetched, and not again
     assert {f"cifar-10-batches-py/{path.name}": path.read_bytes() for path in root.iterdir()} == files
     assert list(root.parent.iterdir()) == [root]
-    assert len(find_classification("cifar10", ["test"], root)[0].image_paths) == 10
+    assert len(find_files("cifar10", ["test"], root)[0].image_paths) == 10
 
 
 def test_mnist_is_put_in_place(tmp_path, server, monkeypatch):
@@ -271,3 +271,12 @@ def test_published_archives():
         "c52e279531787c972589f7e41ab4ae64",
         "b6e924de25625d8de591ea690078ad9f",
     ]
+
+
+def test_a_server_that_never_answers_is_told_soon(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.download.WAIT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/cifar.tar.gz"
+        with pytest.raises(DataError, match=r"could not fetch CIFAR-10 from .* \(.*timed out\); fetch the archive"):
+            download_cifar10(tmp_path / "cifar", url)
+    assert socket.getdefaulttimeout() is None and list(tmp_path.iterdir()) == []

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.files import DataError, default_colours, read_image, read_labels, read_mask, write_mask
+from datasets.faults import DataError
+from datasets.files import default_colours, read_labels
+from datasets.images import read_image
+from datasets.segmentation.masks import read_mask, write_mask
 
 RGB = np.random.default_rng(0).integers(0, 255, (6, 9, 3), dtype=np.uint8)
 

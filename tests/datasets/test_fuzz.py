@@ -2,7 +2,8 @@
 
 import pytest
 
-from datasets.files import DataError
+from datasets.faults import DataError
+from tests.fuzz.configs import plain
 from tests.fuzz.engine import BAD, Case, Reading, fuzz, judge, table
 from tests.fuzz.formats import FORMATS
 
@@ -60,3 +61,7 @@ def test_the_table_adds_up():
     again, _ = fuzz({"labels.txt": FORMATS["labels.txt"]}, 6, seed=3)
     assert counts == again and table(counts, ["labels.txt"]).splitlines()[-1].split()[0] == "all"
     assert sum(map(int, table(counts, ["labels.txt"]).splitlines()[-1].split()[1:])) == 6
+
+
+def test_the_reader_of_configs_knows_numbers_in_quotes():
+    assert [plain(*pair) for pair in ((16, "0x10"), (1e5, "1e5"), (None, "~"), (3, "4"))] == ["0x10", "1e5", "~", 3]

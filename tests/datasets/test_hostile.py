@@ -13,13 +13,17 @@ import pytest
 from PIL import Image
 
 from datasets.classification.checks import check_classification
-from datasets.classification.dataset import find_classification
+from datasets.classification.find import find_files
 from datasets.classification.mnist import read_idx
 from datasets.detection.checks import check_detection
-from datasets.detection.dataset import find_detection
-from datasets.files import DataError, read_image, read_labels, read_lines, read_mask
+from datasets.detection.find import find_detection
+from datasets.faults import DataError
+from datasets.files import read_labels, read_lines
+from datasets.images import read_image
 from datasets.segmentation.checks import check_segmentation
-from datasets.segmentation.dataset import SegmentationDataset, voc_files
+from datasets.segmentation.dataset import SegmentationDataset
+from datasets.segmentation.find import voc_files
+from datasets.segmentation.masks import read_mask
 from tests.datasets.classification.test_cifar import archive, batches, encoded, fault, tree, write
 from tests.datasets.classification.test_mnist import idx
 from tests.datasets.detection.trees import annotation, error_line, image, mark, read_coco, read_voc, thing, write_coco
@@ -307,7 +311,7 @@ def test_folders_that_link_to_themselves(tmp_path):
     root = write(tmp_path / "data", tree())
     for place in (root / "train" / "cat", root / "train" / "dog"):
         (place / "again").symlink_to(root / "train", target_is_directory=True)
-    train, _ = find_classification("folder", ["train", "test"], root)
+    train, _ = find_files("folder", ["train", "test"], root)
     assert len(train.image_paths) == 4 * 11  # each class has a link to both, and no more
 
 
@@ -347,4 +351,4 @@ def test_images_of_one_row_pass_the_check(tmp_path):
         buffer = io.BytesIO()
         Image.new("RGB", (3000, 1)).save(buffer, "PNG")
         (tmp_path / folder / "a.png").write_bytes(buffer.getvalue())
-    check_classification(*find_classification("folder", ["train"], tmp_path))
+    check_classification(*find_files("folder", ["train"], tmp_path))

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from datasets import inspection
-from datasets.files import DataError
+from datasets.faults import DataError
 from datasets.inspected_splits import choose_task, find_splits
 from datasets.inspection import inspect_splits
 from tests.datasets.detection.trees import annotation, image, mark, thing, write_coco, write_voc

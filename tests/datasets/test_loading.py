@@ -7,9 +7,10 @@ from PIL import Image
 
 from datasets.detection.dataset import DetectionDataset
 from datasets.detection.files import DetectionFiles, Objects
-from datasets.files import DataError
-from datasets.loading import EpochSampler, check_batch, collate, collate_detection, eval_loader, train_loader
-from datasets.segmentation.dataset import SegmentationDataset, SegmentationFiles
+from datasets.faults import DataError
+from datasets.loading import EpochSampler, check_batch, eval_loader, train_loader
+from datasets.segmentation.dataset import SegmentationDataset
+from datasets.segmentation.files import SegmentationFiles
 
 
 def make_dataset(root, count, transform=None, vary=False):
@@ -80,7 +81,7 @@ def test_without_shuffling_the_order_is_the_lists():
 
 def test_collate_is_uint8_in_channels_last(tmp_path):
     dataset = make_dataset(tmp_path, 3)
-    batch = collate([dataset[index] for index in range(3)])
+    batch = SegmentationDataset.collate([dataset[index] for index in range(3)])
     image, mask = batch["image"], batch["mask"]
     assert image.shape == (3, 3, 6, 8) and image.dtype == torch.uint8
     assert image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
@@ -93,7 +94,7 @@ def test_collate_is_uint8_in_channels_last(tmp_path):
 def test_collate_keeps_the_channels_order():
     image = np.zeros((2, 2, 3), np.uint8)
     image[..., 2] = 7
-    batch = collate([{"image": image, "mask": image[..., 0]}])
+    batch = SegmentationDataset.collate([{"image": image, "mask": image[..., 0]}])
     assert batch["image"][0].amax((1, 2)).tolist() == [0, 0, 7]
 
 
@@ -153,7 +154,7 @@ def make_detection(root, counts):
 
 def test_collate_detection_pads_boxes_as_shares(tmp_path):
     dataset = make_detection(tmp_path, [1, 0, 3])
-    batch = collate_detection([dataset[index] for index in range(3)])
+    batch = DetectionDataset.collate([dataset[index] for index in range(3)])
     image, boxes, labels = batch["image"], batch["boxes"], batch["labels"]
     assert image.shape == (3, 3, 10, 20) and image.dtype == torch.uint8
     assert image.is_contiguous(memory_format=torch.channels_last) and image[2].unique().tolist() == [2]
@@ -170,7 +171,7 @@ def test_collate_detection_pads_boxes_as_shares(tmp_path):
 
 def test_collate_detection_has_room_for_a_box_at_least(tmp_path):
     dataset = make_detection(tmp_path, [0, 0])
-    batch = collate_detection([dataset[0], dataset[1]])
+    batch = DetectionDataset.collate([dataset[0], dataset[1]])
     assert batch["boxes"].shape == (2, 1, 4) and not batch["boxes"].any()
     assert batch["labels"].tolist() == [[-1], [-1]] and batch["labels"].dtype == torch.int64
 
@@ -207,9 +208,11 @@ def test_eval_loader_of_detection_gives_every_image_once(tmp_path, world, size):
 def test_too_little_shared_memory_is_one_line(shapes, tmp_path, monkeypatch):
     from collections import namedtuple
 
-    from datasets import Augmentation, check_shared_memory, find_segmentation, loading
+    from datasets import AugmentSegmentation, SegmentationAugmentation, check_shared_memory, find_segmentation, loading
 
-    dataset = SegmentationDataset(find_segmentation("voc", "train", shapes), Augmentation((64, 64)))
+    dataset = SegmentationDataset(
+        find_segmentation("voc", "train", shapes), AugmentSegmentation(SegmentationAugmentation(), (64, 64))
+    )
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(loading.shutil, "disk_usage", lambda _: usage(2**16, 0, 2**16))
     check_shared_memory(dataset, 8, 0, tmp_path)

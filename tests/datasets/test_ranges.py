@@ -1,7 +1,14 @@
 import pytest
 
-from datasets import Augmentation, ClassificationAugmentation, DataError, DetectionAugmentation, check_options
-from datasets.classification.files import ClassificationFiles, limit_classification
+from datasets import (
+    ClassificationAugmentation,
+    DataError,
+    DetectionAugmentation,
+    SegmentationAugmentation,
+    check_options,
+)
+from datasets.classification.files import ClassificationFiles
+from datasets.classification.find import limit_classification
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.5, None, [0, 1], (0.2,)])
@@ -18,10 +25,9 @@ def test_what_is_not(value):
 @pytest.mark.parametrize(
     "kind, values",
     [
-        (Augmentation, {"scale": (2.0, 1.0)}),
-        (Augmentation, {"scale": (0.0, 1.0)}),
-        (Augmentation, {"crop": (0, 64)}),
-        (Augmentation, {"blur": 2.0}),
+        (SegmentationAugmentation, {"scale": (2.0, 1.0)}),
+        (SegmentationAugmentation, {"scale": (0.0, 1.0)}),
+        (SegmentationAugmentation, {"blur": 2.0}),
         (DetectionAugmentation, {"mosaic": -0.1}),
         (DetectionAugmentation, {"expand_ratio": 0.5}),
         (DetectionAugmentation, {"seed": -1}),

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from datasets.classification.checks import check_classification
-from datasets.classification.dataset import find_classification
-from datasets.detection.checks import check_detection, check_detection_splits
-from datasets.detection.dataset import DetectionDataset, find_detection
+from datasets.classification.find import find_files
+from datasets.detection.checks import check_detection, check_files
+from datasets.detection.dataset import DetectionDataset
+from datasets.detection.find import find_detection
 from datasets.segmentation.checks import check_segmentation
-from datasets.segmentation.dataset import SegmentationDataset, voc_files
+from datasets.segmentation.dataset import SegmentationDataset
+from datasets.segmentation.find import voc_files
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CAMVID, BCCD, COCO = DATA / "camvid", DATA / "bccd", DATA / "coco_mini"
@@ -39,7 +41,7 @@ def test_camvid_splits_share_no_image():
 def test_camvid_val_is_sound_and_has_every_class():
     files = voc_files(CAMVID, "val")
     summary = check_segmentation(files)
-    assert summary.pixels.shape == (11,) and (summary.image_paths > 0).all()
+    assert summary.pixels.shape == (11,) and (summary.images > 0).all()
     assert 0.8 * 101 * 360 * 480 < summary.pixels.sum() < 101 * 360 * 480  # the rest is void
     assert SegmentationDataset(files)[0]["image"].shape == (360, 480, 3)
 
@@ -50,10 +52,10 @@ BCCD_SPLITS = {"train": (205, 2804), "val": (87, 1137), "test": (72, 945)}
 @needs(BCCD)
 def test_bccd_is_read_without_its_two_boxes_without_area():
     splits = [find_detection("voc", split, BCCD) for split in BCCD_SPLITS]
-    summaries = check_detection_splits(*splits)
+    summaries = check_files(*splits)
     for files, summary, (images, boxes) in zip(splits, summaries, BCCD_SPLITS.values(), strict=True):
         assert files.names == ["RBC", "WBC", "Platelets"] and files.faults == []
-        assert len(files.image_paths) == images and summary.boxes.sum() == boxes and (summary.image_paths > 0).all()
+        assert len(files.image_paths) == images and summary.boxes.sum() == boxes and (summary.images > 0).all()
     assert [summary.lines() for summary in summaries] == [
         ["1 box without area dropped: BloodImage_00343.xml (RBC 181,329,181,329)"],
         ["1 box without area dropped: BloodImage_00338.xml (RBC 504,337,504,337)"],
@@ -92,7 +94,7 @@ def test_coco_mini(split, images, boxes, crowds):
 
 @needs(CIFAR10)
 def test_cifar10_has_6000_images_of_each_class():
-    splits = find_classification("cifar10", ["train", "val", "test"], CIFAR10)
+    splits = find_files("cifar10", ["train", "val", "test"], CIFAR10)
     check_classification(*splits)
     assert [np.bincount(files.labels).tolist() for files in splits] == [[4500] * 10, [500] * 10, [1000] * 10]
     assert splits[0].names[0] == "airplane" and splits[0].size == (32, 32)
@@ -101,7 +103,7 @@ def test_cifar10_has_6000_images_of_each_class():
 
 @needs(MNIST)
 def test_mnist_has_the_published_digits():
-    train, test = find_classification("mnist", ["trainval", "test"], MNIST)
+    train, test = find_files("mnist", ["trainval", "test"], MNIST)
     check_classification(train, test)
     assert np.bincount(train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

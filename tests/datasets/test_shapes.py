@@ -8,8 +8,10 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from datasets import shapes
-from datasets.files import DataError, read_image, read_mask
-from datasets.segmentation.dataset import voc_files
+from datasets.faults import DataError
+from datasets.images import read_image
+from datasets.segmentation.find import voc_files
+from datasets.segmentation.masks import read_mask
 from datasets.shapes import NAMES, write_shapes
 
 SMALL = {"train": 3, "val": 2}

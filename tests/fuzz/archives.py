@@ -15,7 +15,7 @@ from PIL import Image
 
 from datasets.classification.checks import check_classification
 from datasets.classification.cifar import NAMES
-from datasets.classification.dataset import find_classification
+from datasets.classification.find import find_files
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 from tests.fuzz.pixels import encode, rgb
 
@@ -296,7 +296,7 @@ BATCHES = {  # and whether they are harmless
 
 
 def ours(place: Path) -> Reading:
-    (files,) = find_classification("cifar10", ["test"], place)
+    (files,) = find_files("cifar10", ["test"], place)
     check_classification(files)
     if SUBMODULE in sys.modules:
         raise AssertionError(f"{SUBMODULE} was imported")

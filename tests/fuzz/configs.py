@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from datasets.files import DataError
+from datasets.faults import DataError
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -173,7 +173,8 @@ def plain(value: Any, given: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(given, str) and isinstance(value, int | float | None):  # a number or nothing, in quotes
-        return given if value == (None if given in ("~", "null") else float(given)) else value
+        number = None if given in ("~", "null") else int(given, 16) if given.startswith("0x") else float(given)
+        return given if value == number else value
     if isinstance(value, tuple | list):
         parts = given if isinstance(given, tuple | list) and len(given) == len(value) else value
         return [plain(one, other) for one, other in zip(value, parts, strict=True)]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from datasets.files import DataError
+from datasets.faults import DataError
 
 GOOD = ("right sample", "note", "error")
 BAD = ("wrong sample", "sound file refused", "error names no file", "traceback", "hang")

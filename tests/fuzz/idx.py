@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.classification.checks import check_classification
-from datasets.classification.dataset import find_classification
+from datasets.classification.find import find_files
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 
 COUNT, SIDES = 6, (5, 4)
@@ -99,7 +99,7 @@ def huge(packed: bool) -> bytes:
 
 
 def ours(root: Path) -> Reading:
-    (files,) = find_classification("mnist", ["test"], root)
+    (files,) = find_files("mnist", ["test"], root)
     check_classification(files)
     return Reading([files.images, files.labels], [])
 

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from datasets.classification.checks import check_classification
-from datasets.classification.dataset import ClassificationDataset, find_classification
+from datasets.classification.dataset import ClassificationDataset
+from datasets.classification.find import find_files
 from tests.fuzz.engine import Case, Reading, damage, pick, put_something_else
 from tests.fuzz.pixels import UPRIGHT, encode, png, rgb
 
@@ -144,7 +145,7 @@ def archive() -> bytes:
 
 
 def ours(root: Path) -> Reading:
-    (files,) = find_classification("folder", ["train"], root)
+    (files,) = find_files("folder", ["train"], root)
     check_classification(files)
     dataset = ClassificationDataset(files)
     samples = [dataset[index] for index in range(len(dataset))]

@@ -8,9 +8,11 @@ import numpy as np
 from PIL import Image
 
 from datasets.detection.checks import check_detection
-from datasets.detection.dataset import DetectionDataset, find_detection
+from datasets.detection.dataset import DetectionDataset
+from datasets.detection.find import find_detection
 from datasets.segmentation.checks import check_segmentation
-from datasets.segmentation.dataset import SegmentationDataset, voc_files
+from datasets.segmentation.dataset import SegmentationDataset
+from datasets.segmentation.find import voc_files
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 
 STEMS = ["a", "b.c", "d e", "straße", "0001"]

@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from datasets.segmentation.checks import check_segmentation
-from datasets.segmentation.dataset import SegmentationDataset, folder_files
+from datasets.segmentation.dataset import SegmentationDataset
+from datasets.segmentation.find import folder_files
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 from tests.fuzz.pixels import UPRIGHT, encode, opened, png, rgb, tagged
 

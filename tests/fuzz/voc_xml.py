@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from datasets.detection.checks import check_detection
-from datasets.detection.dataset import DetectionDataset, find_detection
+from datasets.detection.dataset import DetectionDataset
+from datasets.detection.find import find_detection
 from tests.fuzz.boxes import clean
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 

@@ -1,3 +1,4 @@
+import os
 import random
 import subprocess
 import sys
@@ -5,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from tasks import CheckpointError, NonFiniteLoss, SegmentationTask
-from tasks.checkpoints import AtomicCheckpointIO, read_checkpoint
+from tasks import CheckpointError, NonFiniteLoss, SegmentationTask, TaskError, load_task
+from tasks.checkpoints import AtomicCheckpointIO, export_weights, read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -99,10 +101,14 @@ def test_every_flipped_bit_is_noticed_or_changes_nothing(tmp_path, checkpoint):
         ("head_options", {"bogus": 1}),
         ("head_options", {1: 2}),
         ("auxiliary", True),
+        ("table", lambda table: table | {"norm_eps": "x"}),
+        ("table", lambda table: table | {"norm_momentum": [1]}),
+        ("table", lambda table: table | {"stem": 10**30}),
     ],
 )
 def test_a_description_that_is_wrong_or_lacking_is_one_line(entry, value, tmp_path, checkpoint):
     content = torch.load(checkpoint, weights_only=True)
+    value = value(content["mobiledense"][entry]) if callable(value) else value
     for change in (lambda: content["mobiledense"].update({entry: value}), lambda: content["mobiledense"].pop(entry)):
         change()
         torch.save(content, tmp_path / "x.ckpt")
@@ -123,6 +129,8 @@ def test_a_description_that_is_wrong_or_lacking_is_one_line(entry, value, tmp_pa
         (lambda state: state.update({"network.head.gate.weight": torch.zeros(2)}), r"gate.weight is \[2\]"),
         (lambda state: state.update({"network.head.gate.weight": "text"}), "holds no numbers of its kind"),
         (lambda state: state["network.head.gate.weight"].fill_(float("nan")), "infinite or not a number"),
+        (lambda state: state.update({"network.head.gate.weight": torch.zeros(2, device="meta")}), "no numbers of its"),
+        (lambda state: state.update({"network.head.gate.weight": torch.zeros(2).to_sparse()}), "no numbers of its"),
     ],
 )
 def test_weights_that_do_not_fit_are_one_line(change, said, tmp_path, checkpoint):
@@ -132,6 +140,27 @@ def test_weights_that_do_not_fit_are_one_line(change, said, tmp_path, checkpoint
     with pytest.raises(CheckpointError, match=f"x.ckpt: .*{said}") as raised:
         SegmentationTask.load(tmp_path / "x.ckpt")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("description", [{}, {"task": None}, {"task": "poetry"}, {"task": ["segmentation"]}])
+def test_a_task_that_there_is_not_is_one_line(description, tmp_path):
+    torch.save({"mobiledense": description, "state_dict": {}}, tmp_path / "x.ckpt")
+    with pytest.raises(
+        CheckpointError, match=r"x.ckpt: its task cannot be .*; there are classification, detection, seg"
+    ):
+        load_task(tmp_path / "x.ckpt")
+
+
+def test_endless_nesting_beside_exported_weights_is_one_line(tmp_path):
+    save_file({"w": torch.zeros(1)}, tmp_path / "x.safetensors", {"mobiledense": "[" * 100_000})
+    with pytest.raises(CheckpointError, match=r"x.safetensors: not a readable checkpoint"):
+        read_checkpoint(tmp_path / "x.safetensors")
+
+
+def test_exported_weights_that_cannot_be_written_are_one_line(tmp_path, checkpoint):
+    (tmp_path / f".part{os.getpid()}.safetensors").mkdir()  # fails inside of the library, as a full disk does
+    with pytest.raises(TaskError, match=r"w.safetensors: could not be written \(.*I/O error"):
+        export_weights(checkpoint, tmp_path / "w.safetensors")
 
 
 def test_weights_that_diverged_do_not_replace_the_last_finite_ones(tmp_path):

@@ -86,11 +86,7 @@ TRAINED = [
 def test_profile_counts_what_training_builds(trainer, head, options, shapes, tool_here, tmp_path, monkeypatch):
     trained = []
 
-    def fit(_self, task, *_, **__):
-        trained.append(task)
-        return tmp_path
-
-    monkeypatch.setattr("tasks.run.Run.fit", fit)
+    monkeypatch.setattr("tasks.commands.train_run", lambda _, task, *__: trained.append(task))
     data = {
         "train_seg": ["--dataset", "voc", "--crop", "64", "64"],
         "train_det": ["--dataset", "coco", "--size", "64", "64"],
@@ -102,11 +98,10 @@ def test_profile_counts_what_training_builds(trainer, head, options, shapes, too
     task = trained[0]
     height, width = task.spec.input_size
     classes = str(len(task.spec.names))
-    size = f"{height}x{width}"
-    said = tool_here("cost", "--head", head, "--size", size, "--classes", classes, *options)
+    said = tool_here("cost", "--head", head, "--size", str(height), str(width), "--classes", classes, *options)
     expected = count_costs(task.network, height, width)
     assert f"parameters {expected.params:,} " in said
-    assert f"{size}: {expected.madds / 1e6:,.2f} M multiply-adds" in said
+    assert f"{height}x{width}: {expected.madds / 1e6:,.2f} M multiply-adds" in said
 
 
 def test_every_option_of_every_backbone_is_one_of_the_tools():

@@ -9,10 +9,10 @@ from tasks import drawing as module
 from tasks.classification.drawing import SIDE, contact_sheet, draw_labels
 from tasks.classification.prediction import show_labels
 from tasks.detection.detections import Detections
-from tasks.detection.drawing import draw_boxes
-from tasks.detection.evaluation import draw_detections
-from tasks.drawing import CELL, draw_masks, fit, grid, overlay
-from tasks.prediction import show_boxes, show_masks
+from tasks.detection.drawing import draw_boxes, draw_detections, show_boxes
+from tasks.drawing import CELL, fit, grid, overlay
+from tasks.options import Prediction
+from tasks.segmentation.drawing import draw_masks, show_masks
 from tests.tasks.segmentation.test_sliding_window import Places, noise, stand_in
 
 THIN = [(1, 1), (1, 3000), (3000, 1), (2, 700), (40, 9000)]
@@ -25,7 +25,7 @@ class Stand:
     def __init__(self, answer) -> None:
         self.spec, self.answer = stand_in(Places(8, 2), 2).spec, answer
 
-    def predict(self, images, *_):
+    def predict(self, images, **_):
         for image in images:
             assert CentreCrop((32, 32))(image).shape == (32, 32, 3)
         return (
@@ -49,8 +49,8 @@ def test_long_thin_images_are_drawn(size):
     segmenter, detector, classifier = stand_in(Places(8, 2), 2), Stand(all_of_it), Stand(share)
     boxes, labels = all_of_it(image).boxes, np.array([0, 1])
     shown = [
-        show_masks(segmenter, 0.5, {"window": None})(image.copy()),
-        show_boxes(detector, 0.3)(image),
+        show_masks(segmenter, Prediction())(image.copy()),
+        show_boxes(detector, Prediction())(image),
         show_labels(classifier)(image),
     ]
     assert all(one.drawing.shape == image.shape for one in shown)

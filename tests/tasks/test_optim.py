@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from tasks import Optimization
-from tasks.optim import parameter_groups
+from tasks.optim import build_optimizer, parameter_groups, schedule_factor
 
 
 def network() -> nn.Module:
@@ -19,7 +19,7 @@ def test_weight_decay_spares_norms_and_biases():
 
 @pytest.mark.parametrize("schedule, halfway", [("poly", 0.5**0.9), ("cosine", 0.5)])
 def test_schedule_warms_up_in_steps_and_ends_at_zero(schedule, halfway):
-    factor = Optimization(schedule=schedule, warmup_steps=10).factor(110)
+    factor = schedule_factor(Optimization(schedule=schedule, warmup_steps=10), 110)
     assert [factor(step) for step in (0, 4, 9)] == pytest.approx([1 / 11, 5 / 11, 10 / 11])
     assert factor(10) == 1.0
     assert factor(60) == pytest.approx(halfway)
@@ -28,12 +28,12 @@ def test_schedule_warms_up_in_steps_and_ends_at_zero(schedule, halfway):
 
 
 def test_a_short_run_is_not_all_warm_up():
-    assert Optimization(warmup_steps=1000).factor(50)(10) == 1.0
+    assert schedule_factor(Optimization(warmup_steps=1000), 50)(10) == 1.0
 
 
 @pytest.mark.parametrize("name, kind", [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])
 def test_optimizer_by_name(name, kind):
-    built = Optimization(optimizer=name, lr=0.5, warmup_steps=0).build(network(), 10)
+    built = build_optimizer(Optimization(optimizer=name, lr=0.5, warmup_steps=0), network(), 10)
     assert type(built["optimizer"]) is kind
     assert built["optimizer"].param_groups[0]["lr"] == 0.5
     assert built["lr_scheduler"]["interval"] == "step"

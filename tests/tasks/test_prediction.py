@@ -12,7 +12,9 @@ from datasets import DataError, read_image
 from tasks import TaskError
 from tasks import prediction as module
 from tasks.classification.prediction import classify_images
-from tasks.prediction import LARGE, Shown, predict_images, show_masks
+from tasks.options import Prediction
+from tasks.prediction import LARGE, Shown, predict_images
+from tasks.segmentation.drawing import show_masks
 from tasks.sources import Sources, find_sources
 from tasks.video_prediction import predict_video
 from tests.tasks.segmentation.test_sliding_window import Places, noise, stand_in
@@ -140,7 +142,7 @@ def test_an_interruption_leaves_whole_files(tmp_path, monkeypatch):
 
 
 def test_the_tool_ends_with_status_1(tool_here, tmp_path, monkeypatch):
-    monkeypatch.setattr("tools.predict.load_task", lambda *_: stand_in(Places(8, 2), 2))
+    monkeypatch.setattr("tasks.commands.load_task", lambda *_: stand_in(Places(8, 2), 2))
     source = images(tmp_path / "in", "a.png", "b.png")
     for name in ("a", "b"):
         (tmp_path / "out" / f"{name}_overlay.png").mkdir(parents=True)
@@ -154,11 +156,11 @@ def test_the_tool_ends_with_status_1(tool_here, tmp_path, monkeypatch):
 
 def test_large_images_are_predicted_in_windows_and_that_is_said(capsys, monkeypatch):
     assert LARGE == 16_000_000
-    monkeypatch.setattr(module, "LARGE", 40_000)
+    monkeypatch.setattr("tasks.segmentation.drawing.LARGE", 40_000)
     task = stand_in(Places(32, 2), 2)
     seen = []
     task.network.register_forward_hook(lambda _, images, __: seen.append(tuple(images[0].shape[2:])))
-    masks = show_masks(task, 0.5, {"window": None})
+    masks = show_masks(task, Prediction())
     masks(np.zeros((20, 2000, 3), dtype=np.uint8))
     assert seen == [(20, 2000)] and capsys.readouterr().out == ""
     for _ in range(2):
@@ -166,7 +168,7 @@ def test_large_images_are_predicted_in_windows_and_that_is_said(capsys, monkeypa
     assert set(seen[1:]) == {(32, 1024)} and shown.mask.all()
     said = "images above 16 megapixels are predicted in windows of 1024x1024; --window sets other ones\n"
     assert capsys.readouterr().out == said
-    show_masks(task, 0.5, {"window": (64, 200)})(np.zeros((20, 2001, 3), dtype=np.uint8))
+    show_masks(task, Prediction(window=(64, 200)))(np.zeros((20, 2001, 3), dtype=np.uint8))
     assert seen[-1] == (32, 224) and capsys.readouterr().out == ""
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from datasets import Augmentation, SegmentationDataset, find_segmentation
+from datasets import AugmentSegmentation, SegmentationAugmentation, SegmentationDataset, find_segmentation
 from tasks import Optimization, RunError, SegmentationSpec, SegmentationTask, TaskError, segmentation_table
 from tasks.callbacks import Interval
-from tasks.run import Run, _restarted
+from tasks.options import Run
+from tasks.run import _restarted, train_run
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,15 @@ def test_how_often_is_refused(text):
 
 @pytest.mark.parametrize(
     "option, value",
-    [("lr", 0), ("lr", -1), ("lr", float("nan")), ("momentum", 1.0), ("weight_decay", -1), ("power", -1)],
+    [
+        ("lr", 0),
+        ("lr", -1),
+        ("lr", 1e300),
+        ("lr", float("nan")),
+        ("momentum", 1.0),
+        ("weight_decay", -1),
+        ("power", -1),
+    ],
 )
 def test_numbers_of_the_optimiser_are_refused(option, value):
     with pytest.raises(TaskError, match=f"--{option.replace('_', '-')} "):
@@ -43,8 +52,11 @@ def test_images_are_drawn_with_the_averaged_weights_that_are_saved(shapes, tmp_p
         return np.zeros((8, 8, 3), np.uint8)
 
     run = Run(output=tmp_path, name="run", workers=0, trainer={"enable_progress_bar": False})
-    samples = SegmentationDataset(train, Augmentation((64, 64))), SegmentationDataset(val)
-    run.fit(task, *samples, "val/miou", "run", "", 1, 8, draw)
+    samples = (
+        SegmentationDataset(train, AugmentSegmentation(SegmentationAugmentation(), (64, 64))),
+        SegmentationDataset(val),
+    )
+    train_run(run, task, *samples, "", 1, 8, draw)
     saved = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     for name, tensor in saved["state_dict"].items():
         assert torch.equal(tensor, drawn[name]), name

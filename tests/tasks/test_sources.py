@@ -38,7 +38,7 @@ def test_folders_and_patterns(here):
     assert found("deep/er/c.tif") == ["deep/er/c.tif"]
 
 
-@pytest.mark.parametrize("source", ["empty", "empty/*.jpg", "none.jpg"])
+@pytest.mark.parametrize("source", ["empty", "empty/*.jpg", "none.jpg", "webcam:²", "webcam:99999999999999999999"])
 def test_no_images_is_one_line(here, source):
     Path("empty").mkdir()
     with pytest.raises(DataError, match=rf"^{source.replace('*', '.')}: no ") as raised:

@@ -94,6 +94,7 @@ def test_a_size_that_a_network_cannot_take_is_one_line_before_training(
     where = ["--data-root", str(root), "--output", str(tmp_path / "runs"), "--batch-size", "2"]
     said = tool_here(trainer, "--backbone", name, *options, *where, succeeds=False)
     assert f"{name} is made for images of 224x224 and cannot take {size}: give it its size (--crop 224 224 " in said
+    assert ("validation takes whole images" in said) == ("224" in options)
     assert not (tmp_path / "runs").exists()
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import resource
+import tracemalloc
 from contextlib import contextmanager
 
 import numpy as np
@@ -84,6 +85,18 @@ def test_images_come_back(tmp_path, size):
     assert np.array_equal(cv2.imread(str(tmp_path / "a.png"))[..., ::-1], image)
     write_image(tmp_path / "part.png", noise(*size)[:, ::-1])  # not in one piece of memory
     assert np.array_equal(np.array(Image.open(tmp_path / "part.png")), image[:, ::-1])
+
+
+def test_a_image_that_may_be_spent_takes_no_memory_of_its_size_beside_it(tmp_path):
+    image = np.zeros((2000, 1000, 3), dtype=np.uint8)
+    image[:, :, 0] = 200
+    red = image[0, 0].copy()
+    tracemalloc.start()
+    write_image(tmp_path / "a.png", image, spend=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < image.nbytes / 2
+    assert (np.array(Image.open(tmp_path / "a.png")) == red).all()
 
 
 def test_tables_and_json_take_names_that_are_no_text(tmp_path):

@@ -64,6 +64,18 @@ def test_what_is_ours_to_mend_shows_where(error, capsys):
     assert "Traceback" in before and "in tool" in before
 
 
+@pytest.mark.parametrize("error, told", [(OSError(errno.ENOSPC, "full"), False), (KeyError("x"), True)])
+def test_a_full_disk_in_a_thread_is_left_to_the_main_one(error, told):
+    code = (
+        "import threading; from tools import cli\n"
+        f"def fail(): raise {error!r}\n"
+        "def tool():\n thread = threading.Thread(target=fail); thread.start(); thread.join()\n"
+        "cli.command(tool, [], 'tool')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and ("Traceback" in done.stderr) == told
+
+
 def test_ctrl_c(capsys):
     assert ends(KeyboardInterrupt(), capsys) == (130, "tool: stopped\n")
 
@@ -108,6 +120,7 @@ LAUGHS = "a: &a [x, x]\nb: &b [*a, *a]\nepochs: [*b, *b]\n"
         ("epochs:\nweights: x\n", "epochs is empty"),
         ("epochs: 1\nepochs: 2\n", "has epochs twice; keep one"),
         ("epochs: many\n", "--epochs: Expected int. Got value: many"),
+        ("config: other.yaml\n", "has config in it"),
     ],
 )
 def test_a_config_that_cannot_be_read_is_one_line(content, said, tmp_path, capsys):

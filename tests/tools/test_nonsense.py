@@ -91,7 +91,7 @@ def test_nonsense_is_one_line(tool, end, folder):
             "small_objects of ssdlite: 'maybe' is not true or false",
         ),
         ("train_det --batch-size 1", "a batch of 1 of 64x64 leaves batch norm one value a channel"),
-        ("train_cls --dropout 2", "option dropout of classifier: 2.0 is not in 0 to 0.99"),
+        ("train_cls --dropout 2", "--dropout 2.0 is not in 0 to 0.99"),
         ("eval_seg --max-images 0", "--max-images 0 is not in 1 to "),
         ("eval_seg --tta-scales 0", "--tta-scales 0.0 is not in 0.1 to 4"),
         ("eval_seg --tta-scales 100", "--tta-scales 100.0 is not in 0.1 to 4"),
@@ -101,7 +101,7 @@ def test_nonsense_is_one_line(tool, end, folder):
         ("predict --opacity 7", "--opacity 7.0 is not in 0 to 1"),
         ("predict --device abacus", "--device abacus: this machine has cpu"),
         ("predict --max-frames 0", "--max-frames 0 is not in 1 to "),
-        ("cost --size 0x0", "--size 0 0 is not in 1 to 4096"),
+        ("cost --size 0 0", "--size 0 0 is not in 1 to 4096"),
         ("cost --head classifier --head-options.bogus 1", 'there is no option of classifier "bogus"'),
     ],
 )

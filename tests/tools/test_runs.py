@@ -14,6 +14,7 @@ import torch
 import yaml
 
 from tasks.lock import locked
+from tasks.trainer import build_trainer
 from tests.conftest import ROOT, quick_run
 
 
@@ -98,9 +99,19 @@ def test_a_name_stays_inside_the_output_folder(name, shapes, tmp_path, tool_here
         ["--trainer.val_check_interval", "500"],
         ["--trainer.accelerator", "nothing"],
         ["--trainer.devices", "0"],
+        ["--trainer.limit_train_batches", "0"],
+        ["--trainer.check_val_every_n_epoch", "0"],
+        ["--trainer.fast_dev_run", "true"],
         ["--trainer.num_nodes", "2"],
         ["--trainer.callbacks", "x"],
         ["--trainer.precision", "7"],
+        ["--trainer.precision", "bf16-true"],
+        ["--trainer.val_check_interval", "0"],
+        ["--trainer.check_val_every_n_epoch", "0"],
+        ["--trainer.detect_anomaly", "maybe"],
+        ["--trainer.logger", "x"],
+        ["--trainer.max_time", "5"],
+        ["--trainer.accelerator", "tpu"],
         ["--weights", "none.pth"],
     ],
 )
@@ -108,6 +119,30 @@ def test_a_start_that_fails_leaves_the_old_run(options, old_run, shapes, tool_he
     before = content(old_run)
     said = tool_here("train_seg", *again(shapes, old_run, "--overwrite", *options), succeeds=False)
     assert "Traceback" not in said
+    assert content(old_run) == before | {".lock": b""}
+
+
+def test_a_start_that_is_interrupted_leaves_the_old_run(old_run, shapes, tool_here, monkeypatch):
+    before = content(old_run)
+
+    def interrupted(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return build_trainer(*arguments, **options)
+
+    monkeypatch.setattr("tasks.run.build_trainer", interrupted)
+    said = tool_here("train_seg", *again(shapes, old_run, "--overwrite", "--seed", "1"), succeeds=False)
+    assert "stopped by SIGTERM at step 0: nothing to save yet" in said
+    assert content(old_run) == before | {".lock": b""}
+
+
+def test_a_first_step_that_fails_leaves_the_old_run(old_run, shapes, tool_here, monkeypatch):
+    before = content(old_run)
+
+    def too_large(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("tasks.SegmentationTask.training_step", too_large)
+    assert "out of memory" in tool_here("train_seg", *again(shapes, old_run, "--overwrite"), succeeds=False)
     assert content(old_run) == before | {".lock": b""}
 
 
@@ -124,6 +159,26 @@ def test_config_says_nothing_of_the_folder(old_run, shapes, tmp_path, tool_here)
     assert not {"overwrite", "resume"} & config.keys()
     said = tool_here("train_seg", "--config", str(old_run / "config.yaml"), succeeds=False)
     assert "holds a run" in said
+
+
+@pytest.mark.parametrize("option", ["--config", "--conf"])
+@pytest.mark.parametrize("action", ["overwrite: true", "resume: true", "overwrite: 'yes'"])
+def test_a_config_file_neither_replaces_nor_goes_on_with_a_run(action, option, old_run, tmp_path, tool_here):
+    """config.yaml of release 0.1.0 has both in it."""
+    config = tmp_path / "old.yaml"
+    written = yaml.safe_load((old_run / "config.yaml").read_text()) | {"output": str(tmp_path)}
+    config.write_text(yaml.safe_dump(written) + action + "\n")
+    before = content(old_run)
+    said = tool_here("train_seg", option, str(config), succeeds=False)
+    assert "take it out" in said or "--config" in said
+    assert content(old_run) == before
+
+
+def test_a_config_file_of_before_may_say_no(old_run, tmp_path, tool_here):
+    config = tmp_path / "old.yaml"
+    written = yaml.safe_load((old_run / "config.yaml").read_text()) | {"resume": False, "overwrite": False}
+    config.write_text(yaml.safe_dump(written | {"output": str(tmp_path)}))
+    assert "holds a run" in tool_here("train_seg", "--config", str(config), succeeds=False)
 
 
 def test_two_runs_in_one_folder_are_refused(old_run, shapes, tool_here):
@@ -192,6 +247,12 @@ def test_options_that_cannot_change_are_refused(options, said, old_run, shapes, 
     assert content(old_run) == before | {".lock": b""}
 
 
+def test_options_that_were_not_given_when_the_run_began_are_told_too(old_run, shapes, tool_here):
+    options = ["--weights", str(old_run / "best.ckpt"), "--patience", "9"]
+    said = tool_here("train_seg", *again(shapes, old_run, "--resume", *options))
+    assert f"--weights {old_run / 'best.ckpt'} (was None)" in said and "--patience 9 (was None)" in said
+
+
 @pytest.mark.parametrize(
     "make, said",
     [
@@ -200,6 +261,13 @@ def test_options_that_cannot_change_are_refused(options, said, old_run, shapes, 
         (lambda path: torch.save({"weight": torch.zeros(1)}, path), "not written by this package"),
         (lambda path: torch.save({"x": signal.Signals(2), "mobiledense": {}}, path), "other objects than tensors"),
         (lambda path: edit(path, lambda content: content.pop("run")), "has weights and no state of a run"),
+        (lambda path: edit(path, lambda content: content["run"].clear()), "has weights and no state of a run"),
+        (lambda path: edit(path, lambda content: content["run"].update(options="[")), "no state of a run"),
+        (lambda path: edit(path, lambda content: content["loops"].clear()), "has weights and no state of a run"),
+        (lambda path: edit(path, lambda content: content["optimizer_states"].clear()), "no state of a run"),
+        (lambda path: edit(path, lambda content: content.update(optimizer_states=[{}])), "cannot be restored"),
+        (lambda path: edit(path, lambda content: content.pop("pytorch-lightning_version")), "cannot be restored"),
+        (lambda path: edit(path, lambda content: content.pop("train_matrix")), "cannot be restored"),
         (lambda path: edit(path, lambda content: content["mobiledense"].update(task="detection")), "for detection"),
         (lambda path: edit(path, lambda content: content["mobiledense"].update(version=99)), "format 99"),
         (lambda path: edit(path, lambda content: content["mobiledense"].update(names=["a", "b"])), "names differ"),

@@ -223,3 +223,12 @@ def test_training_feeds_what_the_start_weights_were_trained_on(tool_here, classi
     (run,) = (tmp_path / "runs").iterdir()
     description = torch.load(run / "last.ckpt", weights_only=True)["mobiledense"]
     assert {key: list(description[key]) for key in half} == half
+
+
+def test_a_teacher_does_not_join_a_run_that_began_without(classifier, shapes, tmp_path, tool_here):
+    run = tmp_path / "quick"
+    shutil.copytree(classifier.parent, run)
+    options = [*quick_classification(classifier.parents[1] / "tree", tmp_path), "--name", "quick", "--resume"]
+    options[options.index("--epochs") + 1] = "3"
+    said = tool_here("train_cls", *options, "--teacher", str(classifier), succeeds=False)
+    assert f"--teacher {classifier} (was None)" in said

@@ -124,7 +124,7 @@ def test_two_processes_judge_what_one_does(detector, shapes, tmp_path):
         (["--dataset", "coc"], 'did you mean "coco"?'),
         (["--train-split", "trian"], "instances_trian.json: no such split; there are test, train, val"),
         (["--loss", "focl"], 'there is no detection loss "focl"; did you mean "focal"'),
-        (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
+        (["--trainer.max_epoch", "3"], 'did you mean "max_epochs"?'),
         (["--weights", "none.pth"], "none.pth: no such weights file"),
         (["--weights", "coco"], "COCO weights for v3-large, not for mobilenet_v3_small"),
     ],
@@ -137,7 +137,7 @@ def test_a_users_mistake_is_one_line(tool_here, shapes, tmp_path, options, said)
 
 
 def test_few_images_from_scratch_say_what_to_expect(tool_here, shapes, detector, tmp_path, monkeypatch):
-    stop = ["--trainer.max_epoch", "3"]  # a mistake that is found last
+    stop = ["--trainer.precision", "7"]  # a mistake that is found last
     options = [*quick_detection(shapes, tmp_path), *stop]
     said = tool_here("train_det", *options, succeeds=False)
     assert "16 images are few to learn from scratch" in said
@@ -195,7 +195,7 @@ def test_boxes_without_area_are_named_before_the_first_step(tool_here, shapes, t
     write_voc(shapes, tree)
     path = tree / "Annotations" / "train_0003.xml"
     path.write_text(path.read_text().replace("</annotation>", f"{thing('disc', 7, 9, 7, 9)}</annotation>"))
-    options = [*voc_run(tree, tmp_path / "runs"), "--trainer.max_epoch", "3"]
+    options = [*voc_run(tree, tmp_path / "runs"), "--trainer.precision", "7"]
     said = tool_here("train_det", *options, succeeds=False)
     assert "1 box without area dropped: train_0003.xml (disc 7,9,7,9)" in said
     assert not (tmp_path / "runs").exists()

@@ -67,7 +67,7 @@ def test_config_written_by_a_run_repeats_it(checkpoint, tmp_path):
         (["--head", "lrasp"], 'did you mean "lraspp"?'),
         (["--dataset", "shaps"], 'did you mean "shapes"?'),
         (["--loss", "dicee", "--max-images", "16"], 'did you mean "dice"?'),
-        (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
+        (["--trainer.max_epoch", "3"], 'did you mean "max_epochs"?'),
         (["--lr", "fast"], "--lr: Expected float. Got value: fast"),
         (["--config", "none.yaml"], "none.yaml"),
         (["--config", "tests/tools/misspelt.yaml"], "did you mean --backbone?"),
@@ -123,7 +123,7 @@ def test_more_classes_in_the_checkpoint_than_in_the_data(checkpoint, shapes, tmp
     said = tool(
         "eval_seg", "--checkpoint", str(checkpoint), "--dataset", "voc", "--data-root", str(tree), succeeds=False
     )
-    assert "has 6 classes" in said and "only 2" in said
+    assert f"classes of {checkpoint} and {tree} differ: only in {checkpoint}: " in said
 
 
 def test_prediction_keeps_names_and_folders(checkpoint, shapes, tmp_path):

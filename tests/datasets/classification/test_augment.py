@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from datasets.classification.augment import (
+    AugmentClassification,
     CentreCrop,
-    ClassificationAugmentation,
     RandomCrop,
     draw,
     erase,
     shift_and_flip,
 )
-from datasets.detection.augment import MEAN
+from datasets.classification.options import ClassificationAugmentation
+from datasets.images import MEAN
 
 ALL = ClassificationAugmentation(randaugment=2, erasing=0.5, mixup=0.2, cutmix=1.0)
 PLAIN = ClassificationAugmentation(shift=0, flip=0.0)
@@ -27,7 +28,7 @@ def photos(count=16, height=12, width=10) -> torch.Tensor:
 
 def call(augmentation, images, epoch=0, start=0):
     index = np.arange(start, start + len(images))
-    return augmentation(images, torch.arange(len(images)) % 5, 5, epoch, index)
+    return AugmentClassification(augmentation)(images, torch.arange(len(images)) % 5, 5, epoch, index)
 
 
 # random numbers
@@ -151,6 +152,7 @@ def test_with_both_a_batch_has_one_of_them():
         ({"flip": 1.5}, "--flip 1.5 is not in 0 to 1"),
         ({"shift": -1}, "--shift -1 is not"),
         ({"mixup": -0.2}, "--mixup -0.2 is not"),
+        ({"cutmix": 1e-300}, "--cutmix 1e-300: give 0 for none"),
         ({"crop_area": (0.0, 1.0)}, r"--crop-area \[0.0, 1.0\]: two shares"),
         ({"crop_area": (0.5, 0.2)}, "the smaller one first"),
     ],
@@ -162,7 +164,10 @@ def test_values_outside_their_range(options, said):
 
 @pytest.mark.parametrize("parts", [{}, {"erasing": 0.5}, {"mixup": 0.2}, {"cutmix": 1.0}])
 def test_a_batch_stays_on_its_device(parts):
-    augmentation, device = ClassificationAugmentation(**parts), torch.device("meta")  # which has shapes alone
+    augmentation, device = (
+        AugmentClassification(ClassificationAugmentation(**parts)),
+        torch.device("meta"),
+    )  # which has shapes alone
     labels = torch.zeros(6, dtype=torch.int64, device=device)
     images, targets = augmentation(photos(6).to(device), labels, 5, 0, np.arange(6))
     assert images.device == targets.device == device

@@ -10,8 +10,9 @@ from PIL import Image
 
 from datasets.classification.checks import check_classification
 from datasets.classification.cifar import NAMES, cifar10, decode
-from datasets.classification.dataset import find_classification
-from datasets.files import DataError, read_image
+from datasets.classification.find import find_files
+from datasets.faults import DataError
+from datasets.images import read_image
 
 CLASSES = ["cat", "dog"]
 
@@ -66,7 +67,7 @@ def archive(path, files: dict[str, bytes], mode: str):
 def fault(root, *splits: str) -> str:
     """What a check of the splits says."""
     with pytest.raises(DataError) as caught:
-        check_classification(*find_classification("cifar10", splits or ["trainval", "test"], root))
+        check_classification(*find_files("cifar10", splits or ["trainval", "test"], root))
     return str(caught.value)
 
 
@@ -76,7 +77,7 @@ def test_class_folders(tmp_path, how):
         root = write(tmp_path / "data", {("" if how == "folder" else "cifar/") + k: v for k, v in tree().items()})
     else:
         root = archive(tmp_path / "data.tar", {"./" + name: content for name, content in tree().items()}, how)
-    train, test = find_classification("cifar10", ["trainval", "test"], root)
+    train, test = find_files("cifar10", ["trainval", "test"], root)
     check_classification(train, test)
     assert train.names == test.names == CLASSES
     assert train.images.shape == (22, 5, 6, 3) and train.images.dtype == np.uint8
@@ -91,7 +92,7 @@ def test_the_original_batches(tmp_path, mode):
     root = write(tmp_path / "data", batches("")) if mode == "folder" else tmp_path / "cifar-10-python.tar.gz"
     if mode != "folder":
         archive(root, batches(), mode)
-    train, test = find_classification("cifar10", ["trainval", "test"], root)
+    train, test = find_files("cifar10", ["trainval", "test"], root)
     check_classification(test)
     assert train.names == NAMES and len(train.image_paths) == 50 and len(test.image_paths) == 10
     assert train.labels.tolist() == [number % 10 for number in range(50)]
@@ -104,12 +105,12 @@ def test_only_what_is_asked_for_is_read(tmp_path):
     root = write(tmp_path / "data", tree())
     (root / "train" / "cat" / "0000.png").write_bytes(b"no image")
     assert list(cifar10(root, ["test"])) == ["test"]
-    check_classification(*find_classification("cifar10", ["test"], root))
+    check_classification(*find_files("cifar10", ["test"], root))
 
 
 @pytest.mark.parametrize("split", ["train", "val", "trainval"])
 def test_every_tenth_training_image_is_for_validation(tmp_path, split):
-    (files,) = find_classification("cifar10", [split], write(tmp_path / "data", tree()))
+    (files,) = find_files("cifar10", [split], write(tmp_path / "data", tree()))
     held = [9, 19]
     chosen = {"val": held, "trainval": range(22), "train": [n for n in range(22) if n not in held]}[split]
     whole = [f"{name}/{number:04d}.png" for name in CLASSES for number in range(11)]
@@ -130,7 +131,7 @@ def test_images_of_any_kind_are_decoded_alike(tmp_path, kind, mode):
 def test_what_is_no_image_is_left_out(tmp_path):
     more = {"train/cat/notes.txt": b"x", "train/cat/._0001.png": b"x", "train/.hidden/a.png": b"x", "train/a.png": b"x"}
     root = write(tmp_path / "data", tree() | more)
-    (train,) = find_classification("cifar10", ["trainval"], root)
+    (train,) = find_files("cifar10", ["trainval"], root)
     assert len(train.image_paths) == 22 and train.faults == []
 
 

@@ -14,12 +14,12 @@ from datasets import (
     check_classification,
     eval_loader,
     evaluation_samples,
-    find_classification,
     limit_classification,
     read_image,
     train_loader,
     training_samples,
 )
+from datasets.classification.find import find_files
 
 PLAIN = ClassificationAugmentation(shift=0, flip=0.0)
 
@@ -53,7 +53,7 @@ def test_images_lie_in_any_depth(tree):
     (tree / "train" / "ant" / "notes.txt").write_text("x")
     (tree / "train" / "ant" / ".1.png").write_text("x")
     (tree / "train" / ".cache").mkdir()
-    train, val = find_classification("folder", ["train", "val"], tree)
+    train, val = find_files("folder", ["train", "val"], tree)
     check_classification(train, val)
     assert train.names == ["ant", "bee", "cow"] and train.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert sorted(read_image(tree / image)[0, 0, 0] for image in train.image_paths) == list(range(12))
@@ -67,14 +67,14 @@ def test_images_lie_in_any_depth(tree):
 )
 def test_a_split_that_is_not_there(tree, splits, said):
     with pytest.raises(DataError, match=said):
-        find_classification("folder", splits, tree)
+        find_files("folder", splits, tree)
 
 
 def test_a_split_without_class_folders(tree):
     (tree / "test").mkdir()
     (tree / "test" / "a.jpg").write_bytes(b"")
     with pytest.raises(DataError, match=r"no class folders in it; put the images of each class into .*test/<class>"):
-        find_classification("folder", ["test"], tree)
+        find_files("folder", ["test"], tree)
 
 
 def test_all_faults_of_both_splits_at_once(tree):
@@ -83,7 +83,7 @@ def test_all_faults_of_both_splits_at_once(tree):
     (tree / "train" / "dog").mkdir()
     (tree / "val" / "cow").rename(tree / "val" / "yak")
     with pytest.raises(DataError) as caught:
-        check_classification(*find_classification("folder", ["train", "val"], tree))
+        check_classification(*find_files("folder", ["train", "val"], tree))
     lines = [line.strip() for line in str(caught.value).splitlines()]
     assert lines == [
         f"{tree}, split train: 2 faults",
@@ -96,7 +96,7 @@ def test_all_faults_of_both_splits_at_once(tree):
 
 def test_images_are_left_unread_if_asked(tree):
     (tree / "train" / "ant" / "0.png").write_bytes(b"no image")
-    files = find_classification("folder", ["train", "val"], tree)
+    files = find_files("folder", ["train", "val"], tree)
     check_classification(*files, read=False)
     with pytest.raises(DataError, match=r"ant/0\.png: cannot be read"):
         check_classification(*files)
@@ -107,7 +107,7 @@ def test_one_class_is_not_enough(tree):
         for name in ("ant", "bee"):
             (tree / split / name).rename(tree / f"{split}-{name}")
     with pytest.raises(DataError, match=r"only one class, cow; a classifier tells two or more apart$"):
-        check_classification(*find_classification("folder", ["train", "val"], tree))
+        check_classification(*find_files("folder", ["train", "val"], tree))
 
 
 # other splits
@@ -123,12 +123,12 @@ def test_one_class_is_not_enough(tree):
 )
 def test_what_there_is_not(dataset, split, said):
     with pytest.raises(DataError, match=said):
-        find_classification(dataset, [split])
+        find_files(dataset, [split])
 
 
 def test_the_objects_of_shapes(tmp_path, monkeypatch, shapes):
-    monkeypatch.setattr("datasets.classification.dataset.write_shapes", lambda root: None)
-    train, val = find_classification("shapes", ["train", "val"], shapes)
+    monkeypatch.setattr("datasets.classification.find.write_shapes", lambda root: None)
+    train, val = find_files("shapes", ["train", "val"], shapes)
     check_classification(train, val)
     assert train.names == ["disc", "square", "triangle", "star", "cross"] and train.size == (32, 32)
     assert set(train.labels) == set(range(5)) and len(train.image_paths) == len(train.images) == len(train.labels) > 30
@@ -163,7 +163,7 @@ def test_a_batch_out_of_memory_is_the_samples_together(tmp_path):
 
 
 def test_a_batch_from_disk(tree):
-    (files,) = find_classification("folder", ["train"], tree)
+    (files,) = find_files("folder", ["train"], tree)
     dataset = ClassificationDataset(files, CentreCrop((10, 8)))
     batch = dataset.__getitems__([(0, 3), (0, 7)])
     assert batch["image"].shape == (2, 3, 10, 8) and batch["image"].is_contiguous(memory_format=torch.channels_last)
@@ -175,7 +175,7 @@ def test_a_batch_from_disk(tree):
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
 def test_targets_come_with_augmentation(tree, where):
-    files = held(tree) if where == "memory" else find_classification("folder", ["train"], tree)[0]
+    files = held(tree) if where == "memory" else find_files("folder", ["train"], tree)[0]
     batch = training_samples(files, (6, 4), PLAIN).__getitems__([(0, 1), (0, 11)])
     assert batch["target"].dtype == torch.float32 and batch["target"].tolist() == [
         [float(label == place) for place in range(3)] for label in files.labels[[1, 11]]
@@ -184,7 +184,7 @@ def test_targets_come_with_augmentation(tree, where):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_any_number_of_workers_gives_the_same_batches(tree, workers):
-    (files,) = find_classification("folder", ["train"], tree)
+    (files,) = find_files("folder", ["train"], tree)
     augmentation = ClassificationAugmentation(randaugment=1, erasing=0.5, mixup=0.2, cutmix=1.0)
     loader = train_loader(training_samples(files, (16, 16), augmentation), 4, workers, seed=3)
     again = train_loader(training_samples(files, (16, 16), augmentation), 4, 0, seed=3)

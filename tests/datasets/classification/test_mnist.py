@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from datasets.classification.checks import check_classification
-from datasets.classification.dataset import find_classification
-from datasets.files import DataError
+from datasets.classification.find import find_files
+from datasets.faults import DataError
 
 COUNTS = {"train": 20, "t10k": 10}
 
@@ -32,7 +32,7 @@ def write(root, end=".gz", sign="-", **other: bytes):
 
 def fault(root) -> str:
     with pytest.raises(DataError) as caught:
-        check_classification(*find_classification("mnist", ["trainval", "test"], root))
+        check_classification(*find_files("mnist", ["trainval", "test"], root))
     return str(caught.value)
 
 
@@ -41,7 +41,7 @@ def fault(root) -> str:
 @pytest.mark.parametrize("below", ["", "raw", "MNIST/raw"])
 def test_digits_in_three_channels(tmp_path, end, sign, below):
     write(tmp_path / "data" / below, end, sign)
-    train, test = find_classification("mnist", ["trainval", "test"], tmp_path / "data")
+    train, test = find_files("mnist", ["trainval", "test"], tmp_path / "data")
     check_classification(train, test)
     assert train.names == list("0123456789") and train.size == (28, 28)
     assert train.images.shape == (20, 28, 28, 3) and test.images.shape == (10, 28, 28, 3)
@@ -52,7 +52,7 @@ def test_digits_in_three_channels(tmp_path, end, sign, below):
 
 
 def test_a_part_of_training_is_held_out(tmp_path):
-    train, val = find_classification("mnist", ["train", "val"], write(tmp_path / "data"))
+    train, val = find_files("mnist", ["train", "val"], write(tmp_path / "data"))
     assert len(train.image_paths) == 18 and val.labels.tolist() == [9, 9]
 
 

@@ -4,18 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.detection.augment import (
-    MEAN,
-    DetectionAugmentation,
-    Resize,
-    SampleWindow,
-    _place,
-    _shows,
-    jaccard,
-    resize_image,
-)
+from datasets.detection.augment import AugmentDetection, Resize, SampleWindow, _place, _shows, jaccard
 from datasets.detection.dataset import DetectionDataset
 from datasets.detection.files import DetectionFiles, Objects
+from datasets.detection.options import DetectionAugmentation
+from datasets.images import MEAN, resize_image
 from datasets.loading import eval_loader, train_loader
 
 PLAIN = {"iou_crop": 0.0, "expand": 0.0, "flip": 0.0, "colour": 0.0}
@@ -40,18 +33,20 @@ def same(first, second) -> bool:
 @pytest.mark.parametrize("mosaic", [False, True])
 def test_the_same_call_gives_the_same_sample(mosaic):
     others = [(NOISE[::-1].copy(), BOXES)] * 3 if mosaic else []
-    augment = DetectionAugmentation((32, 48), seed=3)
+    augment = AugmentDetection(DetectionAugmentation(seed=3), (32, 48))
     first = augmented(augment, epoch=2, index=5, others=others)
     for index in range(4):
         augmented(augment, epoch=9, index=index)  # what was asked for before leaves no trace
     assert same(first, augmented(augment, epoch=2, index=5, others=others))
-    assert same(first, augmented(DetectionAugmentation((32, 48), seed=3), epoch=2, index=5, others=others))
+    assert same(
+        first, augmented(AugmentDetection(DetectionAugmentation(seed=3), (32, 48)), epoch=2, index=5, others=others)
+    )
 
 
 @pytest.mark.parametrize(("seed", "epoch", "index"), [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
 def test_seed_epoch_and_index_each_change_the_sample(seed, epoch, index):
-    first = augmented(DetectionAugmentation((32, 32)))
-    second = augmented(DetectionAugmentation((32, 32), seed=seed), epoch=epoch, index=index)
+    first = augmented(AugmentDetection(DetectionAugmentation(), (32, 32)))
+    second = augmented(AugmentDetection(DetectionAugmentation(seed=seed), (32, 32)), epoch=epoch, index=index)
     assert not np.array_equal(first.image, second.image)
 
 
@@ -60,18 +55,18 @@ def test_foreign_random_state_is_neither_used_nor_touched():
 
     np.random.seed(1)
     random.seed(1)
-    first = augmented(DetectionAugmentation((32, 32)))
+    first = augmented(AugmentDetection(DetectionAugmentation(), (32, 32)))
     drawn = np.random.random(), random.random()
     np.random.seed(1)
     random.seed(1)
     assert drawn == (np.random.random(), random.random())
-    assert same(first, augmented(DetectionAugmentation((32, 32))))
+    assert same(first, augmented(AugmentDetection(DetectionAugmentation(), (32, 32))))
 
 
 def test_the_input_is_left_alone():
     image, boxes = NOISE.copy(), BOXES.copy()
     for others in ([], [(image, boxes)] * 3):
-        augmented(DetectionAugmentation((40, 60), flip=1.0), image, boxes, others=others)
+        augmented(AugmentDetection(DetectionAugmentation(flip=1.0), (40, 60)), image, boxes, others=others)
     assert same((image, boxes), (NOISE, BOXES))
 
 
@@ -99,7 +94,7 @@ def two_epochs(dataset, workers):
 
 
 def test_any_number_of_workers_gives_the_same_samples(tmp_path):
-    dataset = make_dataset(tmp_path, DetectionAugmentation((24, 32), mosaic=0.5, seed=4))
+    dataset = make_dataset(tmp_path, AugmentDetection(DetectionAugmentation(mosaic=0.5, seed=4), (24, 32)))
     alone = two_epochs(dataset, 0)
     assert len(alone) == 6 and not np.array_equal(alone[0][0], alone[3][0])
     for workers in (1, 2):
@@ -111,7 +106,7 @@ def test_any_number_of_workers_gives_the_same_samples(tmp_path):
 
 def test_strengths_of_0_only_resize():
     for index in range(5):
-        result = augmented(DetectionAugmentation((20, 30), **PLAIN), index=index)
+        result = augmented(AugmentDetection(DetectionAugmentation(**PLAIN), (20, 30)), index=index)
         np.testing.assert_array_equal(result.image, resize_image(NOISE, (20, 30)))
         np.testing.assert_allclose(result.boxes, BOXES / 2, atol=1e-5)
         assert result.kept.tolist() == [0, 1, 2, 3] and result.tiny == 0
@@ -119,13 +114,13 @@ def test_strengths_of_0_only_resize():
 
 
 def test_a_image_of_the_very_size_is_not_resampled():
-    result = augmented(DetectionAugmentation((40, 60), **PLAIN))
+    result = augmented(AugmentDetection(DetectionAugmentation(**PLAIN), (40, 60)))
     np.testing.assert_array_equal(result.image, NOISE)
     np.testing.assert_allclose(result.boxes, BOXES, atol=1e-5)
 
 
 def test_flip_mirrors_image_and_boxes():
-    result = augmented(DetectionAugmentation((40, 60), **{**PLAIN, "flip": 1.0}))
+    result = augmented(AugmentDetection(DetectionAugmentation(**{**PLAIN, "flip": 1.0}), (40, 60)))
     np.testing.assert_array_equal(result.image, NOISE[:, ::-1])
     np.testing.assert_allclose(result.boxes[0], [35, 5, 55, 20], atol=1e-5)
 
@@ -139,7 +134,7 @@ def flipped_and_brightness(augment, count):
 
 
 def test_flips_do_not_hang_together_with_colour():
-    augment = DetectionAugmentation((16, 16), iou_crop=0.0, expand=0.0, flip=0.5, colour=0.4)
+    augment = AugmentDetection(DetectionAugmentation(iou_crop=0.0, expand=0.0, flip=0.5, colour=0.4), (16, 16))
     flipped, brightness = flipped_and_brightness(augment, 400)
     assert abs(flipped.mean() - 0.5) < 0.1
     changed = np.abs(brightness - 100) > 0.5
@@ -166,7 +161,7 @@ def test_boxes_stay_on_what_they_bound(size, mosaic):
     """What is left of each rectangle spans its box, to a pixel or two of blur."""
     image = painted()
     others = [(image, PAINTED)] * 3 if mosaic else []
-    augment = DetectionAugmentation(size, colour=0.0)
+    augment = AugmentDetection(DetectionAugmentation(colour=0.0), size)
     seen = 0
     for index in range(60):
         result = augmented(augment, image, PAINTED, index=index, others=others)
@@ -293,7 +288,7 @@ def test_expand_keeps_the_image_whole_and_goes_up_to_its_ratio():
 
 def test_the_canvas_has_the_mean_colour():
     image = np.full((40, 60, 3), 200, np.uint8)
-    augment = DetectionAugmentation((80, 120), **{**PLAIN, "expand": 1.0})
+    augment = AugmentDetection(DetectionAugmentation(**{**PLAIN, "expand": 1.0}), (80, 120))
     box = np.array([[0, 0, 60, 40]], np.float32)
     for index in range(20):
         result = augmented(augment, image, box, index=index)
@@ -305,7 +300,7 @@ def test_the_canvas_has_the_mean_colour():
 
 def test_images_without_boxes_show_themselves():
     image = np.full((40, 60, 3), 200, np.uint8)
-    augment = DetectionAugmentation((32, 32), colour=0.0, iou_crop=1.0, expand=1.0)
+    augment = AugmentDetection(DetectionAugmentation(colour=0.0, iou_crop=1.0, expand=1.0), (32, 32))
     for index in range(40):
         result = augmented(augment, image, NONE, index=index)
         assert (result.image == 200).any()
@@ -318,7 +313,7 @@ def test_images_without_boxes_show_themselves():
 def test_tiny_images(shape, mosaic):
     image = np.zeros((*shape, 3), np.uint8)
     boxes = np.array([[0, 0, shape[1], shape[0]], [0, 0, 1, 1]], np.float32)
-    augment = DetectionAugmentation((16, 24))
+    augment = AugmentDetection(DetectionAugmentation(), (16, 24))
     for index in range(20):
         others = [(image, boxes), (NOISE, NONE), (NOISE, BOXES)] if mosaic else []
         assert augmented(augment, image, boxes, index=index, others=others).image.shape == (16, 24, 3)
@@ -326,14 +321,14 @@ def test_tiny_images(shape, mosaic):
 
 def test_tiny_boxes_are_dropped_and_counted():
     boxes = np.array([[10, 10, 13, 30], [10, 10, 14, 14], [20, 10, 40, 13.9], [30, 30, 50, 38]], np.float32)
-    result = augmented(DetectionAugmentation((20, 30), **PLAIN), boxes=boxes)  # halves everything
+    result = augmented(AugmentDetection(DetectionAugmentation(**PLAIN), (20, 30)), boxes=boxes)  # halves everything
     assert result.kept.tolist() == [1, 3] and result.tiny == 2
     np.testing.assert_allclose(result.boxes, boxes[[1, 3]] / 2, atol=1e-5)
-    assert augmented(DetectionAugmentation((20, 30), **PLAIN, min_size=0), boxes=boxes).tiny == 0
+    assert augmented(AugmentDetection(DetectionAugmentation(**PLAIN, min_size=0), (20, 30)), boxes=boxes).tiny == 0
 
 
 def test_boxes_out_of_the_window_do_not_count_as_tiny():
-    augment = DetectionAugmentation((64, 64), iou_crop=1.0, expand=0.0, colour=0.0, min_size=0.0)
+    augment = AugmentDetection(DetectionAugmentation(iou_crop=1.0, expand=0.0, colour=0.0, min_size=0.0), (64, 64))
     results = [augmented(augment, index=index) for index in range(60)]
     assert any(len(result.kept) < 4 for result in results) and all(result.tiny == 0 for result in results)
 
@@ -342,12 +337,14 @@ def test_boxes_out_of_the_window_do_not_count_as_tiny():
 
 
 def test_partners_come_with_the_probability_asked_for():
-    assert all(DetectionAugmentation().partners(9, 0, index) == [] for index in range(50))
-    augment = DetectionAugmentation(mosaic=0.3)
+    assert all(AugmentDetection(DetectionAugmentation(), (320, 320)).partners(9, 0, index) == [] for index in range(50))
+    augment = AugmentDetection(DetectionAugmentation(mosaic=0.3), (320, 320))
     chosen = [augment.partners(9, 1, index) for index in range(400)]
     assert abs(np.mean([len(some) == 3 for some in chosen]) - 0.3) < 0.07
     assert {number for some in chosen for number in some} == set(range(9))
-    assert chosen == [DetectionAugmentation(mosaic=0.3).partners(9, 1, index) for index in range(400)]
+    assert chosen == [
+        AugmentDetection(DetectionAugmentation(mosaic=0.3), (320, 320)).partners(9, 1, index) for index in range(400)
+    ]
     assert chosen != [augment.partners(9, 2, index) for index in range(400)]
 
 
@@ -357,7 +354,7 @@ def test_a_mosaic_holds_four_whole_images():
     whole = np.array([[0, 0, 60, 40], [15, 10, 45, 30]], np.float32)
     counts = [(whole, 2), (NONE, 0), (whole[1:], 1), (whole, 2)]
     (image, boxes), *others = [(photo, some) for photo, (some, _) in zip(images, counts, strict=True)]
-    augment = DetectionAugmentation((80, 120), **PLAIN)
+    augment = AugmentDetection(DetectionAugmentation(**PLAIN), (80, 120))
     corners = set()
     for index in range(12):
         result = augmented(augment, image, boxes, index=index, others=others)
@@ -375,14 +372,14 @@ def test_a_mosaic_holds_four_whole_images():
 def test_a_mosaic_of_other_aspects_lies_on_the_mean_colour():
     tall = np.full((80, 20, 3), 200, np.uint8)
     box = np.array([[0, 0, 20, 80]], np.float32)
-    result = augmented(DetectionAugmentation((40, 40), **PLAIN), tall, box, others=[(tall, box)] * 3)
+    result = augmented(AugmentDetection(DetectionAugmentation(**PLAIN), (40, 40)), tall, box, others=[(tall, box)] * 3)
     sides = result.boxes[:, 2:] - result.boxes[:, :2]
     np.testing.assert_allclose(sides, [[5, 20]] * 4, atol=0.01)
     assert (result.image == MEAN).all(2).mean() == pytest.approx(0.75, abs=0.1)
 
 
 def test_samples_of_a_mosaic_carry_the_labels_of_their_own_images(tmp_path):
-    augment = DetectionAugmentation((64, 96), **PLAIN, mosaic=1.0, min_size=0.0)
+    augment = AugmentDetection(DetectionAugmentation(**PLAIN, mosaic=1.0, min_size=0.0), (64, 96))
     dataset = make_dataset(tmp_path, augment)
     for index in range(7):
         partners = [index, *augment.partners(7, 3, index)]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.detection.checks import DetectionSummary, check_detection, check_detection_splits
+from datasets.detection.checks import DetectionSummary, check_detection, check_files
 from datasets.detection.files import DetectionFiles, Objects
-from datasets.files import DataError
+from datasets.faults import DataError
 
 SIZE = (20, 30)
 
@@ -47,7 +47,7 @@ def test_counts_of_a_sound_split(tmp_path):
     files = write_split(tmp_path, objects(0, 0, 1), objects(), objects(1, 2, crowd=[1]), objects(2, crowd=[0]))
     summary = check_detection(files)
     assert summary.boxes.tolist() == [2, 2, 0] and summary.boxes.dtype == np.int64
-    assert summary.image_paths.tolist() == [1, 2, 0] and summary.image_paths.dtype == np.int64
+    assert summary.images.tolist() == [1, 2, 0] and summary.images.dtype == np.int64
     assert summary.without_boxes == 2
     assert summary.lines() == [
         "2 crowd regions left out of training",
@@ -159,8 +159,8 @@ def test_splits_are_checked_together(tmp_path):
     train, val = (write_split(tmp_path, objects(0), faults=[f"{n}.xml: is torn"]) for n in range(2))
     sound = write_split(tmp_path, objects(1, 1))
     with pytest.raises(DataError) as caught:
-        check_detection_splits(train, sound, replace(val, split="val"))
+        check_files(train, sound, replace(val, split="val"))
     assert str(caught.value).splitlines() == ["0.xml: is torn", "1.xml: is torn"]
-    first, second = check_detection_splits(sound, replace(train, faults=[]))
+    first, second = check_files(sound, replace(train, faults=[]))
     assert isinstance(first, DetectionSummary)
     assert first.boxes.tolist() == [0, 2, 0] and second.boxes.tolist() == [1, 0, 0]

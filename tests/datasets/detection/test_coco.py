@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasets.detection.dataset import find_detection
+from datasets.detection.find import find_detection
 from tests.datasets.detection.trees import CATEGORIES, RLE, error_line, image, mark, read_coco, write_coco
 
 nan, inf = float("nan"), float("inf")

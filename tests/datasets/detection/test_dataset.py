@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from datasets.detection.augment import Augmented
-from datasets.detection.dataset import DetectionDataset, find_detection, limit_detection
+from datasets.detection.dataset import DetectionDataset
 from datasets.detection.files import read_names
+from datasets.detection.find import find_detection, limit_detection
 from tests.datasets.detection.trees import error_line, image, mark, read_coco, write_coco, write_image
 
 # labels.txt

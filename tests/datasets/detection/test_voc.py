@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets import detection
-from datasets.detection.dataset import find_detection
+from datasets.detection.find import find_detection
 from tests.datasets.detection.trees import NAMES, annotation, error_line, read_voc, thing, write_image, write_voc
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]>'
@@ -211,6 +210,8 @@ def test_a_name_listed_twice(tmp_path):
     listing = root / "ImageSets" / "Main" / "train.txt"
     listing.write_text("a\nb\na\n")
     assert find_detection("voc", "train", root).faults == [f"{listing}: 1 name listed more than once: a"]
+    listing.write_text("a\nb\n./a\n")
+    assert find_detection("voc", "train", root).faults == [f"{listing}: 1 name listed more than once: a"]
 
 
 def test_unknown_split_lists_those_there_without_vocs_lists_of_classes(tmp_path):
@@ -290,8 +291,8 @@ def test_missing_voc_points_to_download(tmp_path, monkeypatch):
 
 def test_download_is_asked_for_only_when_wanted(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(detection, "download_voc2007", asked.append)
-    monkeypatch.setattr(detection, "download_voc2012", asked.append)
+    monkeypatch.setattr("datasets.detection.find.download_voc2007", asked.append)
+    monkeypatch.setattr("datasets.detection.find.download_voc2012", asked.append)
     root = write_0712(tmp_path)
     find_detection("voc", "train", root)
     assert asked == []

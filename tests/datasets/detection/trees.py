@@ -5,8 +5,8 @@ import json
 import pytest
 from PIL import Image
 
-from datasets.detection.dataset import find_detection
-from datasets.files import DataError
+from datasets.detection.find import find_detection
+from datasets.faults import DataError
 
 NAMES = ["cat", "dog", "traffic light"]
 

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.files import default_colours, write_mask
+from datasets.files import default_colours
 from datasets.loading import train_loader
-from datasets.segmentation.augment import Augmentation
-from datasets.segmentation.dataset import SegmentationDataset, SegmentationFiles
+from datasets.segmentation.augment import AugmentSegmentation
+from datasets.segmentation.dataset import SegmentationDataset
+from datasets.segmentation.files import SegmentationFiles
+from datasets.segmentation.masks import write_mask
+from datasets.segmentation.options import SegmentationAugmentation
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAIN = {"flip": 0.0, "colour": 0.0, "blur": 0.0}
@@ -29,18 +32,18 @@ def same(first, second) -> bool:
 
 
 def test_the_same_call_gives_the_same_sample():
-    augment = Augmentation((32, 32), seed=3)
+    augment = AugmentSegmentation(SegmentationAugmentation(seed=3), (32, 32))
     first = augment(NOISE, LABELS, 2, 5)
     for index in range(4):
         augment(NOISE, LABELS, 9, index)  # what was asked for before leaves no trace
     assert same(first, augment(NOISE, LABELS, 2, 5))
-    assert same(first, Augmentation((32, 32), seed=3)(NOISE, LABELS, 2, 5))
+    assert same(first, AugmentSegmentation(SegmentationAugmentation(seed=3), (32, 32))(NOISE, LABELS, 2, 5))
 
 
 def test_foreign_random_state_is_neither_used_nor_touched():
     import random
 
-    augment = Augmentation((32, 32))
+    augment = AugmentSegmentation(SegmentationAugmentation(), (32, 32))
     np.random.seed(1)
     random.seed(1)
     first = augment(NOISE, LABELS, 0, 0)
@@ -53,14 +56,14 @@ def test_foreign_random_state_is_neither_used_nor_touched():
 
 @pytest.mark.parametrize(("seed", "epoch", "index"), [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
 def test_seed_epoch_and_index_each_change_the_sample(seed, epoch, index):
-    first = Augmentation((32, 32), seed=0)(NOISE, LABELS, 0, 0)
-    second = Augmentation((32, 32), seed=seed)(NOISE, LABELS, epoch, index)
+    first = AugmentSegmentation(SegmentationAugmentation(seed=0), (32, 32))(NOISE, LABELS, 0, 0)
+    second = AugmentSegmentation(SegmentationAugmentation(seed=seed), (32, 32))(NOISE, LABELS, epoch, index)
     assert not np.array_equal(first[0], second[0]) and not np.array_equal(first[1], second[1])
 
 
 def test_the_input_is_left_alone():
     image, mask = NOISE.copy(), LABELS.copy()
-    Augmentation((40, 60), scale=(1.0, 1.0), flip=1.0, blur=1.0)(image, mask, 0, 0)
+    AugmentSegmentation(SegmentationAugmentation(scale=(1.0, 1.0), flip=1.0, blur=1.0), (40, 60))(image, mask, 0, 0)
     assert same((image, mask), (NOISE, LABELS))
 
 
@@ -73,7 +76,7 @@ def dataset(tmp_path):
         write_mask(drawn, LABELS, default_colours(5))
         pairs.append((image, drawn))
     files = SegmentationFiles(tmp_path, "train", list("abcde"), default_colours(5), pairs)
-    return SegmentationDataset(files, Augmentation((24, 32), seed=4))
+    return SegmentationDataset(files, AugmentSegmentation(SegmentationAugmentation(seed=4), (24, 32)))
 
 
 def two_epochs(dataset, workers):
@@ -105,7 +108,9 @@ def left_and_brightness(augment, count):
 
 
 def test_flips_do_not_hang_together_with_colour():
-    flipped, brightness = left_and_brightness(Augmentation((16, 16), (1.0, 1.0), flip=0.5, colour=0.4, blur=0.0), 600)
+    flipped, brightness = left_and_brightness(
+        AugmentSegmentation(SegmentationAugmentation(scale=(1.0, 1.0), flip=0.5, colour=0.4, blur=0.0), (16, 16)), 600
+    )
     assert abs(flipped.mean() - 0.5) < 0.08
     changed = np.abs(brightness - 100) > 0.5
     assert 0.7 < changed.mean() < 0.9  # jitter is applied to 0.8 of the images
@@ -114,24 +119,30 @@ def test_flips_do_not_hang_together_with_colour():
 
 
 def test_jitter_keeps_to_its_strength():
-    _, brightness = left_and_brightness(Augmentation((16, 16), (1.0, 1.0), flip=0.0, colour=0.3, blur=0.0), 300)
+    _, brightness = left_and_brightness(
+        AugmentSegmentation(SegmentationAugmentation(scale=(1.0, 1.0), flip=0.0, colour=0.3, blur=0.0), (16, 16)), 300
+    )
     assert 65 < brightness.min() < 80 and 120 < brightness.max() < 135
 
 
 @pytest.mark.parametrize(("flip", "expected"), [(0.0, 0.0), (0.2, 0.2), (1.0, 1.0)])
 def test_flip_is_a_probability(flip, expected):
-    flipped, _ = left_and_brightness(Augmentation((16, 16), (1.0, 1.0), flip=flip, colour=0.0, blur=0.0), 300)
+    flipped, _ = left_and_brightness(
+        AugmentSegmentation(SegmentationAugmentation(scale=(1.0, 1.0), flip=flip, colour=0.0, blur=0.0), (16, 16)), 300
+    )
     assert abs(flipped.mean() - expected) < (0.08 if 0 < flip < 1 else 1e-9)
 
 
 def test_strengths_of_0_switch_everything_off():
-    augment = Augmentation((40, 60), (1.0, 1.0), **PLAIN)
+    augment = AugmentSegmentation(SegmentationAugmentation(scale=(1.0, 1.0), **PLAIN), (40, 60))
     assert all(same(augment(NOISE, LABELS, 0, index), (NOISE, LABELS)) for index in range(5))
 
 
 @pytest.mark.parametrize("blur", [0.0, 1.0])
 def test_blur_smooths_the_image_and_not_the_mask(blur):
-    image, mask = Augmentation((40, 60), (1.0, 1.0), flip=0.0, colour=0.0, blur=blur)(NOISE, LABELS, 0, 0)
+    image, mask = AugmentSegmentation(
+        SegmentationAugmentation(scale=(1.0, 1.0), flip=0.0, colour=0.0, blur=blur), (40, 60)
+    )(NOISE, LABELS, 0, 0)
     assert (image.std() < 0.8 * NOISE.std()) == (blur == 1.0)
     np.testing.assert_array_equal(mask, LABELS)
 
@@ -139,7 +150,7 @@ def test_blur_smooths_the_image_and_not_the_mask(blur):
 def test_scales_are_drawn_evenly_from_their_range():
     """Where the image is a ramp, the slope of the result tells the factor."""
     ramp = np.repeat(np.tile(np.arange(200, dtype=np.uint8), (200, 1))[..., None], 3, axis=2)
-    augment = Augmentation((50, 50), (0.5, 2.0), **PLAIN)
+    augment = AugmentSegmentation(SegmentationAugmentation(scale=(0.5, 2.0), **PLAIN), (50, 50))
     results = [augment(ramp, ramp[..., 0], 0, index)[0][25, :, 0].astype(float) for index in range(400)]
     factors = np.array([45 / (row[47] - row[2]) for row in results])
     assert factors.min() > 0.48 and factors.max() < 2.1
@@ -151,7 +162,7 @@ def test_scales_are_drawn_evenly_from_their_range():
 def test_crops_come_from_everywhere():
     rows, columns = np.mgrid[0:100, 0:120].astype(np.uint8)
     image = np.dstack([rows, columns, rows])
-    augment = Augmentation((20, 20), (1.0, 1.0), **PLAIN)
+    augment = AugmentSegmentation(SegmentationAugmentation(scale=(1.0, 1.0), **PLAIN), (20, 20))
     corners = np.array([augment(image, rows, 0, index)[0][0, 0, :2] for index in range(300)])
     assert corners.min(0).max() <= 3
     assert 77 <= corners[:, 0].max() <= 80 and 97 <= corners[:, 1].max() <= 100
@@ -182,7 +193,7 @@ def inner(mask):
 def test_image_and_mask_stay_aligned(scale, side):
     mask = blocks(side, 24)
     image = TABLE[mask]
-    augment = Augmentation((80, 72), scale, flip=0.5, colour=0.0, blur=0.0)
+    augment = AugmentSegmentation(SegmentationAugmentation(scale=scale, flip=0.5, colour=0.0, blur=0.0), (80, 72))
     for index in range(12):
         seen, drawn = augment(image, mask, 0, index)
         assert seen.shape == (80, 72, 3) and drawn.shape == (80, 72)
@@ -194,7 +205,7 @@ def test_image_and_mask_stay_aligned(scale, side):
 
 def test_a_small_image_lies_on_void():
     image, mask = np.full((20, 30, 3), 200, np.uint8), np.ones((20, 30), np.uint8)
-    augment = Augmentation((64, 64), (1.0, 1.0), **PLAIN)
+    augment = AugmentSegmentation(SegmentationAugmentation(scale=(1.0, 1.0), **PLAIN), (64, 64))
     places = set()
     for index in range(20):
         seen, drawn = augment(image, mask, 0, index)
@@ -209,18 +220,18 @@ def test_a_small_image_lies_on_void():
 @pytest.mark.parametrize("shape", [(20, 200), (200, 20)])
 def test_a_crop_larger_in_one_direction_only(shape):
     image, mask = np.full((*shape, 3), 200, np.uint8), np.ones(shape, np.uint8)
-    _, drawn = Augmentation((64, 64), (1.0, 1.0), **PLAIN)(image, mask, 0, 0)
+    _, drawn = AugmentSegmentation(SegmentationAugmentation(scale=(1.0, 1.0), **PLAIN), (64, 64))(image, mask, 0, 0)
     assert drawn.shape == (64, 64) and (drawn == 1).sum() == 64 * 20
 
 
 def test_void_of_the_mask_stays_void():
     mask = np.full((40, 60), 255, np.uint8)
-    assert (Augmentation((30, 30))(NOISE, mask, 0, 0)[1] == 255).all()
+    assert (AugmentSegmentation(SegmentationAugmentation(), (30, 30))(NOISE, mask, 0, 0)[1] == 255).all()
 
 
 def test_masks_gain_no_new_values():
     mask = blocks(96, 24) * 80  # 0, 80, 160, 240
-    augment = Augmentation((64, 64))
+    augment = AugmentSegmentation(SegmentationAugmentation(), (64, 64))
     values = {int(value) for index in range(10) for value in np.unique(augment(TABLE[mask // 80], mask, 0, index)[1])}
     assert values <= {0, 80, 160, 240, 255} and len(values) >= 4
 
@@ -228,14 +239,14 @@ def test_masks_gain_no_new_values():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 2)])
 def test_tiny_images(shape):
     image, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
-    augment = Augmentation((16, 16))
+    augment = AugmentSegmentation(SegmentationAugmentation(), (16, 16))
     assert all(augment(image, mask, 0, index)[0].shape == (16, 16, 3) for index in range(10))
 
 
 def test_importing_datasets_switches_the_update_check_off():
     environment = {key: value for key, value in os.environ.items() if key != "NO_ALBUMENTATIONS_UPDATE"}
     code = (
-        "import sys, os; assert 'NO_ALBUMENTATIONS_UPDATE' not in os.environ; import datasets; "
+        "import sys, os; assert 'NO_ALBUMENTATIONS_UPDATE' not in os.environ; import datasets.segmentation.augment; "
         "print(os.environ['NO_ALBUMENTATIONS_UPDATE'], 'albumentations' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.files import DataError
+from datasets.faults import DataError
 from datasets.segmentation.checks import SegmentationSummary, check_segmentation
-from datasets.segmentation.dataset import SegmentationFiles
+from datasets.segmentation.files import SegmentationFiles
 
 NAMES = ["sky", "road", "car"]
 

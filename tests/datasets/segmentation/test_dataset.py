@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import segmentation
-from datasets.files import DataError, default_colours, write_mask
-from datasets.segmentation.dataset import SegmentationDataset, find_segmentation, folder_files, limit, voc_files
+from datasets.faults import DataError
+from datasets.files import default_colours
+from datasets.segmentation.dataset import SegmentationDataset
+from datasets.segmentation.find import find_segmentation, folder_files, limit_segmentation, voc_files
+from datasets.segmentation.masks import write_mask
 
 NAMES = ["sky", "traffic light", "road"]
 
@@ -232,7 +234,7 @@ def test_shapes_are_written_on_first_use(tmp_path, monkeypatch):
 
 def test_download_is_asked_for_only_when_wanted(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(segmentation, "download_voc2012", asked.append)
+    monkeypatch.setattr("datasets.segmentation.find.download_voc2012", asked.append)
     root = write_voc(tmp_path / "VOC2012", {"train": ["a"]}, names=None)
     find_segmentation("voc", "train", root)
     assert asked == []
@@ -270,5 +272,5 @@ def test_the_transform_gets_epoch_and_index_and_size_stays_the_files(tmp_path):
 
 def test_limit(tmp_path):
     files = voc_files(write_voc(tmp_path / "set", {"train": ["a", "b", "c"]}), "train")
-    assert stems(limit(files, 2)) == ["a", "b"]
-    assert limit(files, None) == files
+    assert stems(limit_segmentation(files, 2)) == ["a", "b"]
+    assert limit_segmentation(files, None) == files

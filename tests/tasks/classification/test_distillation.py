@@ -6,9 +6,16 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from tasks import ClassificationTask, Distillation
+from tasks import ClassificationOptions, ClassificationTask
+from tasks.classification.distillation import load_teacher
 
 NAMES = ["disc", "square", "triangle", "star", "cross"]
+
+
+def of(teacher: str, weights: str, temperature: float = 4.0, weight: float = 0.5) -> ClassificationOptions:
+    return ClassificationOptions(
+        teacher=teacher, teacher_weights=weights, temperature=temperature, distillation_weight=weight
+    )
 
 
 def images(count=2) -> torch.Tensor:
@@ -16,7 +23,7 @@ def images(count=2) -> torch.Tensor:
 
 
 def test_no_teacher():
-    assert Distillation().load(NAMES) is None
+    assert load_teacher(ClassificationOptions(), NAMES) is None
 
 
 def test_our_checkpoint_teaches_classes_in_any_order(classifier):
@@ -25,7 +32,7 @@ def test_our_checkpoint_teaches_classes_in_any_order(classifier):
     with torch.no_grad():
         expected = task.network(task.normalise(photos))
     orders = task.spec.names, task.spec.names[::-1]
-    straight, turned = (Distillation(str(classifier)).load(names)(photos) for names in orders)
+    straight, turned = (load_teacher(ClassificationOptions(teacher=str(classifier)), names)(photos) for names in orders)
     assert torch.allclose(straight, expected, atol=1e-5) and torch.allclose(turned, expected.flip(1), atol=1e-5)
 
 
@@ -35,7 +42,7 @@ def test_a_library_network_with_a_weights_file(tmp_path, library):
     network = made or torchvision.models.squeezenet1_1(num_classes=5)
     torch.save(network.state_dict(), tmp_path / "teacher.pth")
     name = f"{library}:{'resnet10t' if made else 'squeezenet1_1'}"
-    teacher, photos = Distillation(name, str(tmp_path / "teacher.pth"), 3.0, 0.7).load(NAMES), images()
+    teacher, photos = load_teacher(of(name, str(tmp_path / "teacher.pth"), 3.0, 0.7), NAMES), images()
     mean, std = (torch.tensor(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     with torch.no_grad():
         expected = network.eval()((photos / 255 - mean) / std)
@@ -47,10 +54,10 @@ def test_imagenets_classes_are_wordnets_names(monkeypatch):
     weights = torchvision.models.squeezenet1_1(num_classes=1000).state_dict()
     monkeypatch.setattr("tasks.classification.distillation.fetch_weights", lambda _: weights)
     names = timm.data.ImageNetInfo().label_names()
-    teacher = Distillation("torchvision:squeezenet1_1", "imagenet").load(sorted(names, reverse=True))
+    teacher = load_teacher(of("torchvision:squeezenet1_1", "imagenet"), sorted(names, reverse=True))
     assert teacher(images()).shape == (2, 1000) and teacher.order[-1] == 0
     with pytest.raises(ValueError) as caught:
-        Distillation("torchvision:squeezenet1_1", "imagenet").load(NAMES)
+        load_teacher(of("torchvision:squeezenet1_1", "imagenet"), NAMES)
     said = str(caught.value)
     assert "other classes, 1000 for the data's 5: only in the teacher: n01440764, " in said and "and 990 more" in said
     assert said.endswith("only in the data: disc, square, triangle, star, cross")
@@ -58,7 +65,7 @@ def test_imagenets_classes_are_wordnets_names(monkeypatch):
 
 def test_classes_that_differ(classifier):
     with pytest.raises(ValueError) as caught:
-        Distillation(str(classifier)).load([*NAMES[:4], "moon", "sun"])
+        load_teacher(ClassificationOptions(teacher=str(classifier)), [*NAMES[:4], "moon", "sun"])
     assert str(caught.value) == (
         f"--teacher {classifier} has other classes, 5 for the data's 6: "
         "only in the teacher: cross; only in the data: moon, sun"
@@ -79,14 +86,14 @@ def test_classes_that_differ(classifier):
 )
 def test_mistakes(options, said):
     with pytest.raises(ValueError) as caught:
-        Distillation(**options).load(NAMES)
+        load_teacher(ClassificationOptions(**options), NAMES)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_weights_file_with_another_number_of_classes(tmp_path):
     torch.save(timm.create_model("resnet10t", num_classes=7).state_dict(), tmp_path / "teacher.pth")
     with pytest.raises(ValueError) as caught:
-        Distillation("timm:resnet10t", str(tmp_path / "teacher.pth")).load(NAMES)
+        load_teacher(of("timm:resnet10t", str(tmp_path / "teacher.pth")), NAMES)
     assert "teacher.pth: does not fit timm:resnet10t with 5 classes: fc.weight is [7, 512] in the file" in str(
         caught.value
     )
@@ -96,7 +103,7 @@ def test_timms_published_weights_teach(tmp_path, monkeypatch):
     network = timm.create_model("resnet10t")
     save_file(network.state_dict(), tmp_path / "model.safetensors")
     monkeypatch.setattr("backbones.pretrained.fetch", lambda _: tmp_path / "model.safetensors")
-    teacher = Distillation("timm:resnet10t", "imagenet").load(timm.data.ImageNetInfo().label_names())
+    teacher = load_teacher(of("timm:resnet10t", "imagenet"), timm.data.ImageNetInfo().label_names())
     assert torch.equal(teacher.network.fc.weight, network.fc.weight)
     assert teacher.mean == list(network.pretrained_cfg["mean"])
 
@@ -106,4 +113,4 @@ def test_values_that_are_not_finite_teach_nothing(tmp_path):
     state["fc.bias"][2] = torch.nan
     torch.save(state, tmp_path / "teacher.pth")
     with pytest.raises(ValueError, match=r"teacher\.pth: fc\.bias holds infinite values or NaN"):
-        Distillation("timm:resnet10t", str(tmp_path / "teacher.pth")).load(NAMES)
+        load_teacher(of("timm:resnet10t", str(tmp_path / "teacher.pth")), NAMES)

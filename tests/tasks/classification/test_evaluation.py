@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from datasets import ClassificationFiles, eval_loader, evaluation_samples, read_image
+from datasets import ClassificationDataset, ClassificationFiles, evaluation_samples, read_image, sample_loader
 from tasks import ClassificationSpec, ClassificationTask, classification_table
 from tasks.classification.drawing import SIDE, contact_sheet, draw_labels
 from tasks.classification.evaluation import (
     ClassificationScores,
-    evaluate_classification,
+    evaluate_classes,
     print_classification_scores,
     write_classification_evaluation,
 )
@@ -52,9 +52,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_scores_by_hand(files, batch_size):
-    scores = evaluate_classification(
-        task(), eval_loader(evaluation_samples(files, (8, 8), 1.0), 0, batch_size=batch_size)
-    )
+    scores = evaluate_classes(task(), sample_loader(ClassificationDataset(files), 0, batch_size))
     assert scores.top1 == pytest.approx(1 / 4) and scores.top5 == pytest.approx(2 / 4)
     assert scores.right.tolist() == [True, False, False, False]
     assert scores.accuracy[:3].tolist() == [0.5, 0.0, 0.0] and np.isnan(scores.accuracy[3:]).all()
@@ -70,7 +68,7 @@ def test_scores_by_hand(files, batch_size):
 
 def test_what_is_written(files, tmp_path):
     samples = evaluation_samples(files, (8, 8), 1.0)
-    scores = evaluate_classification(task(), eval_loader(samples, 0))
+    scores = evaluate_classes(task(), sample_loader(samples, 0))
     written = write_classification_evaluation(tmp_path / "out", task(), scores, samples, {"split": "val"}, 2)
     assert {path.name for path in written} == {path.name for path in (tmp_path / "out").iterdir()}
     content = json.loads((tmp_path / "out" / "scores.json").read_text())
@@ -85,7 +83,7 @@ def test_what_is_written(files, tmp_path):
 def test_nothing_wrong_is_nothing_drawn(files, tmp_path):
     right = files.at(np.array([0]))
     samples = evaluation_samples(right, (8, 8), 1.0)
-    scores = evaluate_classification(task(), eval_loader(samples, 0))
+    scores = evaluate_classes(task(), sample_loader(samples, 0))
     written = write_classification_evaluation(tmp_path / "out", task(), scores, samples, {}, 5)
     assert [path.name for path in written] == ["scores.json", "confusion.csv", "confusion.png"]
 

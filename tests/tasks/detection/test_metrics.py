@@ -204,7 +204,7 @@ def test_difficult_objects_count_for_coco_and_crowds_do_not(backend):
 
 
 def test_unknown_backend_names_the_nearest():
-    with pytest.raises(ValueError, match="no backend pycoco; did you mean pycocotools"):
+    with pytest.raises(ValueError, match='no backend "pycoco"; did you mean "pycocotools"'):
         coco_scores(split([objects()]), [detections()], "pycoco")
     with pytest.raises(ValueError, match="there are pycocotools, faster"):
         coco_scores(split([objects()]), [detections()], "xyz")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from datasets import DetectionDataset, Resize, collate_detection, find_detection, limit_detection, read_image
+from datasets import DetectionDataset, Resize, default_colours, find_detection, limit_detection, read_image
 from tasks import (
     CheckpointError,
     DetectionSpec,
@@ -17,7 +17,6 @@ from tasks import (
     load_task,
 )
 from tasks.detection.detections import read_results
-from tasks.detection.evaluation import detection_colours
 from tasks.detection.metrics import coco_scores
 from tasks.loaders import Loaders
 from tasks.run import build_trainer
@@ -27,7 +26,7 @@ NAMES = ["disc", "square", "triangle", "star", "cross"]
 
 def spec(**options) -> DetectionSpec:
     return replace(
-        DetectionSpec(detection_table("v3-small"), "ssdlite", NAMES, detection_colours(5), (96, 96)), **options
+        DetectionSpec(detection_table("v3-small"), "ssdlite", NAMES, default_colours(6)[1:], (96, 96)), **options
     )
 
 
@@ -141,7 +140,7 @@ def test_checkpoints_of_the_other_task_and_garbage_are_named(checkpoint, detecto
 def shapes_batch(shapes, count: int = 4):
     files = limit_detection(find_detection("coco", "train", shapes), count)
     dataset = DetectionDataset(files, Resize((96, 96)))
-    return files, collate_detection([dataset[index] for index in range(count)])
+    return files, DetectionDataset.collate([dataset[index] for index in range(count)])
 
 
 def learn(task: DetectionTask, batch: dict, steps: int) -> list[float]:

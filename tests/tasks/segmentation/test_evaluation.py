@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from datasets import SegmentationDataset, eval_loader, find_segmentation
-from tasks.segmentation.evaluation import evaluate_segmentation, write_evaluation
+from datasets import SegmentationDataset, find_segmentation, sample_loader
+from tasks.segmentation.evaluation import evaluate_masks, write_evaluation
 from tests.tasks.segmentation.test_sliding_window import Places, stand_in
 
 
@@ -12,7 +12,7 @@ def test_images_are_drawn_with_the_options_of_the_evaluation(shapes, tmp_path):
     task = stand_in(Places(8, len(files.names)), len(files.names))
     seen = []
     task.network.register_forward_hook(lambda _, images, __: seen.append(tuple(images[0].shape[2:])))
-    evaluation = evaluate_segmentation(task, eval_loader(SegmentationDataset(files), 0), window=(64, 64))
+    evaluation = evaluate_masks(task, sample_loader(SegmentationDataset(files), 0), window=(64, 64))
     write_evaluation(tmp_path / "new" / "out", task, evaluation, files, {}, drawn=2)
     assert set(seen) == {(64, 64)}
     assert evaluation.scores.matrix.sum() == sum((mask["mask"] != 255).sum() for mask in SegmentationDataset(files))
@@ -23,7 +23,7 @@ def test_images_are_drawn_with_the_options_of_the_evaluation(shapes, tmp_path):
 def test_rows_counted_one_after_the_other_are_the_whole(shapes, monkeypatch):
     files = find_segmentation("voc", "val", shapes)
     task = stand_in(Places(8, len(files.names)), len(files.names))
-    whole = evaluate_segmentation(task, eval_loader(SegmentationDataset(files), 0))
+    whole = evaluate_masks(task, sample_loader(SegmentationDataset(files), 0))
     monkeypatch.setattr("tasks.segmentation.evaluation.ROWS", 7)
-    parts = evaluate_segmentation(task, eval_loader(SegmentationDataset(files), 0))
+    parts = evaluate_masks(task, sample_loader(SegmentationDataset(files), 0))
     assert np.array_equal(whole.scores.matrix, parts.scores.matrix) and whole.image_miou == parts.image_miou

@@ -6,7 +6,7 @@ import torch
 
 from heads import resize
 from tasks import NonFiniteLoss, SegmentationSpec, SegmentationTask, segmentation_scores, segmentation_table
-from tasks.segmentation.task import ConfusionMatrix
+from tasks.segmentation.metrics import ConfusionMatrix
 
 NAMES = ["ground", "disc", "square"]
 COLOURS = [(0, 0, 0), (200, 0, 0), (0, 200, 0)]

@@ -1,0 +1,83 @@
+"""Which files belong to a detection split: VOC trees, COCO json, Shapes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from datasets.detection.coco import coco_detection
+from datasets.detection.files import DetectionFiles
+from datasets.detection.voc import voc_0712, voc_detection
+from datasets.download import download_voc2007, download_voc2012
+from datasets.faults import DataError, unknown_dataset
+from datasets.ranges import COUNT, check_options
+from datasets.shapes import write_shapes
+
+DATASETS = ("shapes", "voc", "coco")
+
+
+def find_files(
+    dataset: str, splits: Sequence[str], data_root: Path | None = None, download: bool = False
+) -> list[DetectionFiles]:
+    """`find_detection` of several splits."""
+    return [find_detection(dataset, split, data_root, download) for split in splits]
+
+
+def find_detection(
+    dataset: str,
+    split: str,
+    data_root: Path | None = None,
+    download: bool = False,
+    annotations: Path | None = None,
+) -> DetectionFiles:
+    """The files of one split of a dataset, with all that is wrong with its annotations in `faults`.
+
+    Args:
+        dataset: "shapes" (written on first use), "voc" (VOC 07+12, or any tree in the VOC layout with a labels.txt) or
+            "coco" (annotations/instances_<split>.json and images).
+        split: "train", "val", "test" or any other that the tree has.
+        data_root: the tree; by default data/shapes or data/VOCdevkit. For VOC 07+12, the folder with VOC2007 and
+            VOC2012, where "train" is trainval of both, and "val" and "test" are the test split of VOC2007.
+        download: fetch VOC2007 and VOC2012 if they are not there.
+        annotations: a COCO json that is not in the tree's folder annotations.
+
+    Raises:
+        DataError: if the dataset, the tree or the split is missing, or a json is none of COCO's.
+    """
+    if annotations is not None and dataset != "coco":
+        raise DataError(f"{annotations}: only --dataset coco reads a json, and --dataset is {dataset}")
+    if dataset == "shapes":
+        root = data_root or Path("data/shapes")
+        write_shapes(root)
+        return coco_detection(root, split)
+    if dataset == "voc":
+        return _find_voc(data_root or Path("data/VOCdevkit"), split, download)
+    if dataset == "coco":
+        if data_root is None:
+            raise DataError("--dataset coco needs --data-root DIR, where DIR holds annotations/ and the images")
+        return coco_detection(data_root, split, annotations)
+    raise unknown_dataset(dataset, DATASETS)
+
+
+def _find_voc(root: Path, split: str, download: bool) -> DetectionFiles:
+    if (root / "ImageSets").is_dir():
+        return voc_detection(root, split)
+    years = root / "VOC2007", root / "VOC2012"
+    if download:
+        download_voc2007(years[0])
+        download_voc2012(years[1])
+    if root.name == "VOCdevkit" or any(year.is_dir() for year in years):
+        return voc_0712(root, split)
+    return voc_detection(root, split)
+
+
+def limit_detection(files: DetectionFiles, most: int | None) -> DetectionFiles:
+    """The first `most` images of a split, or all of them for None; faults and notes stay those of the whole split."""
+    check_options(max_images=(most, *COUNT))
+    return replace(
+        files,
+        image_paths=files.image_paths[:most],
+        objects=files.objects[:most],
+        ids=files.ids[:most],
+        sizes=files.sizes[:most],
+        unsound=files.unsound[:most],
+    )

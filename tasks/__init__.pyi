@@ -1,0 +1,17 @@
+from .classification.options import ClassificationOptions as ClassificationOptions
+from .classification.task import ClassificationSpec as ClassificationSpec
+from .classification.task import ClassificationTask as ClassificationTask
+from .classification.task import classification_table as classification_table
+from .detection.task import DetectionSpec as DetectionSpec
+from .detection.task import DetectionTask as DetectionTask
+from .detection.task import detection_table as detection_table
+from .errors import CheckpointError as CheckpointError
+from .errors import NonFiniteLoss as NonFiniteLoss
+from .errors import RunError as RunError
+from .errors import TaskError as TaskError
+from .options import Optimization as Optimization
+from .segmentation.metrics import segmentation_scores as segmentation_scores
+from .segmentation.task import SegmentationSpec as SegmentationSpec
+from .segmentation.task import SegmentationTask as SegmentationTask
+from .segmentation.task import segmentation_table as segmentation_table
+from .wings import load_task as load_task

@@ -1,0 +1,123 @@
+"""Classification as the tools see it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from backbones import BackboneOptions
+from datasets import ClassificationAugmentation, ClassificationDataset, ClassificationFiles
+from datasets.classification.checks import check_classification
+from datasets.classification.dataset import evaluation_samples, training_samples
+from datasets.classification.find import DATASETS, find_files, limit_classification
+from tasks.classification.distillation import load_teacher
+from tasks.classification.drawing import draw_labels
+from tasks.classification.evaluation import ClassificationScores, evaluate
+from tasks.classification.options import ClassificationOptions
+from tasks.classification.prediction import classify_images, show_labels
+from tasks.classification.task import (
+    ClassificationNetwork,
+    ClassificationSpec,
+    ClassificationTask,
+    classification_table,
+)
+from tasks.drawing import Image
+from tasks.errors import TaskError
+from tasks.options import Network, Optimization, Prediction
+from tasks.prediction import Show
+from tasks.sources import Sources
+from tasks.wing import Wing
+
+
+class ClassificationWing(Wing):
+    """A class for each image."""
+
+    task = ClassificationTask
+    network = ClassificationNetwork
+    datasets = DATASETS
+    heads = ("classifier",)
+    classes = 1000  # ImageNet's
+    batch_size = 64
+    drawn = 24
+
+    def epochs(self, dataset: str) -> int:
+        return 10
+
+    def find_files(
+        self, dataset: str, splits: Sequence[str], data_root: Path | None, download: bool = False
+    ) -> list[ClassificationFiles]:
+        return find_files(dataset, splits, data_root, download)
+
+    def limit_files(self, files: ClassificationFiles, most: int | None) -> ClassificationFiles:
+        return limit_classification(files, most)
+
+    def check_files(self, *files: ClassificationFiles, read: bool) -> list[Any]:
+        check_classification(*files, read=read)
+        return []
+
+    def input_size(
+        self, options: ClassificationOptions, dataset: str, files: ClassificationFiles | None = None
+    ) -> tuple[int, int] | None:
+        held = None if files is None else files.size
+        if held is not None and options.size is not None:
+            raise TaskError(f"--size is for --dataset folder; images of {dataset} are {held[1]}x{held[0]}")
+        return held or options.size or (None if files is None else (224, 224))
+
+    def check_options(self, options: ClassificationOptions) -> None:
+        """Those that there are say themselves what cannot be."""
+
+    def make_spec(
+        self,
+        network: Network,
+        backbone: BackboneOptions,
+        names: Sequence[str],
+        colours: Sequence[tuple[int, int, int]],
+        size: tuple[int, int],
+        options: ClassificationOptions | None = None,
+        dataset: str = "",
+    ) -> ClassificationSpec:
+        of_head = (network.head_options or {}) | ({} if options is None else {"dropout": options.dropout})
+        table = classification_table(network.backbone, size, **backbone.given())
+        crop_ratio = 0.875 if dataset == "folder" else 1.0
+        return ClassificationSpec(
+            table, self.heads[0], list(names), list(colours), size, of_head, crop_ratio=crop_ratio
+        )
+
+    def make_task(
+        self,
+        spec: ClassificationSpec,
+        optimization: Optimization,
+        options: ClassificationOptions,
+        files: ClassificationFiles | None = None,
+        summary: Any = None,
+    ) -> ClassificationTask:
+        teacher = load_teacher(options, spec.names)
+        return ClassificationTask(spec, optimization, options.label_smoothing, teacher)
+
+    def train_samples(
+        self, files: ClassificationFiles, spec: ClassificationSpec, augmentation: ClassificationAugmentation
+    ) -> ClassificationDataset:
+        return training_samples(files, spec.input_size, augmentation)
+
+    def val_samples(self, files: ClassificationFiles, spec: ClassificationSpec) -> ClassificationDataset:
+        return evaluation_samples(files, spec.input_size, spec.crop_ratio)
+
+    def evaluate(
+        self,
+        predictor: Any,
+        files: ClassificationFiles,
+        folder: Path,
+        settings: dict[str, Any],
+        drawn: int | None = None,
+        workers: int = 1,
+        **options: Any,
+    ) -> ClassificationScores:
+        return evaluate(predictor, files, folder, settings, 40 if drawn is None else drawn, workers, **options)
+
+    def draw(self, task: ClassificationTask, samples: Sequence[dict[str, Any]]) -> Image:
+        return draw_labels(task, samples)
+
+    def show(self, predictor: Any, options: Prediction) -> Show:
+        return show_labels(predictor)
+
+    def predict_images(self, predictor: Any, sources: Sources, output: Path, options: Prediction) -> int:
+        return classify_images(predictor, sources, output, options.json)

@@ -1,0 +1,182 @@
+"""What the tools do, for any task: train, evaluate, predict."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backbones import BackboneOptions
+from datasets import tell_difference
+from datasets.faults import did_you_mean, unknown_dataset
+from tasks.errors import TaskError
+from tasks.options import Data, Evaluation, EvaluationData, Network, Optimization, Prediction, Run
+from tasks.readiness import choose_device, require_folder, require_step
+from tasks.run import check_run, seed_everything, train_run
+from tasks.sources import find_sources
+from tasks.trainer import is_first_process
+from tasks.video_prediction import predict_video
+from tasks.wing import Wing
+from tasks.wings import WINGS, load_task
+
+
+def train(
+    kind: str,
+    data: Data,
+    network: Network,
+    backbone: BackboneOptions,
+    optimization: Optimization,
+    augmentation: Any,
+    options: Any,
+    run: Run,
+    config_text: str,
+) -> Path:
+    """Train, keep the best and the last checkpoint, and evaluate the best one.
+
+    What can be refused is refused before any file of the data is read.
+
+    Args:
+        kind: of the task, a key of `WINGS`.
+        data: what is trained on.
+        network: what is trained.
+        backbone: what its backbone is built with.
+        optimization: how weights move.
+        augmentation: what training does to images.
+        options: the task's own.
+        run: how the run is carried out.
+        config_text: the options as YAML, written into the run's folder.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        BackboneError, HeadError, DataError, TaskError: for whatever the user can mend, in one line.
+    """
+    wing = WINGS[kind]
+    if data.dataset not in wing.datasets:
+        raise unknown_dataset(data.dataset, wing.datasets)
+    wing.check_options(options)
+    _check_network(wing, network, backbone, options, data.dataset)
+    head = [network.head or wing.heads[0]] if len(wing.heads) > 1 else []
+    run = run.named("_".join([data.dataset, network.backbone, *head]))
+    check_run(run)
+    splits = [data.train_split, data.val_split]
+    found = wing.find_files(data.dataset, splits, data.data_root, data.download)
+    train_files, val_files = (wing.limit_files(files, data.max_images) for files in found)
+    summaries = wing.check_files(train_files, val_files, read=data.check_data)
+    for line in (line for summary in summaries for line in summary.lines()):
+        print(line)
+    names, size = train_files.names, wing.input_size(options, data.dataset, train_files) or (224, 224)
+    _require_same(names, val_files.names, data.train_split, data.val_split)
+    spec = wing.make_spec(network, backbone, names, train_files.colours, size, options, data.dataset)
+    spec = replace(spec, **wing.start_normalisation(spec, network.weights))
+    seed_everything(run.seed)
+    task = wing.make_task(spec, optimization, options, train_files, summaries[0] if summaries else None)
+    epochs = optimization.epochs or wing.epochs(data.dataset)
+    batch_size = optimization.batch_size or wing.batch_size
+    require_step(task.network, batch_size, size)
+    weights = network.weights
+    said = wing.advise(train_files, data.dataset) if weights is None else wing.load_weights(task, weights)
+    if said:
+        print(said)
+    samples = wing.train_samples(train_files, spec, augmentation), wing.val_samples(val_files, spec)
+    task.check_samples(samples[1])
+    trained = train_run(run, task, *samples, config_text, epochs, batch_size, wing.draw, wing.drawn)
+    best = run.folder / "best.ckpt"
+    if trained and best.is_file() and is_first_process():
+        scored = wing.task.load(best).fold()
+        wing.evaluate(scored, val_files, run.folder / f"eval_{data.val_split}", _settings(best, val_files))
+    return run.folder
+
+
+def _check_network(wing: Wing, network: Network, backbone: BackboneOptions, options: Any, dataset: str) -> None:
+    """Refuse a network that there is not, by one of two classes without values."""
+    if network.head is not None and network.head not in wing.heads:
+        known = ", ".join(wing.heads)
+        raise TaskError(
+            f'there is no head "{network.head}"{did_you_mean(network.head, wing.heads)} (there are {known})'
+        )
+    size = wing.input_size(options, dataset)
+    spec = wing.make_spec(network, backbone, ["one", "other"], [(0, 0, 0)] * 2, size or (224, 224), options, dataset)
+    if size is not None:
+        with torch.device("meta"):
+            wing.network(spec)
+
+
+def evaluate(
+    kind: str,
+    checkpoint: Path,
+    data: EvaluationData,
+    evaluation: Evaluation,
+    files: Any = None,
+    **options: Any,
+) -> Path:
+    """Evaluate a checkpoint on a split.
+
+    Args:
+        kind: of the task, a key of `WINGS`.
+        checkpoint: written by training.
+        data: what is evaluated on.
+        evaluation: how, and where to.
+        files: of the split, if they are found already.
+        **options: of `Wing.evaluate`.
+
+    Returns:
+        The folder that was written to.
+
+    Raises:
+        DataError, TaskError: for whatever the user can mend, in one line.
+    """
+    wing, device = WINGS[kind], choose_device(evaluation.device)
+    folder = require_folder(evaluation.output or checkpoint.parent / f"eval_{data.split}")
+    task = wing.task.load(checkpoint, device).fold()
+    files = files or wing.find_files(data.dataset, [data.split], data.data_root)[0]
+    files = wing.limit_files(files, data.max_images)
+    _require_same(task.spec.names, files.names, str(checkpoint), str(files.root))
+    for line in (line for summary in wing.check_files(files, read=data.check_data) for line in summary.lines()):
+        print(line)
+    settings = _settings(checkpoint, files)
+    wing.evaluate(task, files, folder, settings, evaluation.drawn, evaluation.workers, **options)
+    return folder
+
+
+def _settings(checkpoint: Path, files: Any) -> dict[str, Any]:
+    """What scores.json says beside the scores."""
+    return {"checkpoint": str(checkpoint), "data": str(files.root), "split": files.split}
+
+
+def _require_same(names: list[str], others: list[str], one: str, other: str) -> None:
+    if names != others:
+        raise TaskError(f"classes of {one} and {other} differ: {tell_difference(names, others, one, other)}")
+
+
+def predict(
+    checkpoint: Path, source: str, output: Path, options: Prediction, max_frames: int | None, device: str
+) -> Path:
+    """Write what a network sees in images, a video or a webcam.
+
+    Args:
+        checkpoint: written by training.
+        source: see `find_sources`.
+        output: folder for the results.
+        options: how it is predicted and drawn.
+        max_frames: of a video or webcam.
+        device: see `choose_device`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError, TaskError: for whatever the user can mend, in one line.
+    """
+    require_folder(output)
+    found = find_sources(source, output)
+    task = load_task(checkpoint, choose_device(device)).fold()
+    wing = WINGS[task.kind]
+    if found.video is not None:
+        written, frames = predict_video(found.video, output, wing.show(task, options), max_frames)
+        print(f"wrote {written}, {frames} frames")
+    else:
+        count = wing.predict_images(task, found, output, options)
+        print(f"wrote predictions for {count} images to {output}")
+    return output

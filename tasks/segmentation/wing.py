@@ -1,0 +1,112 @@
+"""Segmentation as the tools see it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from backbones import BackboneOptions
+from datasets import (
+    AugmentSegmentation,
+    SegmentationAugmentation,
+    SegmentationDataset,
+    SegmentationFiles,
+    SegmentationSummary,
+)
+from datasets.segmentation.checks import check_files
+from datasets.segmentation.find import DATASETS, find_files, limit_segmentation
+from heads import SEGMENTATION_HEADS, SegmentationLoss
+from tasks.drawing import Image
+from tasks.errors import TaskError
+from tasks.options import Network, Optimization, Prediction
+from tasks.prediction import Show
+from tasks.segmentation.drawing import draw_masks, show_masks
+from tasks.segmentation.evaluation import SegmentationEvaluation, evaluate
+from tasks.segmentation.options import SegmentationOptions
+from tasks.segmentation.task import SegmentationNetwork, SegmentationSpec, SegmentationTask, segmentation_table
+from tasks.wing import Wing
+
+
+class SegmentationWing(Wing):
+    """LR-ASPP and other decoders."""
+
+    task = SegmentationTask
+    network = SegmentationNetwork
+    datasets = DATASETS
+    heads = SEGMENTATION_HEADS
+    classes = 19  # Cityscapes'
+
+    def epochs(self, dataset: str) -> int:
+        return 40
+
+    def find_files(
+        self, dataset: str, splits: Sequence[str], data_root: Path | None, download: bool = False
+    ) -> list[SegmentationFiles]:
+        return find_files(dataset, splits, data_root, download)
+
+    def limit_files(self, files: SegmentationFiles, most: int | None) -> SegmentationFiles:
+        return limit_segmentation(files, most)
+
+    def check_files(self, *files: SegmentationFiles, read: bool) -> list[SegmentationSummary]:
+        return check_files(*files) if read else []
+
+    def input_size(self, options: SegmentationOptions, dataset: str, files: Any = None) -> tuple[int, int]:
+        return options.crop or ((160, 160) if dataset == "shapes" else (512, 512))
+
+    def check_options(self, options: SegmentationOptions) -> None:
+        SegmentationLoss(options.loss, None, options.label_smoothing)
+
+    def make_spec(
+        self,
+        network: Network,
+        backbone: BackboneOptions,
+        names: Sequence[str],
+        colours: Sequence[tuple[int, int, int]],
+        size: tuple[int, int],
+        options: SegmentationOptions | None = None,
+        dataset: str = "",
+    ) -> SegmentationSpec:
+        head, of_head = network.head or self.heads[0], network.head_options or {}
+        table = segmentation_table(network.backbone, head, **backbone.given())
+        auxiliary = options is not None and options.auxiliary > 0
+        return SegmentationSpec(table, head, list(names), list(colours), size, of_head, auxiliary=auxiliary)
+
+    def make_task(
+        self,
+        spec: SegmentationSpec,
+        optimization: Optimization,
+        options: SegmentationOptions,
+        files: SegmentationFiles | None = None,
+        summary: SegmentationSummary | None = None,
+    ) -> SegmentationTask:
+        weights = options.class_weights if isinstance(options.class_weights, list) else None
+        if weights is not None and len(weights) != len(spec.names):
+            raise TaskError(f"--class-weights has {len(weights)} numbers for {len(spec.names)} classes")
+        if options.class_weights == "balanced" and files is not None:
+            weights = (summary or check_files(files)[0]).balanced_weights()
+        return SegmentationTask(spec, optimization, options.loss, weights, options.label_smoothing, options.auxiliary)
+
+    def train_samples(
+        self, files: SegmentationFiles, spec: SegmentationSpec, augmentation: SegmentationAugmentation
+    ) -> SegmentationDataset:
+        return SegmentationDataset(files, AugmentSegmentation(augmentation, spec.input_size))
+
+    def val_samples(self, files: SegmentationFiles, spec: SegmentationSpec) -> SegmentationDataset:
+        return SegmentationDataset(files)
+
+    def evaluate(
+        self,
+        predictor: Any,
+        files: SegmentationFiles,
+        folder: Path,
+        settings: dict[str, Any],
+        drawn: int | None = None,
+        workers: int = 1,
+        **options: Any,
+    ) -> SegmentationEvaluation:
+        return evaluate(predictor, files, folder, settings, 6 if drawn is None else drawn, workers, **options)
+
+    def draw(self, task: SegmentationTask, samples: Sequence[dict[str, Any]]) -> Image:
+        return draw_masks(task, samples)
+
+    def show(self, predictor: Any, options: Prediction) -> Show:
+        return show_masks(predictor, options)

@@ -1,0 +1,178 @@
+"""What every task offers under the same names, so that tools, costs, prediction and export work on any of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from backbones import BackboneOptions, load_weights, start_normalisation
+from datasets import Samples
+from tasks.base import Spec, Task
+from tasks.drawing import Image
+from tasks.options import Network, Optimization, Prediction
+from tasks.prediction import Show, predict_images
+from tasks.sources import Sources
+
+
+class Predictor(Protocol):
+    """What a checkpoint is once it is loaded, and an exported file likewise."""
+
+    @property
+    def spec(self) -> Any:
+        """A `Spec`."""
+
+    @property
+    def predict(self) -> Any:
+        """Images, uint8 [H, W, 3] RGB of any size -> masks, detections or probabilities, in the images' own pixels."""
+
+
+class Wing(ABC):
+    """One task.
+
+    Files are those of a split, as the task's datasets have them; they have root, split, names and colours. Options are
+    the task's own, such as `SegmentationOptions`.
+
+    Attributes:
+        task: what is trained; its `monitor` names the metric that chooses the best checkpoint.
+        network: built from a spec.
+        datasets: their names.
+        heads: likewise, the first one by default.
+        classes: how many a published network has, for its costs.
+        batch_size: images a step, by default.
+        drawn: images of a run that are drawn with each validation.
+    """
+
+    task: ClassVar[type[Task]]
+    network: ClassVar[Any]  # a class of networks
+    datasets: ClassVar[tuple[str, ...]]
+    heads: ClassVar[tuple[str, ...]]
+    classes: ClassVar[int]
+    batch_size: ClassVar[int] = 16
+    drawn: ClassVar[int] = 4
+
+    @abstractmethod
+    def epochs(self, dataset: str) -> int:
+        """Passes over the training split, by default."""
+
+    @abstractmethod
+    def find_files(self, dataset: str, splits: Sequence[str], data_root: Path | None, download: bool = False) -> Any:
+        """The files of some splits, a list.
+
+        Raises:
+            DataError: if the dataset or a split is missing.
+        """
+
+    @abstractmethod
+    def limit_files(self, files: Any, most: int | None) -> Any:
+        """At most so many images of a split."""
+
+    @abstractmethod
+    def check_files(self, *files: Any, read: bool) -> list[Any]:
+        """A summary of each split; with `read`, once all its files are read.
+
+        Raises:
+            DataError: with a line for every fault of all of them.
+        """
+
+    def input_size(self, options: Any, dataset: str, files: Any = None) -> tuple[int, int] | None:
+        """Height and width of what the network is trained on; None if only the files tell.
+
+        Raises:
+            TaskError: if it was given, and is not to choose for these files.
+        """
+        small = dataset == "shapes"
+        given: tuple[int, int] | None = options.size
+        return given or ((160, 160) if small else (320, 320))
+
+    @abstractmethod
+    def check_options(self, options: Any) -> None:
+        """Refuse options that nothing can be trained with, before any file is read.
+
+        Raises:
+            HeadError, TaskError: if so.
+        """
+
+    @abstractmethod
+    def make_spec(
+        self,
+        network: Network,
+        backbone: BackboneOptions,
+        names: Sequence[str],
+        colours: Sequence[tuple[int, int, int]],
+        size: tuple[int, int],
+        options: Any = None,
+        dataset: str = "",
+    ) -> Spec:
+        """What training builds, and `tools/cost.py` counts.
+
+        Raises:
+            BackboneError, HeadError: for a backbone, a head or an option that there is not.
+        """
+
+    @abstractmethod
+    def make_task(
+        self, spec: Any, optimization: Optimization, options: Any, files: Any = None, summary: Any = None
+    ) -> Task:
+        """What is trained, with fresh weights.
+
+        Raises:
+            DataError, HeadError, TaskError: for options that it cannot be trained with.
+        """
+
+    def start_normalisation(self, spec: Any, weights: str | None) -> dict[str, Any]:
+        """The mean and std of a spec that start weights expect, as far as they are known."""
+        return start_normalisation(spec.table, weights)
+
+    def load_weights(self, task: Any, weights: str) -> str:
+        """Fill a network with start weights, and say what was taken."""
+        return str(load_weights(task.network.backbone, weights))
+
+    def advise(self, files: Any, dataset: str) -> str:
+        """What is worth a word about a training from scratch on these files, if anything is."""
+        return ""
+
+    @abstractmethod
+    def train_samples(self, files: Any, spec: Any, augmentation: Any) -> Samples:
+        """Samples of one size."""
+
+    @abstractmethod
+    def val_samples(self, files: Any, spec: Any) -> Samples:
+        """Samples that choose the best checkpoint."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        predictor: Predictor,
+        files: Any,
+        folder: Path,
+        settings: dict[str, Any],
+        drawn: int | None = None,
+        workers: int = 1,
+        **options: Any,
+    ) -> Any:
+        """Scores of a split, printed and written.
+
+        Args:
+            predictor: of the split's classes.
+            files: of the split.
+            folder: for what is written.
+            settings: what else is to stand in scores.json.
+            drawn: how many images to draw.
+            workers: loader processes.
+            **options: of the predictor's `predict`.
+
+        Raises:
+            TaskError: if a file cannot be written.
+        """
+
+    @abstractmethod
+    def draw(self, task: Any, samples: Sequence[dict[str, Any]]) -> Image:
+        """Samples with what is true and what is predicted, in one image."""
+
+    @abstractmethod
+    def show(self, predictor: Predictor, options: Prediction) -> Show:
+        """What prediction makes of an image."""
+
+    def predict_images(self, predictor: Predictor, sources: Sources, output: Path, options: Prediction) -> int:
+        """Write predictions of all images; how many they are."""
+        return predict_images(sources, output, self.show(predictor, options), predictor.spec.colours, options.json)

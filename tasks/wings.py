@@ -1,0 +1,25 @@
+"""All tasks, and loading a trained one of any kind."""
+
+from pathlib import Path
+from typing import Any
+
+from tasks.checkpoints import read_checkpoint
+from tasks.classification.wing import ClassificationWing
+from tasks.detection.wing import DetectionWing
+from tasks.errors import CheckpointError
+from tasks.segmentation.wing import SegmentationWing
+from tasks.wing import Wing
+
+WINGS: dict[str, Wing] = {wing.task.kind: wing for wing in (ClassificationWing(), DetectionWing(), SegmentationWing())}
+
+
+def load_task(path: str | Path, device: str = "auto") -> Any:
+    """A trained task of any kind from its checkpoint alone; see `tasks.base.Task.load`.
+
+    Raises:
+        CheckpointError: if the file is missing or unreadable.
+    """
+    kind = read_checkpoint(Path(path))["mobiledense"].get("task")
+    if kind not in [*WINGS]:  # a list, since a damaged entry may be what no dictionary takes as a key
+        raise CheckpointError(f"{path}: its task cannot be {kind!r:.80}; there are {', '.join(WINGS)}")
+    return WINGS[kind].task.load(path, device)
