@@ -6,6 +6,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from backbones.mobilenet import Backbone
+from backbones.papers import plain_table
 from backbones.tables import BackboneError, Table
 
 Pair = tuple[str, str]
@@ -59,7 +60,7 @@ def torchvision_state_dict(backbone: Backbone) -> dict[str, Tensor]:
     """
     keys, own = torchvision_keys(backbone), backbone.state_dict()
     if not keys:
-        raise BackboneError(f"torchvision has no {backbone.table.name}; it has MobileNetV2, MobileNetV3 and MnasNet-B1")
+        raise BackboneError(f"torchvision has no {backbone.table}; it has MobileNetV2, MobileNetV3 and MnasNet-B1")
     state = OrderedDict((theirs, own[ours]) for ours, theirs in keys.items())
     state._metadata = OrderedDict({"": {"version": 2}})  # type: ignore[attr-defined] # MNASNet insists
     return state
@@ -107,9 +108,14 @@ def _torchvision_mnasnet(table: Table) -> BlockNames:
 
 
 def _stages(table: Table) -> list[tuple[int, int]]:
-    """For every row, its stage and its place in it; a stage begins where the stride is 2 or the width changes."""
+    """For every row, its stage and its place in it; a stage begins where the stride is 2 or the width changes.
+
+    The paper's widths count, as those of two stages can be one under a small multiplier.
+    """
+    plain = plain_table(table.name)
+    rows = table.rows if plain is None or len(plain.rows) != len(table.rows) else plain.rows
     stage, step, out, result = -1, 0, 0, []
-    for row in table.rows:
+    for row in rows:
         begins = row.stride == 2 or row.out != out
         stage, step, out = (stage + 1, 0, row.out) if begins else (stage, step + 1, out)
         result.append((stage, step))

@@ -1,5 +1,6 @@
 """Pretrained weights: torchvision's and timm's, from the hub, or a local file, with a report of what was taken."""
 
+import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,14 @@ from torch import Tensor
 from backbones.hub import HUB, fetch_table, split_address
 from backbones.keys import timm_keys, torchvision_keys
 from backbones.mobilenet import Backbone
+from backbones.narrow import narrow
 from backbones.papers import TABLES
 from backbones.pretrained import known_normalisation, local_file, published_weights
 from backbones.tables import BackboneError
 from backbones.taps import Tapped
 from backbones.weights_files import read_weights, require_usable
+
+LEAST_SHARE = 0.9  # of the parameters; where fewer come from the source, a line of warning says so
 
 
 @dataclass
@@ -23,21 +27,48 @@ class LoadReport:
     """What a load took and what it left. `str()` of it is the line to show a user.
 
     Attributes:
-        taken: keys of ours that were filled.
+        taken: keys of ours that were filled as they are.
+        narrowed: keys of ours that were filled with the most important channels of wider layers, see `narrow`.
         missing: keys of ours that the source lacks; they keep their initial values.
         unused: keys of the source that have no place in the backbone (a classifier, say).
         mismatched: keys of ours with (our shape, the source's shape); they keep their initial values.
+        parameters: our parameters' keys and how many numbers each has.
     """
 
     source: str
     taken: list[str] = field(default_factory=list)
+    narrowed: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    parameters: dict[str, int] = field(default_factory=dict)
+
+    def share(self, *parts: list[str]) -> float:
+        """The share of our parameters, 0 to 1, that some lists of keys have."""
+        return sum(self.parameters.get(key, 0) for part in parts for key in part) / sum(self.parameters.values())
+
+    def shares(self) -> str:
+        """The shares of the parameters, in words."""
+        left = 1 - self.share(self.taken, self.narrowed)
+        return (
+            f"{self.share(self.taken):.1%} of the parameters as they are, {self.share(self.narrowed):.1%} narrowed to "
+            f"the most important channels, {abs(left):.1%} left at random"
+        )
+
+    def warn(self, network: object) -> None:
+        """Write a line into the log if less than 90 % of the parameters come from the source."""
+        share = self.share(self.taken, self.narrowed)
+        if share < LEAST_SHARE:
+            logging.getLogger(__name__).warning(
+                "warning: only %.1f %% of the parameters of %s come from %s; the others start at random",
+                *(100 * share, network, self.source),
+            )
 
     def __str__(self) -> str:
-        total = len(self.taken) + len(self.missing) + len(self.mismatched)
+        total = len(self.taken) + len(self.narrowed) + len(self.missing) + len(self.mismatched)
         text = f"{self.source}: took {len(self.taken)} of {total} tensors"
+        if len(self.taken) < total:
+            text += f"; {self.shares()}"
         if self.missing:
             text += f"; not in the source: {_some(self.missing)}"
         if self.mismatched:
@@ -59,6 +90,9 @@ def _some(items: list[str], most: int = 3) -> str:
 def load_weights(backbone: Tapped, source: str | Path) -> LoadReport:
     """Fill a backbone from published ImageNet weights, from the Hugging Face hub, or from a file.
 
+    Layers with fewer channels than the source's, such as a halved last stage, get the most important ones of them. If
+    less than 90 % of the parameters come from the source, the log has a warning.
+
     "imagenet" is torchvision's file for V2, V3 and MnasNet-B1, and timm's for V1, MnasNet-A1, minimalistic V3 and
     timm's own networks. Some of timm's were trained on images of another mean and standard deviation than
     ImageNet's, see `start_normalisation`; minimalistic V3 with TensorFlow's padding: its outputs and ours are the same
@@ -78,7 +112,7 @@ def load_weights(backbone: Tapped, source: str | Path) -> LoadReport:
     state, description = _read(backbone, str(source))
     own = backbone.state_dict()
     renamed = _rename(state, _namings(backbone))
-    report = LoadReport(str(source))
+    report = LoadReport(str(source), parameters={key: x.numel() for key, x in backbone.named_parameters()})
     for key, tensor in own.items():
         if key not in renamed:
             report.missing.append(key)
@@ -89,11 +123,26 @@ def load_weights(backbone: Tapped, source: str | Path) -> LoadReport:
     used = {theirs for theirs, _ in renamed.values()}
     report.unused = [key for key in state if key not in used]
     _require_architecture(backbone, report, state, description)
-    for key in report.taken:
+    for key in [*report.taken, *(key for key in report.mismatched if _is_wider(*report.mismatched[key]))]:
         require_usable(source, *renamed[key], own[key])
+    filled = {key: renamed[key][1] for key in report.taken}
+    if isinstance(backbone, Backbone) and report.mismatched and _has_all_blocks(report):
+        filled |= narrow({key: tensor for key, (_, tensor) in renamed.items()}, backbone.table, own)
+        report.narrowed = [key for key in report.mismatched if key in filled]
+        report.mismatched = {key: shapes for key, shapes in report.mismatched.items() if key not in filled}
     backbone.normalisation = known_normalisation(backbone.table, str(source), description)
-    backbone.load_state_dict({key: renamed[key][1] for key in report.taken}, strict=False)
+    backbone.load_state_dict(filled, strict=False)
+    report.warn(backbone.table)
     return report
+
+
+def _is_wider(ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
+    """Whether a tensor of the source is ours but for more channels."""
+    return len(ours) == len(theirs) and ours[2:] == theirs[2:] and all(map(int.__le__, ours, theirs))
+
+
+def _has_all_blocks(report: LoadReport) -> bool:
+    return all(key.startswith("last.") for key in report.missing)
 
 
 def _read(backbone: Tapped, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -113,13 +162,17 @@ def _require_architecture(
     own, name = backbone.state_dict(), backbone.table.name
     weights = [key for key in own if own[key].ndim]  # batch norm's counters fit anything
     fitting = [key for key in report.taken if own[key].ndim]
-    held = description.get("table", {}).get("name")
-    if held in (None, name) and 2 * len(fitting) >= len(weights):
+    wider = [key for key, shapes in report.mismatched.items() if _is_wider(*shapes)] if _has_all_blocks(report) else []
+    held, said = (description.get("table", {}).get(entry) for entry in ("name", "variant"))
+    enough = 2 * len(fitting + wider) >= len(weights)
+    if held is None and (wider or not enough):
+        held = _architecture(state)
+    if held in (None, name) and enough:
         return
-    held = held or _architecture(state)
-    what = f"{len(fitting)} of {len(weights)} tensors fit {name}" if fitting else f"nothing in it fits {name}"
-    if held not in (None, name):
-        what = f"holds {held}, not {name}"
+    table = backbone.table
+    what = f"{len(fitting)} of {len(weights)} tensors fit {table}" if fitting else f"nothing in it fits {table}"
+    if held not in (None, name) or said:
+        what = f"holds {held}{f' ({said})' if said else ''}, not {table}"
     raise BackboneError(f"{report.source}: {what}; {report.shapes() or f'its first keys are {_some(list(state))}'}")
 
 

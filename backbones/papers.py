@@ -87,6 +87,13 @@ def check_width(width: float) -> None:
         raise BackboneError(f"width {width} is not in 0.05 to 8")
 
 
+def in_words(width: float, **flags: bool) -> str:
+    """What a table's rows were made with, in words: "width 0.75, rf2"; nothing where all is as in the papers."""
+    return ", ".join(
+        [*([f"width {width:g}"] if width != 1 else []), *(name.replace("_", " ") for name, on in flags.items() if on)]
+    )
+
+
 def mobilenet_v1_table(width: float = 1.0) -> Table:
     """The rows of MobileNetV1. Its resolution multiplier is the size of the images.
 
@@ -105,7 +112,9 @@ def mobilenet_v1_table(width: float = 1.0) -> Table:
         channels_out = max(int(out * width), 8)
         rows.append(Row(3, channels_in, channels_out, 0, RE6, stride, linear=False))
         channels_in = channels_out
-    return Table("mobilenet_v1", stem, tuple(rows), 0, 0, RE6, norm_eps=1e-5, norm_momentum=0.1)
+    return Table(
+        "mobilenet_v1", stem, tuple(rows), 0, 0, RE6, norm_eps=1e-5, norm_momentum=0.1, variant=in_words(width)
+    )
 
 
 def mobilenet_v2_table(
@@ -126,7 +135,8 @@ def mobilenet_v2_table(
     stages = [(k, t, c // 2 if rf2 and c >= 160 else c, n, s, squeeze) for k, t, c, n, s, squeeze in V2]
     stem, rows = _inverted_residuals(stages, width, RE6)
     last = make_divisible(1280 * (width if scale_last else max(1, width))) if last_conv else 0
-    return Table("mobilenet_v2", stem, rows, last, 0, RE6, norm_eps=1e-5, norm_momentum=0.1)
+    said = in_words(width, rf2=rf2, no_last_conv=not last_conv, scale_last=scale_last)
+    return Table("mobilenet_v2", stem, rows, last, 0, RE6, norm_eps=1e-5, norm_momentum=0.1, variant=said)
 
 
 def mnasnet_a1_table(width: float = 1.0, scale_last: bool = False, round_squeeze: bool = False) -> Table:
@@ -144,7 +154,8 @@ def mnasnet_a1_table(width: float = 1.0, scale_last: bool = False, round_squeeze
     check_width(width)
     stem, rows = _inverted_residuals(MNASNET_A1, width, RE, squeeze_divisor=8 if round_squeeze else 1)
     last = make_divisible(1280 * width) if scale_last else 1280
-    return Table("mnasnet_a1", stem, rows, last, 0, RE, norm_eps=1e-5, gate="sigmoid")
+    said = in_words(width, scale_last=scale_last, round_squeeze=round_squeeze)
+    return Table("mnasnet_a1", stem, rows, last, 0, RE, norm_eps=1e-5, gate="sigmoid", variant=said)
 
 
 def mnasnet_b1_table(width: float = 1.0, scale_last: bool = False) -> Table:
@@ -160,7 +171,7 @@ def mnasnet_b1_table(width: float = 1.0, scale_last: bool = False) -> Table:
     check_width(width)
     stem, rows = _inverted_residuals(MNASNET_B1, width, RE)
     last = make_divisible(1280 * width) if scale_last else 1280
-    return Table("mnasnet_b1", stem, rows, last, 0, RE, norm_eps=1e-5)
+    return Table("mnasnet_b1", stem, rows, last, 0, RE, norm_eps=1e-5, variant=in_words(width, scale_last=scale_last))
 
 
 def _inverted_residuals(
@@ -236,6 +247,7 @@ def mobilenet_v3_table(
         last=make_divisible((last // 2 if rf2 or reduced_tail else last) * width),
         hidden=hidden,
         activation=RE if minimalistic else HS,
+        variant=in_words(width, rf2=rf2, reduced_tail=reduced_tail, minimalistic=minimalistic),
     )
 
 
@@ -247,3 +259,8 @@ TABLES: dict[str, Callable[..., Table]] = {
     "v3-large": partial(mobilenet_v3_table, "large"),
     "v3-small": partial(mobilenet_v3_table, "small"),
 }
+
+
+def plain_table(name: str) -> Table | None:
+    """The paper's table of this name, without options, if there is one."""
+    return next((table for table in (create() for create in TABLES.values()) if table.name == name), None)

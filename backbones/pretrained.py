@@ -9,7 +9,7 @@ import torchvision
 from torch import Tensor
 
 from backbones.hub import HUB, WEIGHTS_FILE, fetch, split_address
-from backbones.papers import TABLES
+from backbones.papers import plain_table
 from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import PREFIX, TimmTable
@@ -38,24 +38,21 @@ def published_weights(backbone: Tapped) -> dict[str, Tensor]:
         ConnectionError: if the download fails.
     """
     name, theirs = backbone.table.name, _timm_name(backbone.table)
-    _require_full_width(backbone.table)
+    _refuse_wider(backbone.table)
     if theirs is not None:
         return timm_pretrained(theirs, **({"features_only": True} if name.startswith(PREFIX) else {})).state_dict()
     if name in TORCHVISION:
         return fetch_weights(getattr(torchvision.models, TORCHVISION[name]).DEFAULT)
-    raise BackboneError(f"neither torchvision nor timm publishes ImageNet weights for {name}")
+    raise BackboneError(f"neither torchvision nor timm publishes ImageNet weights for {backbone.table}")
 
 
-def _require_full_width(table: Table | TimmTable) -> None:
-    """Refuse a table of another width multiplier than 1: most rows differ, not counting those that a tail halves."""
-    plain = {found.name: found for found in (create() for create in TABLES.values())}.get(table.name)
+def _refuse_wider(table: Table | TimmTable) -> None:
+    """Refuse a table of which most rows are wider than those that were published; narrower ones can be filled."""
+    plain = plain_table(table.name)
     if isinstance(table, Table) and plain is not None:
-        rows = zip(table.rows, plain.rows, plain.levels(), strict=False)
-        differs = [ours.out != theirs.out for ours, theirs, level in rows if level < 5]
-        if 2 * sum(differs) > len(differs):
-            raise BackboneError(
-                f"the ImageNet weights of {table.name} are for width 1; leave --width out, or give a file"
-            )
+        wider = [ours.out > theirs.out for ours, theirs in zip(table.rows, plain.rows, strict=False)]
+        if 2 * sum(wider) > len(wider):
+            raise BackboneError(f"the ImageNet weights of {plain} are for width 1 and less, not for {table}")
 
 
 def start_normalisation(table: Table | TimmTable, source: str | Path | None) -> dict[str, Any]:

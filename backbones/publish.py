@@ -141,7 +141,7 @@ def _training(checkpoint: Path, description: dict[str, Any]) -> str:
 
 def _rows(table: Table | TimmTable) -> str:
     if isinstance(table, TimmTable):
-        return f"{table.name}, output stride {table.output_stride}"
+        return f"{table}, output stride {table.output_stride}"
     lines = ["| block | kernel | expanded | out | squeeze | activation | stride |", "|---|---|---|---|---|---|---|"]
     lines.append(f"| stem | 3 | | {table.stem} | | {table.activation} | {table.stem_stride} |")
     for number, (row, (stride, _)) in enumerate(zip(table.rows, table.geometry(), strict=True), start=1):

@@ -6,7 +6,7 @@ table, so that the network can be built again without knowing which options made
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -49,7 +49,8 @@ class Table:
     sigmoid of squeeze-and-excitation: "sigmoid" or "hard_sigmoid". Strides past `output_stride` (8, 16 or 32) become
     dilation. The first block that lost its stride keeps rate 1, as in Google's code, unless `dilate_first` is set, as
     in torchvision's. `small_images` takes the stride of the stem and of the first row that has one, so that the whole
-    network's is 8: what works on CIFAR's 32x32. Neither changes a weight's shape or name.
+    network's is 8: what works on CIFAR's 32x32. Neither changes a weight's shape or name. `variant` says in words which
+    options made the rows, for messages alone: two tables are equal without it.
     """
 
     name: str
@@ -64,10 +65,14 @@ class Table:
     norm_momentum: float = 0.01
     gate: str = "hard_sigmoid"
     small_images: bool = False
+    variant: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         check_output_stride(self.output_stride)
         check_norm(norm_eps=self.norm_eps, norm_momentum=self.norm_momentum)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.variant})" if self.variant else self.name
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, as stored in a checkpoint."""
@@ -77,7 +82,7 @@ class Table:
     def from_dict(cls, data: dict[str, Any]) -> "Table":
         """The inverse of `to_dict`."""
         data = {OLD_NAMES.get(key, key): value for key, value in data.items()}
-        known = {field.name for field in fields(cls)}
+        known = {entry.name for entry in fields(cls)}
         if set(data) - known:
             raise BackboneError(f"backbone table has unknown entries: {', '.join(sorted(set(data) - known))}")
         return cls(**{**data, "rows": tuple(Row(**row) for row in data["rows"])})

@@ -62,7 +62,5 @@ class Tapped(nn.Module):
         for tap in taps:
             if tap not in self.channels:
                 hint = did_you_mean(tap, self.channels)
-                raise BackboneError(
-                    f'{self.table.name} has no tap "{tap}"{hint} (there are {", ".join(self.channels)})'
-                )
+                raise BackboneError(f'{self.table} has no tap "{tap}"{hint} (there are {", ".join(self.channels)})')
         self.taps = tuple(taps)

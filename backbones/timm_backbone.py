@@ -39,6 +39,9 @@ class TimmTable:
         if self.norm_momentum is not None:
             check_norm(norm_momentum=self.norm_momentum)
 
+    def __str__(self) -> str:
+        return self.name
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as stored in a checkpoint."""
         return asdict(self)

@@ -6,6 +6,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from datasets.faults import CONTROL, DataError, one_line
 
@@ -100,15 +101,45 @@ def refuse_doubles(path: Path, names: list[str]) -> None:
         raise DataError(f"{path}: {one_line(', '.join(twice))} listed twice")
 
 
+class LabelLines(NamedTuple):
+    """The lines of a labels.txt: names with their colours, mask values as text if they have any, and those of void."""
+
+    classes: list[str]
+    values: list[str]
+    void: str
+
+
+def read_label_lines(path: Path) -> LabelLines:
+    """The lines of a labels.txt, each a class "name", "name R G B", "name = VALUES" or "name R G B = VALUES".
+
+    VALUES are the values from 0 to 255 that stand for the class in masks, with spaces or commas between. Where lines
+    have them, all have, and a line "void = VALUES" says what is ignored; "void = others" is all that no line has.
+
+    Raises:
+        DataError: if the file is missing, or has values in some lines only.
+    """
+    lines = [line.strip() for line in read_lines(path) if line.strip()]
+    found = [match for line in lines if (match := re.fullmatch(r"(.*\S)\s+=\s+([0-9][0-9\s,]*|others)", line))]
+    if not found:
+        return LabelLines(lines, [], "")
+    if len(found) < len(lines):
+        raise DataError(
+            f'{path}: {len(found)} of {len(lines)} lines end in "= VALUES"; give mask values to all classes or to none'
+        )
+    classes = [match for match in found if match[1] != "void"]
+    void = " ".join(match[2] for match in found if match[1] == "void")
+    return LabelLines([match[1] for match in classes], [match[2] for match in classes], void)
+
+
 def read_labels(path: Path) -> tuple[list[str], list[Colour] | None]:
-    """Class names of a labels.txt, a line each, and their colours if every line ends in "R G B".
+    """Class names of a labels.txt, a line each, and their colours if every line has "R G B" behind the name.
 
     Raises:
         DataError: if the file is missing, empty, names a class twice, or gives colours to some classes only.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file; write one class name a line, the first being mask value 0")
-    entries = [split_colour(line) for line in read_lines(path) if line.strip()]
+    entries = [split_colour(line) for line in read_label_lines(path).classes]
     names = [name for name, _ in entries]
     if not names:
         raise DataError(f"{path}: no class names in it; write one a line, the first being mask value 0")

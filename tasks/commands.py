@@ -174,7 +174,7 @@ def predict(
     task = load_task(checkpoint, choose_device(device)).fold()
     wing = WINGS[task.kind]
     if found.video is not None:
-        written, frames = predict_video(found.video, output, wing.show(task, options), max_frames)
+        written, frames = predict_video(found.video, output, wing.show(task, options, frames=True), max_frames)
         print(f"wrote {written}, {frames} frames")
     else:
         count = wing.predict_images(task, found, output, options)

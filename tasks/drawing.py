@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from datasets import resize_image
 from heads import IGNORE
+from tasks.legend import legend
 from tasks.writing import whole, write_image
 
 Image = NDArray[np.uint8]
@@ -31,16 +32,39 @@ def colour_mask(mask: Image, colours: Colours) -> Image:
     return palette[mask]
 
 
-def overlay(image: Image, mask: Image, colours: Colours, opacity: float = 0.55, out: Image | None = None) -> Image:
-    """The image with its mask's colours laid over it, uint8 [H, W, 3]; void stays as it is.
+def painted(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which values of a mask an overlay paints, bool [256]: all but void and a class named background."""
+    return np.array(
+        [name.strip("_").lower() != "background" for name in names] + [True] * (IGNORE - len(names)) + [False]
+    )
+
+
+def count_values(mask: Image) -> NDArray[np.int64]:
+    """How often a mask has each value, int64 [256]."""
+    counts = np.zeros(256, dtype=np.int64)
+    for top in range(0, len(mask), ROWS):
+        counts += np.bincount(mask[top : top + ROWS].ravel(), minlength=256)
+    return counts
+
+
+def overlay(
+    image: Image,
+    mask: Image,
+    names: Sequence[str],
+    colours: Colours,
+    opacity: float = 0.55,
+    out: Image | None = None,
+) -> Image:
+    """The image with its mask's colours laid over it, uint8 [H, W, 3]; what is void or background stays as it is.
 
     It is drawn into `out`, which may be the image itself, or into a new array.
     """
     drawn = np.empty_like(image) if out is None else out
+    wanted = painted(names)
     for top in range(0, len(image), ROWS):
         rows, labels = image[top : top + ROWS], mask[top : top + ROWS]
         mixed = cv2.addWeighted(colour_mask(labels, colours), opacity, rows, 1 - opacity, 0)
-        drawn[top : top + ROWS] = np.where((labels == IGNORE)[..., None], rows, mixed)
+        drawn[top : top + ROWS] = np.where(wanted[labels][..., None], mixed, rows)
     return drawn
 
 
@@ -56,8 +80,8 @@ def grid(rows: Sequence[Sequence[Image]], titles: Sequence[str], names: Sequence
     Args:
         rows: uint8 [H, W, 3] RGB; every image is fitted into a cell, see `fit`.
         titles: one a column.
-        names: class names.
-        colours: class colours.
+        names: of the classes that the legend has.
+        colours: of these classes.
     """
     fitted = [[fit(image) for image in row] for row in rows]
     tallest, widest = (max(image.shape[axis] for row in fitted for image in row) for axis in (0, 1))
@@ -66,8 +90,7 @@ def grid(rows: Sequence[Sequence[Image]], titles: Sequence[str], names: Sequence
     for row in fitted:
         lines.append(np.concatenate([_frame(image, cell) for image in row], axis=1))
     width = lines[0].shape[1]
-    lines += _legend(names, colours, width)
-    return np.concatenate(lines, axis=0)
+    return np.concatenate([*lines, legend(names, colours, width)], axis=0)
 
 
 def _label(text: str, width: int) -> Image:
@@ -80,20 +103,6 @@ def _frame(image: Image, cell: tuple[int, int]) -> Image:
     framed = np.full((*cell, 3), 255, dtype=np.uint8)
     framed[: image.shape[0], : image.shape[1]] = image
     return framed
-
-
-def _legend(names: Sequence[str], colours: Colours, width: int) -> list[Image]:
-    lines, strip, x = [], _label("", width), 4
-    for name, colour in zip(names, colours, strict=True):
-        needed = 22 + cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0] + 12
-        if x + needed > width and x > 4:
-            lines.append(strip)
-            strip, x = _label("", width), 4
-        cv2.rectangle(strip, (x, 6), (x + 14, 20), colour, -1)
-        cv2.rectangle(strip, (x, 6), (x + 14, 20), (0, 0, 0), 1)
-        cv2.putText(strip, name, (x + 20, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
-        x += needed
-    return [*lines, strip]
 
 
 def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) -> None:

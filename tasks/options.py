@@ -237,6 +237,7 @@ class Prediction:
             above 16 megapixels, and none for smaller ones.
         opacity: segmentation: of the colours over the image, 0 to 1.
         score_threshold: detection: boxes with a score above this are drawn and written.
+        max_drawn: detection: how many boxes are drawn at most, the best ones; --json has all of them.
         json: also write NAME.json with the pixels and the share of every class, or with every box; or
             predictions.json.
 
@@ -249,11 +250,12 @@ class Prediction:
     window: tuple[int, int] | None = None
     opacity: float = 0.55
     score_threshold: float = 0.3
+    max_drawn: int = 50
     json: bool = False
 
     def __post_init__(self) -> None:
         ranges = {"tta_scales": (0.1, 4), "window": (16, 65536), "opacity": (0, 1), "score_threshold": (0, 1)}
-        check_fields(self, ranges)
+        check_fields(self, {**ranges, "max_drawn": DRAWN})
 
 
 @dataclass(frozen=True)

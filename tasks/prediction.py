@@ -20,7 +20,7 @@ class Shown:
 
     Attributes:
         kind: what the drawing is called: NAME_kind.png.
-        drawing: uint8 [H, W, 3] RGB.
+        drawing: uint8 [H, W, 3] RGB, with a mask's legend below the image.
         description: of the result, for NAME.json.
         mask: uint8 [H, W] of class indices for NAME_mask.png, or None.
     """
@@ -76,5 +76,5 @@ def _write_shown(
         with whole(mask) as unfinished:
             write_mask(unfinished, shown.mask, colours)
     if with_json:
-        height, width = shown.drawing.shape[:2]
+        height, width = (shown.drawing if shown.mask is None else shown.mask).shape[:2]
         write_json(Path(f"{stem}.json"), {"file": str(path), "height": height, "width": width, **shown.description})

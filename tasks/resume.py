@@ -106,7 +106,7 @@ def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
             f"{path}: cannot go on with other options than it began with: {_listed(fixed, changed)}; give those it "
             f"began with (config.yaml beside it), or start a new run with --weights {path}"
         )
-    ours, theirs = task.describe(), content["mobiledense"]
+    ours, theirs = _without_words(task.describe()), _without_words(content["mobiledense"])
     others = [key for key in ours if key != "version" and ours[key] != theirs.get(key)]
     if others:
         raise RunError(f"{path}: is of another network or other data: {', '.join(others)} differ; name another run")
@@ -117,6 +117,12 @@ def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
     if free:
         rank_zero_only(print)(f"changed since the run began: {_listed(free, changed)}")
     return BegunRun(content)
+
+
+def _without_words(description: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of its network, but for the words that older ones lack."""
+    table = description.get("table")
+    return description | {"table": {**table, "variant": ""} if isinstance(table, dict) else table}
 
 
 def _has_state(content: dict[str, Any]) -> bool:

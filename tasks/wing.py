@@ -170,8 +170,8 @@ class Wing(ABC):
         """Samples with what is true and what is predicted, in one image."""
 
     @abstractmethod
-    def show(self, predictor: Predictor, options: Prediction) -> Show:
-        """What prediction makes of an image."""
+    def show(self, predictor: Predictor, options: Prediction, frames: bool = False) -> Show:
+        """What prediction makes of an image, or of the frames of one video, which stay of one size."""
 
     def predict_images(self, predictor: Predictor, sources: Sources, output: Path, options: Prediction) -> int:
         """Write predictions of all images; how many they are."""

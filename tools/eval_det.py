@@ -3,6 +3,7 @@
 python tools/eval_det.py --checkpoint runs/shapes_v3-small_ssdlite/best.ckpt
 python tools/eval_det.py --checkpoint best.ckpt --dataset voc --data-root DIR --split test
 python tools/eval_det.py --predictions results.json --annotations instances_val2017.json --backend faster
+python tools/eval_det.py --predictions results/VOC2007/Main --dataset voc --data-root VOCdevkit --split test
 """
 
 import sys
@@ -33,7 +34,8 @@ def eval_det(
         data: what is evaluated on.
         evaluation: how, and where to.
         checkpoint: written by train_det.
-        predictions: COCO results json to evaluate in place of a checkpoint.
+        predictions: to evaluate in place of a checkpoint: COCO results json, or a folder with result files of PASCAL
+            VOC's development kit, comp4_det_SPLIT_CLASS.txt.
         annotations: COCO json that holds the ground truth, in place of --dataset and --split; images are looked for in
             --data-root and drawn if they are there.
         backend: pycocotools, or faster (faster-coco-eval: the same numbers to about 1e-15, sooner).

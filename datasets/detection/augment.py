@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.detection.boxes import box_iou
 from datasets.detection.options import DetectionAugmentation
 from datasets.images import MEAN, resize_image
 from datasets.ranges import SIDE, check_options
@@ -96,7 +97,7 @@ class SampleWindow(A.DualTransform):
         windows = np.concatenate([starts, starts + spans], axis=1)
         aspect = spans[:, 0] / spans[:, 1]
         objects = boxes if len(boxes) else np.array([[0, 0, *sides]])
-        shared = np.where(_shows(windows, objects), jaccard(windows, objects), -1.0)
+        shared = np.where(_shows(windows, objects), box_iou(windows[:, None], objects), -1.0)
         fits = (aspect >= 0.5) & (aspect <= 2) & (shared.max(1) >= least)
         return windows[fits.argmax()] if fits.any() else canvas
 
@@ -134,15 +135,6 @@ def _shows(windows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[
     """Whether each window has the centre of each box: bool [windows, boxes]."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     return np.all((centres > windows[:, None, :2]) & (centres < windows[:, None, 2:]), axis=2)
-
-
-def jaccard(windows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union, float64 [windows, boxes]."""
-    low = np.maximum(windows[:, None, :2], boxes[:, :2])
-    high = np.minimum(windows[:, None, 2:], boxes[:, 2:])
-    shared = (high - low).clip(0).prod(2)
-    areas = [(corners[:, 2:] - corners[:, :2]).prod(1) for corners in (windows, boxes)]
-    return shared / (areas[0][:, None] + areas[1] - shared)
 
 
 class AugmentDetection:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.faults import DataError, counted, one_line
-from datasets.files import Colour, default_colours, read_lines, refuse_doubles, split_colour
+from datasets.files import Colour, default_colours, read_label_lines, refuse_doubles, split_colour
 from datasets.images import Size, read_header
 
 NAMED = 10
@@ -225,14 +225,15 @@ def unlisted(source: Path, counts: Counter[str]) -> list[str]:
 def read_names(path: Path) -> list[str]:
     """Class names of a labels.txt, a line each.
 
-    A leading "background" and colours ("name R G B") are left out, so that a segmentation tree's labels.txt serves too.
+    A leading "background", colours and mask values ("name R G B = 7 8") are left out, so that a segmentation tree's
+    labels.txt serves too.
 
     Raises:
         DataError: if the file is missing or empty, or names a class twice.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file; write one class name a line, without background")
-    names = [split_colour(line)[0] for line in read_lines(path) if line.strip()]
+    names = [split_colour(line)[0] for line in read_label_lines(path).classes]
     if names[:1] == ["background"]:
         del names[0]
     if not names:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.detection.augment import DetectionAugmentation, jaccard
+from datasets.detection.augment import DetectionAugmentation
+from datasets.detection.boxes import box_iou
 from datasets.detection.files import DetectionFiles, Objects, size_fault
 from datasets.files import default_colours
 from datasets.inspection import FAULTY, Finding, Inspected, Kind, Look, Sample, digest
@@ -104,8 +105,8 @@ class InspectedDetection(Inspected):
         return [self.find(TINY, index, text, objects.boxes[tiny].tolist(), len(tiny))]
 
     def _twice(self, index: int, objects: Objects) -> list[Finding]:
-        boxes = objects.boxes.astype(np.float64)
-        alike = np.argwhere(np.triu(jaccard(boxes, boxes) >= SAME, 1))
+        boxes = objects.boxes
+        alike = np.argwhere(np.triu(box_iou(boxes[:, None], boxes) >= SAME, 1))
         findings = []
         for one, other in alike.tolist():
             names = list(dict.fromkeys(self.names[objects.labels[at]] for at in (one, other)))

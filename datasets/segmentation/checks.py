@@ -1,7 +1,7 @@
 """Looking at every file of a split before the first training step, and telling of all faults at once."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +11,26 @@ from rich.progress import track
 from datasets.faults import DataError, list_faults
 from datasets.files import IGNORE
 from datasets.segmentation.dataset import read_pair
-from datasets.segmentation.files import SegmentationFiles
+from datasets.segmentation.files import Drawn, SegmentationFiles
 
 
 @dataclass(frozen=True)
 class SegmentationSummary:
-    """What a sound split holds: pixels of every class, int64 [classes], and the number of images with each."""
+    """What a sound split holds.
+
+    Args:
+        pixels: of every class, int64 [classes].
+        images: with pixels of every class, int64 [classes].
+        notes: what readers left out, a line each.
+    """
 
     pixels: NDArray[np.int64]
     images: NDArray[np.int64]
+    notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Nothing to print."""
-        return []
+        """The notes, to be printed."""
+        return self.notes
 
     def balanced_weights(self) -> list[float]:
         """One weight a class, 1 / log(1.02 + share of pixels) (ENet, arXiv 1606.02147, Section 5.2).
@@ -48,7 +55,7 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
             holds a value that is no class; or if all masks hold only 0 and 255, or only 255.
     """
 
-    def check(pair: tuple[Path, Path]) -> tuple[str | None, NDArray[np.int64]]:
+    def check(pair: tuple[Path, Path | Drawn]) -> tuple[str | None, NDArray[np.int64]]:
         try:
             return None, np.bincount(read_pair(files, *pair)[1].ravel(), minlength=256)
         except DataError as error:
@@ -65,7 +72,7 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
     if faults:
         raise DataError(list_faults(faults, f"{files.root}, split {files.split}"))
     counts = counts[:, : len(files.names)]
-    return SegmentationSummary(counts.sum(0), (counts > 0).sum(0))
+    return SegmentationSummary(counts.sum(0), (counts > 0).sum(0), files.notes)
 
 
 def check_files(*splits: SegmentationFiles) -> list[SegmentationSummary]:
@@ -87,10 +94,12 @@ def check_files(*splits: SegmentationFiles) -> list[SegmentationSummary]:
 
 def binary_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[str]:
     """The fault of a split whose masks hold only 0 and 255, or none; `pixels` int64 [256] are those of every value."""
+    if files.label_map is not None or not isinstance(files.pairs[0][1], Path):
+        return []  # values are classes already
     if len(files.names) < 2 or np.flatnonzero(pixels).tolist() != [0, IGNORE]:
         return []
     return [
-        f"{files.pairs[0][1].parent}: every mask holds only 0 and 255, and 255 means void, so nothing is labelled "
+        f"{files.where}: every mask holds only 0 and 255, and 255 means void, so nothing is labelled "
         f'"{files.names[1]}"; save the masks with 1 in place of 255'
     ]
 
@@ -99,5 +108,4 @@ def void_fault(files: SegmentationFiles, pixels: NDArray[np.int64]) -> list[str]
     """The same of a split whose masks hold only 255."""
     if np.flatnonzero(pixels).tolist() not in ([], [IGNORE]):
         return []
-    masks = files.pairs[0][1].parent
-    return [f"{masks}: every mask of split {files.split} holds only 255, which means void; label some pixels"]
+    return [f"{files.where}: every mask of split {files.split} holds only 255, which means void; label some pixels"]

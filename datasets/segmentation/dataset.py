@@ -12,13 +12,15 @@ from datasets.faults import DataError
 from datasets.files import IGNORE
 from datasets.images import read_upright
 from datasets.samples import Samples
-from datasets.segmentation.files import SegmentationFiles
+from datasets.segmentation.files import Drawn, SegmentationFiles
 from datasets.segmentation.masks import read_upright_mask
 
 Transform = Callable[[NDArray[np.uint8], NDArray[np.uint8], int, int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
 
-def read_pair(files: SegmentationFiles, image_path: Path, drawn: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def read_pair(
+    files: SegmentationFiles, image_path: Path, drawn: Path | Drawn
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """An image as uint8 [H, W, 3] RGB and its mask as uint8 [H, W] of class indices and 255, both upright.
 
     Some tools show an image turned upright by its EXIF orientation while masks are drawn, and some do not. A turn by a
@@ -30,18 +32,39 @@ def read_pair(files: SegmentationFiles, image_path: Path, drawn: Path) -> tuple[
             a class nor 255.
     """
     image, turned = read_upright(image_path)
-    mask, mask_turned = read_upright_mask(drawn, files.mask_colours)
-    fault = pair_fault(files, image_path, drawn, mask, image.shape[:2], (turned, mask_turned))
+    values, mask_turned = read_values(files, drawn, turned, image.shape[:2])
+    fault = pair_fault(files, image_path, drawn, values, image.shape[:2], (turned, mask_turned))
     if fault:
         raise DataError(fault[1])
-    return image, mask
+    return image, files.classes(values)
+
+
+def read_values(
+    files: SegmentationFiles, drawn: Path | Drawn, turned: int, size: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], int]:
+    """What a mask's file holds, uint8 [H, W], before `files.classes`; and its EXIF orientation.
+
+    Outlines are for the upright image, as the programs that draw them show it: they have the image's own orientation.
+
+    Args:
+        files: the split.
+        drawn: the mask.
+        turned: EXIF orientation of the image.
+        size: height and width of the upright image.
+
+    Raises:
+        DataError: if it cannot be read, or outlines are for an image of another size.
+    """
+    if isinstance(drawn, Path):
+        return read_upright_mask(drawn, files.mask_colours)
+    return drawn.read((size[0], size[1])), turned
 
 
 def pair_fault(
     files: SegmentationFiles,
     image: Path,
-    drawn: Path,
-    mask: NDArray[np.uint8],
+    drawn: Path | Drawn,
+    values: NDArray[np.uint8],
     size: tuple[int, ...],
     turned: tuple[int, int],
 ) -> tuple[str, str] | None:
@@ -50,27 +73,31 @@ def pair_fault(
     Args:
         files: the split.
         image: of the mask.
-        drawn: the mask's file.
-        mask: uint8 [H, W].
+        drawn: the mask.
+        values: of its file, uint8 [H, W].
         size: height and width of the image.
         turned: EXIF orientation of the image and of the mask.
     """
     height, width = size
-    if mask.shape != (height, width):
-        other = f"{mask.shape[1]}x{mask.shape[0]}"
+    if values.shape != (height, width):
+        other = f"{values.shape[1]}x{values.shape[0]}"
         return "size", f"{drawn}: {other}, but its image {image.name} is {width}x{height} once upright"
     told = turned[1] == 1 and turned[0] >= 5 and height != width
     if turned[0] != turned[1] and not told:
         return "turn", (
-            f"{image}: EXIF orientation {turned[0]}, and its mask {drawn.name} has {turned[1]}, so that nothing "
-            "tells whether the mask is for the upright image; save the image upright and without EXIF orientation"
+            f"{image}: EXIF orientation {turned[0]}, and its mask {Path(str(drawn)).name} has {turned[1]}, so that "
+            "nothing tells whether the mask is for the upright image; save the image upright, without EXIF orientation"
         )
-    if (mask + np.uint8(1)).max() > len(files.names):  # 255 becomes 0; most masks are sound, and pass in one look
-        pixels = np.bincount(mask.ravel(), minlength=256)
-        beyond = [value for value in np.flatnonzero(pixels) if len(files.names) <= value < IGNORE]
-        values = ", ".join(f"{value} on {pixels[value]:,} pixels" for value in beyond[:3])
-        classes = f"0 {files.names[0]} to {len(files.names) - 1} {files.names[-1]}"
-        return "values", f"{drawn}: mask value {values}; classes are {classes}, and 255 for void"
+    # 255 becomes 0; most masks are sound, and pass in one look
+    if (files.classes(values) + np.uint8(1)).max() > len(files.names):
+        pixels = np.bincount(values.ravel(), minlength=256)
+        classes = files.classes(np.arange(256, dtype=np.uint8))
+        beyond = np.flatnonzero((pixels > 0) & (classes >= len(files.names)) & (classes < IGNORE))
+        found = ", ".join(f"{value} on {pixels[value]:,} pixels" for value in beyond[:3])
+        known = f"classes are 0 {files.names[0]} to {len(files.names) - 1} {files.names[-1]}, and 255 for void"
+        if files.label_map is not None:
+            known = "the label map has no class for it"
+        return "values", f"{drawn}: mask value {found}; {known}"
     return None
 
 

@@ -5,16 +5,27 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from datasets.download import download_voc2012
-from datasets.faults import DataError, one_line, unknown_dataset
+from datasets.faults import DataError, unknown_dataset
 from datasets.files import IMAGE_SUFFIXES, default_colours, read_labels, read_lines
 from datasets.ranges import COUNT, check_options
+from datasets.segmentation.ade20k import ade20k_files
+from datasets.segmentation.cityscapes import cityscapes_files
 from datasets.segmentation.files import SegmentationFiles
+from datasets.segmentation.label_maps import read_label_map
+from datasets.segmentation.trees import by_stem, first_names, list_absent
 from datasets.shapes import write_shapes
 from datasets.voc_names import VOC_NAMES
 
-DATASETS = ("shapes", "voc", "folder")
+DATASETS = ("shapes", "voc", "folder", "cityscapes", "ade20k")
+ROOTS = {
+    "shapes": Path("data/shapes"),
+    "voc": Path("data/VOCdevkit/VOC2012"),
+    "cityscapes": Path("data/cityscapes"),
+    "ade20k": Path("data/ADEChallengeData2016"),
+}
 
 
 def find_files(
@@ -30,28 +41,41 @@ def find_segmentation(
     """The files of one split of a dataset.
 
     Args:
-        dataset: "shapes" (written on first use), "voc" (the VOC layout) or "folder" (images/ beside masks/).
+        dataset: "shapes" (written on first use), "voc" (the VOC layout), "folder" (images/ beside masks/),
+            "cityscapes" or "ade20k".
         split: "train", "val", "test" or any other list the tree has.
-        data_root: the tree; by default data/shapes, or data/VOCdevkit/VOC2012.
+        data_root: the tree; by default one of `ROOTS`.
         download: fetch VOC2012 if it is not there.
 
     Raises:
         DataError: if the dataset, the tree, the split or an image is missing, or the split is empty.
     """
+    if dataset not in DATASETS:
+        raise unknown_dataset(dataset, DATASETS)
+    root = data_root or ROOTS.get(dataset)
+    if root is None:
+        raise DataError("--dataset folder needs --data-root DIR, where DIR holds images/, masks/ and labels.txt")
     if dataset == "shapes":
-        root = data_root or Path("data/shapes")
         write_shapes(root)
-        return voc_files(root, split)
-    if dataset == "voc":
-        root = data_root or Path("data/VOCdevkit/VOC2012")
-        if download:
-            download_voc2012(root)
-        return voc_files(root, split)
-    if dataset == "folder":
-        if data_root is None:
-            raise DataError("--dataset folder needs --data-root DIR, where DIR holds images/, masks/ and labels.txt")
-        return folder_files(data_root, split)
-    raise unknown_dataset(dataset, DATASETS)
+    if dataset == "voc" and download:
+        download_voc2012(root)
+    read = {"folder": folder_files, "cityscapes": cityscapes_files, "ade20k": ade20k_files}.get(dataset, voc_files)
+    return read(root, split)
+
+
+def labels_of(root: Path) -> dict[str, Any]:
+    """Names, colours, mask_colours and label_map of a `SegmentationFiles`, from labels.txt.
+
+    Where it has mask values, masks hold these, and colours are for drawing alone.
+
+    Raises:
+        DataError: see `read_labels` and `read_label_map`.
+    """
+    names, given = read_labels(root / "labels.txt")
+    label_map = read_label_map(root / "labels.txt")
+    looked_up = given if label_map is None else None
+    colours = given or default_colours(len(names))
+    return {"names": names, "colours": colours, "mask_colours": looked_up, "label_map": label_map}
 
 
 def voc_files(root: Path, split: str) -> SegmentationFiles:
@@ -68,9 +92,9 @@ def voc_files(root: Path, split: str) -> SegmentationFiles:
         hint = " (--download fetches it)" if root.name == "VOC2012" else ""
         raise DataError(f"{lists}: no such folder; a VOC tree has JPEGImages, SegmentationClass and ImageSets{hint}")
     if root.name.startswith("VOC20") and not (root / "labels.txt").exists():
-        names, given = VOC_NAMES, None
+        labels: dict[str, Any] = {"names": VOC_NAMES, "colours": default_colours(len(VOC_NAMES))}
     else:
-        names, given = read_labels(root / "labels.txt")
+        labels = labels_of(root)
     masks = root / "SegmentationClass"
     augmented = root / "SegmentationClassAug"
     if split in ("train", "trainaug") and (lists / "trainaug.txt").exists() and augmented.is_dir():
@@ -83,13 +107,14 @@ def voc_files(root: Path, split: str) -> SegmentationFiles:
         raise DataError(f"{listing}: the split is empty; list one image name a line")
     twice = [stem for stem, count in Counter(stems).items() if count > 1]
     if twice:
-        raise DataError(f"{listing}: {len(twice)} name{'s' * (len(twice) > 1)} listed more than once: {_first(twice)}")
-    images = _by_stem(root / "JPEGImages")
+        raise DataError(
+            f"{listing}: {len(twice)} name{'s' * (len(twice) > 1)} listed more than once: {first_names(twice)}"
+        )
+    images = by_stem(root / "JPEGImages")
     absent = [stem for stem in stems if stem not in images]
     if absent:
-        raise DataError(_list_absent(listing, absent, root / "JPEGImages"))
-    pairs = [(images[stem], masks / f"{stem}.png") for stem in stems]
-    return SegmentationFiles(root, split, names, given or default_colours(len(names)), pairs, given)
+        raise DataError(list_absent(listing, absent, root / "JPEGImages"))
+    return SegmentationFiles(root, split, pairs=[(images[stem], masks / f"{stem}.png") for stem in stems], **labels)
 
 
 def folder_files(root: Path, split: str) -> SegmentationFiles:
@@ -101,7 +126,7 @@ def folder_files(root: Path, split: str) -> SegmentationFiles:
     Raises:
         DataError: see `find_segmentation`.
     """
-    names, given = read_labels(root / "labels.txt")
+    labels = labels_of(root)
     images, masks = root / "images", root / "masks"
     for folder in (images, masks):
         if not folder.is_dir():
@@ -112,7 +137,7 @@ def folder_files(root: Path, split: str) -> SegmentationFiles:
         if not images.is_dir():
             there = sorted(path.name for path in images.parent.iterdir() if path.is_dir())
             raise DataError(f"{images}: no such split; there are {', '.join(there)}")
-    image_paths, drawn = _by_stem(images), _by_stem(masks)
+    image_paths, drawn = by_stem(images), by_stem(masks)
     stems = sorted(image_paths)
     if not divided:
         if split not in ("train", "val"):
@@ -123,31 +148,8 @@ def folder_files(root: Path, split: str) -> SegmentationFiles:
         raise DataError(f'{images}: split "{split}" is empty: no images ({", ".join(IMAGE_SUFFIXES)}) belong to it')
     absent = [stem for stem in stems if stem not in drawn]
     if absent:
-        raise DataError(_list_absent(images, absent, masks))
-    pairs = [(image_paths[stem], drawn[stem]) for stem in stems]
-    return SegmentationFiles(root, split, names, given or default_colours(len(names)), pairs, given)
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            if path.stem in found:
-                raise DataError(
-                    f"{path}: has the name of {found[path.stem].name}; images and masks are matched by name"
-                )
-            found[path.stem] = path
-    return found
-
-
-def _list_absent(source: Path, absent: Sequence[str], folder: Path) -> str:
-    return f"{source}: {len(absent)} names have no file in {folder}: {_first(absent)}"
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(map(one_line, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        raise DataError(list_absent(images, absent, masks))
+    return SegmentationFiles(root, split, pairs=[(image_paths[stem], drawn[stem]) for stem in stems], **labels)
 
 
 def limit_segmentation(files: SegmentationFiles, most: int | None) -> SegmentationFiles:

@@ -11,9 +11,8 @@ from datasets.files import IGNORE
 from datasets.images import read_header
 from datasets.inspection import FAULTY, TURNED, Finding, Inspected, Kind, Look, Sample, digest
 from datasets.segmentation.checks import binary_fault, void_fault
-from datasets.segmentation.dataset import pair_fault
+from datasets.segmentation.dataset import pair_fault, read_values
 from datasets.segmentation.files import SegmentationFiles
-from datasets.segmentation.masks import read_mask, read_upright_mask
 
 UNUSABLE = Kind(
     "error", "mask cannot be read", "Training stops at it: save the mask anew, or give its colours in labels.txt."
@@ -58,21 +57,23 @@ class InspectedSegmentation(Inspected):
     def sample(self, index: int) -> Sample:
         image = self.read(index)
         try:
-            return Sample(image, read_mask(self.files.pairs[index][1], self.files.mask_colours))
+            values, _ = read_values(self.files, self.files.pairs[index][1], 1, image.shape[:2])
+            return Sample(image, self.files.classes(values))
         except DataError:
             return Sample(image)
 
     def examine(self, index: int, image: NDArray[np.uint8]) -> Look:
         image_path, drawn = self.files.pairs[index]
+        header = read_header(image_path)
+        orientation = header[1] if header else 1
         try:
-            mask, turned = read_upright_mask(drawn, self.files.mask_colours)
+            values, turned = read_values(self.files, drawn, orientation, image.shape[:2])
         except DataError as error:
             return Look(findings=[self.find(UNUSABLE, index, str(error))])
+        mask = self.files.classes(values)
         pixels = np.bincount(mask.ravel(), minlength=256)
         findings = []
-        header = read_header(image_path)
-        orientations = (header[1] if header else 1, turned)
-        fault = pair_fault(self.files, image_path, drawn, mask, image.shape[:2], orientations)
+        fault = pair_fault(self.files, image_path, drawn, values, image.shape[:2], (orientation, turned))
         if fault:
             findings.append(self.find(FAULTS[fault[0]], index, fault[1]))
         there = np.flatnonzero(pixels[:IGNORE])

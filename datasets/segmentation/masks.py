@@ -52,7 +52,9 @@ def read_upright_mask(path: Path, colours: list[Colour] | None = None) -> tuple[
 
 def _from_colours(rgb: NDArray[np.uint8], colours: list[Colour] | None, path: Path) -> NDArray[np.uint8]:
     if not colours:
-        raise DataError(f'{path}: an RGB mask needs a colour for every class: write "name R G B" lines in labels.txt')
+        raise DataError(
+            f'{path}: an RGB mask needs a colour for every class: write "name R G B" in labels.txt, without values'
+        )
     packed = rgb.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     mask = np.full(packed.shape, IGNORE, dtype=np.uint8)
     known = np.zeros(packed.shape, dtype=bool)

@@ -116,7 +116,7 @@ class ClassificationWing(Wing):
     def draw(self, task: ClassificationTask, samples: Sequence[dict[str, Any]]) -> Image:
         return draw_labels(task, samples)
 
-    def show(self, predictor: Any, options: Prediction) -> Show:
+    def show(self, predictor: Any, options: Prediction, frames: bool = False) -> Show:
         return show_labels(predictor)
 
     def predict_images(self, predictor: Any, sources: Sources, output: Path, options: Prediction) -> int:

@@ -29,17 +29,20 @@ def draw_finding(finding: Finding, splits: Sequence[Inspected]) -> list[Image]:
             sample = by_name[split].sample(index)
         except DataError:
             continue
-        drawn.append(draw_sample(sample, () if number else finding.boxes, by_name[split].colours))
+        drawn.append(draw_sample(sample, () if number else finding.boxes, by_name[split].colours, by_name[split].names))
     return drawn
 
 
-def draw_sample(sample: Sample, marked: Sequence[Sequence[float]], colours: Colours) -> Image:
+def draw_sample(
+    sample: Sample, marked: Sequence[Sequence[float]], colours: Colours, names: Sequence[str] = ()
+) -> Image:
     """An image with thin boxes in the colours of their classes, or beside its mask.
 
     Args:
         sample: what to draw.
         marked: boxes to be drawn in red, corners in pixels; for those that reach out of the image it gets a grey rim.
         colours: of the classes; values of a mask that no class has are magenta.
+        names: of the classes; background is not laid over the image.
     """
     height, width = sample.image.shape[:2]
     scale = SIDE / max(height, width)
@@ -48,7 +51,7 @@ def draw_sample(sample: Sample, marked: Sequence[Sequence[float]], colours: Colo
     if sample.mask is not None:
         every = [*colours, *[MAGENTA] * (IGNORE - len(colours))]
         mask = _scaled(sample.mask, scale, cv2.INTER_NEAREST)
-        over = overlay(image, mask, every) if mask.shape == image.shape[:2] else image
+        over = overlay(image, mask, names, every) if mask.shape == image.shape[:2] else image
         return _side_by_side(over, colour_mask(mask, every))
     for (left, top, right, bottom), label in zip(
         (sample.boxes * scale).round().astype(int), sample.labels, strict=True

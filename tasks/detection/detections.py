@@ -1,7 +1,7 @@
 """What a detector found in an image, and COCO results json: written, and read from anybody."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import DataError, DetectionFiles
+from datasets.faults import one_line
 from tasks.writing import write_json
 
 KEYS = ("image_id", "category_id", "bbox", "score")
+LISTS = ("annotations", "results", "predictions", "detections")  # where tools put them in a dict
 SHAPE = "results are a list of {image_id, category_id, bbox: [x, y, width, height], score}"
 
 
@@ -55,7 +57,7 @@ def write_results(path: Path, files: DetectionFiles, detections: Sequence[Detect
 
 
 def read_results(path: Path, files: DetectionFiles) -> list[Detections]:
-    """Read COCO results json, whoever wrote it.
+    """Read COCO results json, whoever wrote it: a list, or a dict that holds it under one of `LISTS`.
 
     Args:
         path: the file.
@@ -66,32 +68,52 @@ def read_results(path: Path, files: DetectionFiles) -> list[Detections]:
         equal scores in the order of the file.
 
     Raises:
-        DataError: if the file is missing, no json, an annotation file, or no list; if entries lack a key, name a
-            image or category that the split does not have, or hold numbers that are not finite or sizes below 0.
-            One line, with how many entries are concerned and which is the first.
+        DataError: if the file is missing, no json, an annotation file, or holds no list or several; if a dict has
+            other ids for classes or images than the split; if entries lack a key, name an image or category that the
+            split does not have, or hold numbers that are not finite or sizes below 0. One line, with how many entries
+            are concerned and which is the first.
     """
-    entries = _entries(path)
+    entries = _entries(path, files)
     images = _look_up(path, entries, "image_id", files.ids)
     labels = _look_up(path, entries, "category_id", files.category_ids)
     boxes, scores = _numbers(path, entries, "bbox", 4), _numbers(path, entries, "score", 1)[:, 0]
     _refuse(path, boxes[:, 2:].min(1) < 0, entries, "bbox", "a width or height below 0")
     boxes[:, 2:] += boxes[:, :2]
+    return by_image(len(files.ids), images, boxes, scores, labels)
+
+
+def by_image(
+    count: int,
+    images: NDArray[np.int64],
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    labels: NDArray[np.int64],
+) -> list[Detections]:
+    """The detections of a split apart by image, `count` of them, best first; equal scores stay in their order.
+
+    Args:
+        count: images of the split.
+        images: int64 [n], which image a detection is of.
+        boxes: float64 [n, 4], corners.
+        scores: float64 [n].
+        labels: int64 [n].
+    """
     order = np.lexsort((-scores, images))
-    ends = np.bincount(images, minlength=len(files.ids)).cumsum()[:-1]
+    ends = np.bincount(images, minlength=count).cumsum()[:-1]
     columns = (boxes.astype(np.float32), scores.astype(np.float32), labels)
     parts = [np.split(column[order], ends) for column in columns]
     return [Detections(*part) for part in zip(*parts, strict=True)]
 
 
-def _entries(path: Path) -> list[dict[str, Any]]:
+def _entries(path: Path, files: DetectionFiles) -> list[dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as json ({error})") from None
-    if isinstance(content, dict) and "annotations" in content:
-        raise DataError(f"{path}: this is an annotation file, not results; {SHAPE}")
+    if isinstance(content, dict):
+        content = _inside(path, content, files)
     if not isinstance(content, list):
         raise DataError(f"{path}: holds no list; {SHAPE}")
     for number, entry in enumerate(content):
@@ -99,6 +121,35 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         if missing:
             raise DataError(f"{path}: entry {number} has no {', '.join(missing)}; {SHAPE}")
     return content
+
+
+def _inside(path: Path, content: dict[str, Any], files: DetectionFiles) -> Any:
+    """The list of results in a dict, as tools write it that keep to the layout of annotation files."""
+    lists = [key for key in LISTS if isinstance(content.get(key), list)]
+    if len(lists) > 1:
+        raise DataError(f"{path}: holds {' and '.join(lists)}, and either may be the results; leave one of them")
+    if not lists:
+        return content
+    entries = content[lists[0]]
+    scored = any(isinstance(entry, dict) and "score" in entry for entry in entries)
+    if lists == ["annotations"] and not scored and "images" in content:
+        raise DataError(f"{path}: this is an annotation file, not results; {SHAPE}")
+    images = {number: image.name for number, image in zip(files.ids, files.image_paths, strict=True)}
+    classes = dict(zip(files.category_ids, files.names, strict=True))
+    _require_same_ids(path, content, "categories", "name", classes)
+    _require_same_ids(path, content, "images", "file_name", images)
+    return entries
+
+
+def _require_same_ids(path: Path, content: dict[str, Any], key: str, name: str, known: Mapping[Any, str]) -> None:
+    """Refuse ids of classes or images that stand for others than in the split, as some tools number them anew."""
+    rows = content[key] if isinstance(content.get(key), list) else []
+    for number, told in ((row.get("id"), row[name]) for row in rows if isinstance(row, dict) and name in row):
+        ours = known.get(number) if isinstance(number, int | str) else None
+        told = str(told).replace("\\", "/").rpartition("/")[2]
+        if ours not in (None, told):
+            what = f"id {number} is {one_line(told)} in its {key}, and {one_line(ours)} in the ground truth"
+            raise DataError(f"{path}: {what}; give both the same ids")
 
 
 def _look_up(path: Path, entries: list[dict[str, Any]], key: str, ids: Iterable[int | str]) -> NDArray[np.int64]:

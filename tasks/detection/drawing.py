@@ -1,6 +1,6 @@
 """Images of detections for people: boxes drawn into an image, and precision over recall."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,11 @@ def draw_boxes(
     names: Sequence[str],
     colours: Colours,
     scores: NDArray[np.float32] | None = None,
+    most: int | None = None,
 ) -> Image:
     """A copy of an image with boxes in it, and with their names above them or, at the upper edge, inside.
+
+    Where `most` leaves some out, the lower edge says how many.
 
     Args:
         image: uint8 [H, W, 3] RGB.
@@ -35,6 +38,7 @@ def draw_boxes(
         names: class names.
         colours: class colours.
         scores: [n], from 0 to 1, written behind the names in percent.
+        most: how many are drawn at most, the first ones.
 
     Returns:
         uint8 [H, W, 3] RGB.
@@ -42,13 +46,15 @@ def draw_boxes(
     drawn = np.ascontiguousarray(image).copy()
     height, width = drawn.shape[:2]
     thickness = max(1, round(_side(drawn) / 300))
-    corners = np.round(boxes - (0, 0, 1, 1)).clip(0, (width - 1, height - 1) * 2).astype(int)
-    for (left, top, right, bottom), label in zip(corners[::-1].tolist(), labels[::-1], strict=True):
+    corners = np.round(boxes[:most] - (0, 0, 1, 1)).clip(0, (width - 1, height - 1) * 2).astype(int)
+    for (left, top, right, bottom), label in zip(corners[::-1].tolist(), labels[:most][::-1], strict=True):
         cv2.rectangle(drawn, (left, top), (right, bottom), colours[label], thickness)
     for index in reversed(range(len(corners))):
         name = names[labels[index]]
         text = name if scores is None else f"{name} {100 * scores[index]:.0f}"
         _write(drawn, text, int(corners[index, 0]), int(corners[index, 1]), colours[labels[index]])
+    if len(corners) < len(boxes):
+        _write(drawn, f"{len(corners)} of {len(boxes)} boxes", 0, height, (60, 60, 60))
     return drawn
 
 
@@ -117,12 +123,13 @@ def _envelope(curve: Curve, recall: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def show_boxes(predictor: Any, options: Prediction) -> Show:
-    """Images with the boxes drawn whose score is above a threshold."""
+    """Images with the best boxes drawn whose score is above a threshold; the description has all above it."""
 
     def show(image: Image) -> Shown:
         found = predictor.predict([image], score_threshold=options.score_threshold)[0]
         names = predictor.spec.names
-        drawing = draw_boxes(image, found.boxes, found.labels, names, predictor.spec.colours, found.scores)
+        boxes = found.boxes, found.labels, names, predictor.spec.colours, found.scores
+        drawing = draw_boxes(image, *boxes, options.max_drawn)
         rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
         objects = [{"class": names[label], "score": score, "box": box} for label, score, box in rows]
         return Shown("boxes", drawing, {"objects": objects})
@@ -133,19 +140,25 @@ def show_boxes(predictor: Any, options: Prediction) -> Show:
 SHOWN = 0.3  # detections below this score are not drawn
 
 
-def _row(
-    image: Image, boxes: Any, labels: Any, found: Detections, names: Sequence[str], colours: Colours
-) -> list[Image]:
-    """Input, truth, and the detections from a score of `SHOWN` up, fitted into cells."""
-    sure = found.scores >= SHOWN
-    drawn = draw_boxes(image, found.boxes[sure], found.labels[sure], names, colours, found.scores[sure])
-    return [fit(image), fit(draw_boxes(image, boxes, labels, names, colours)), fit(drawn)]
+def draw_rows(samples: Iterable[tuple[Image, Any, Any, Detections]], names: Sequence[str], colours: Colours) -> Image:
+    """Input, truth, and the detections from a score of `SHOWN` up, a row a sample, with a legend of their classes.
+
+    Args:
+        samples: image, true boxes and labels, and detections of each, one at least.
+        names: class names.
+        colours: class colours.
+    """
+    rows, shown, most = [], set[int](), Prediction.max_drawn
+    for image, boxes, labels, found in samples:
+        sure = found.scores >= SHOWN
+        drawn = draw_boxes(image, found.boxes[sure], found.labels[sure], names, colours, found.scores[sure], most)
+        rows.append([fit(image), fit(draw_boxes(image, boxes, labels, names, colours, most=most)), fit(drawn)])
+        shown |= {*labels[:most].tolist(), *found.labels[sure][:most].tolist()}
+    return grid(rows, COLUMNS, [names[label] for label in sorted(shown)], [colours[label] for label in sorted(shown)])
 
 
 def draw_detections(predictor: Any, samples: Sequence[dict[str, Any]]) -> Image:
     """Input, truth and prediction of detection samples, a row each."""
-    rows, names, colours = [], predictor.spec.names, predictor.spec.colours
-    for sample in samples:
-        found = predictor.predict([sample["image"]])[0]
-        rows.append(_row(sample["image"], sample["boxes"], sample["labels"], found, names, colours))
-    return grid(rows, COLUMNS, names, colours)
+    found = (predictor.predict([sample["image"]])[0] for sample in samples)
+    rows = ((s["image"], s["boxes"], s["labels"], own) for s, own in zip(samples, found, strict=True))
+    return draw_rows(rows, predictor.spec.names, predictor.spec.colours)

@@ -13,9 +13,9 @@ from rich.table import Table
 from datasets import DataError, DetectionDataset, DetectionFiles, read_image, sample_loader
 from datasets.faults import list_faults
 from tasks.detection.detections import Detections, read_results, write_results
-from tasks.detection.drawing import _row, plot_precision_recall
-from tasks.detection.metrics import STATS, CocoScores, VocScores, coco_scores, voc_average_precision
-from tasks.drawing import COLUMNS, grid
+from tasks.detection.devkit import read_devkit
+from tasks.detection.drawing import draw_rows, plot_precision_recall
+from tasks.detection.metrics import STATS, CocoScores, Floats, VocScores, coco_scores, voc_average_precision
 from tasks.options import Evaluation
 from tasks.readiness import require_folder
 from tasks.writing import write_image, write_json
@@ -23,11 +23,26 @@ from tasks.writing import write_image, write_json
 
 @dataclass(frozen=True)
 class DetectionEvaluation:
-    """COCO's numbers, and VOC's average precision by area (2010 and later) and at eleven points (2007)."""
+    """COCO's numbers, and VOC's average precision.
+
+    Attributes:
+        coco: of COCO's twelve numbers.
+        voc: by area (VOC2010 and later), at IoU 0.5.
+        voc75: the same at IoU 0.75.
+        voc07: at eleven points of recall (VOC2007), at IoU 0.5.
+    """
 
     coco: CocoScores
     voc: VocScores
+    voc75: VocScores
     voc07: VocScores
+
+    @property
+    def columns(self) -> dict[str, tuple[Floats, float]]:
+        """What a table shows by heading: the average precision of every class, float64 [classes], and the mean."""
+        coco = zip((self.coco.ap, self.coco.ap50, self.coco.ap75), self.coco.stats[:3].tolist(), strict=True)
+        voc = {"VOC AP50": self.voc, "VOC AP75": self.voc75, "VOC07 AP50": self.voc07}
+        return dict(zip(STATS, coco, strict=False)) | {name: (scores.ap, scores.map) for name, scores in voc.items()}
 
 
 def evaluate_detections(
@@ -43,27 +58,43 @@ def evaluate_detections(
     return DetectionEvaluation(
         coco_scores(files, detections, backend),
         voc_average_precision(files, detections),
+        voc_average_precision(files, detections, iou=0.75),
         voc_average_precision(files, detections, eleven_point=True),
     )
 
 
 def print_detection_scores(evaluation: DetectionEvaluation, files: DetectionFiles, title: str) -> None:
-    """Print the twelve COCO numbers, and the average precision of every class, in percent."""
+    """Print the twelve COCO numbers, and the average precision of every class, in percent.
+
+    Objects are those that COCO counts, all but crowds; VOC leaves out difficult ones too, which have a column if there
+    are any.
+    """
     print(title)
+    objects = files.objects[0].joined(files.objects[1:])
+    counted = {"objects": ~objects.crowd, "difficult": objects.difficult & ~objects.crowd}
+    counts = {
+        heading: np.bincount(objects.labels[chosen], minlength=len(files.names))
+        for heading, chosen in counted.items()
+        if heading == "objects" or chosen.any()
+    }
     table = Table()
-    for column in ("class", "objects", "AP", "AP50", "VOC AP", "VOC07 AP"):
-        table.add_column(column, justify="left" if column == "class" else "right")
-    labels = np.concatenate([objects.labels for objects in files.objects])
-    objects = np.bincount(labels, minlength=len(files.names))
-    coco, voc, voc07 = evaluation.coco, evaluation.voc, evaluation.voc07
-    columns = zip(files.names, objects, coco.ap, coco.ap50, voc.ap, voc07.ap, strict=True)
-    for name, count, *values in columns:
-        if count or len(files.names) <= 30:
-            table.add_row(name, f"{count:,}", *(_percent(value) for value in values))
+    table.add_column("class", no_wrap=True)  # headings are broken instead
+    for heading in (*counts, *evaluation.columns):
+        table.add_column(heading, justify="right")
+    for label, name in enumerate(files.names):
+        if counts["objects"][label] or len(files.names) <= 30:
+            values = (_percent(ap[label]) for ap, _ in evaluation.columns.values())
+            table.add_row(name, *(f"{count[label]:,}" for count in counts.values()), *values)
     table.add_section()
-    table.add_row("mean", f"{objects.sum():,}", *map(_percent, (coco.stats[0], coco.stats[1], voc.map, voc07.map)))
+    means = (_percent(mean) for _, mean in evaluation.columns.values())
+    table.add_row("mean", *(f"{count.sum():,}" for count in counts.values()), *means)
     Console().print(table)
-    names = [f"{name} {_percent(value)}" for name, value in zip(STATS, coco.stats, strict=True)]
+    print(
+        "AP is COCO's mean over IoU 0.5 to 0.95, AP50 and AP75 are at IoU 0.5 and 0.75;\n"
+        "VOC is by area (2010 and later), VOC07 at 11 recalls.\n"
+        "Objects are without crowds; VOC leaves out difficult ones too."
+    )
+    names = [f"{name} {_percent(value)}" for name, value in zip(STATS, evaluation.coco.stats, strict=True)]
     print("COCO: " + ", ".join(names[:6]) + "\n      " + ", ".join(names[6:]))
 
 
@@ -87,14 +118,14 @@ def write_detection_evaluation(
     Raises:
         TaskError: if a file cannot be written.
     """
-    coco, voc, voc07 = evaluation.coco, evaluation.voc, evaluation.voc07
+    coco, voc = evaluation.coco, evaluation.voc
     content = {
         **settings,
         "coco": dict(zip(STATS, coco.stats.tolist(), strict=True)),
-        "voc": {"mAP": voc.map, "mAP 11 points": voc07.map},
+        "voc": {heading: mean for heading, (_, mean) in evaluation.columns.items() if heading not in STATS},
         "classes": {
-            name: {"AP": _number(ap), "AP50": _number(ap50), "VOC AP": _number(area), "VOC07 AP": _number(eleven)}
-            for name, ap, ap50, area, eleven in zip(files.names, coco.ap, coco.ap50, voc.ap, voc07.ap, strict=True)
+            name: {heading: _number(ap[label]) for heading, (ap, _) in evaluation.columns.items()}
+            for label, name in enumerate(files.names)
         },
     }
     write_json(folder / "scores.json", content)
@@ -102,14 +133,14 @@ def write_detection_evaluation(
     curve = folder / "precision_recall.png"
     plot_precision_recall(voc.curves, voc.ap, files.names, curve, "Precision and recall at IoU 0.5 (VOC's rule)")
     written = [folder / "scores.json", folder / "results.json", curve]
-    colours = files.colours
-    rows = []
-    for index in np.linspace(0, len(files.image_paths) - 1, min(drawn, len(files.image_paths))).round().astype(int):
-        if files.image_paths[index].is_file():
-            image, objects = read_image(files.image_paths[index]), files.objects[index]
-            rows.append(_row(image, objects.boxes, objects.labels, detections[index], files.names, colours))
-    if rows:
-        write_image(folder / "samples.png", grid(rows, COLUMNS, files.names, colours))
+    across = np.linspace(0, len(files.image_paths) - 1, min(drawn, len(files.image_paths))).round().astype(int).tolist()
+    there = [index for index in across if files.image_paths[index].is_file()]
+    if there:
+        rows = (
+            (read_image(files.image_paths[i]), files.objects[i].boxes, files.objects[i].labels, detections[i])
+            for i in there
+        )
+        write_image(folder / "samples.png", draw_rows(rows, files.names, files.colours))
         written.append(folder / "samples.png")
     return written
 
@@ -138,23 +169,23 @@ def evaluate(
 
 
 def evaluate_results(predictions: Path, files: DetectionFiles, evaluation: Evaluation, backend: str) -> Path:
-    """Evaluate detections out of a COCO results json on a split, print the scores, and write them; the folder.
+    """Evaluate detections out of files on a split, print the scores, and write them; the folder.
+
+    Args:
+        predictions: a COCO results json, or a folder with result files of VOC's development kit.
+        files: the ground truth.
+        evaluation: how, and where to.
+        backend: see `coco_scores`.
 
     Raises:
-        DataError: if the split's annotations have faults, and see `read_results`.
+        DataError: if the split's annotations have faults, and see `read_results` and `read_devkit`.
     """
     folder = require_folder(evaluation.output or predictions.parent / f"eval_{files.split}")
     if files.faults:
         raise DataError(list_faults(files.faults, f"{files.root}, split {files.split}"))
     settings = {"predictions": str(predictions), "data": str(files.root), "split": files.split}
-    report(
-        read_results(predictions, files),
-        files,
-        folder,
-        settings,
-        6 if evaluation.drawn is None else evaluation.drawn,
-        backend,
-    )
+    detections = (read_devkit if predictions.is_dir() else read_results)(predictions, files)
+    report(detections, files, folder, settings, 6 if evaluation.drawn is None else evaluation.drawn, backend)
     return folder
 
 

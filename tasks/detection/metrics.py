@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import DetectionFiles, Objects
+from datasets.detection.boxes import box_iou
 from datasets.faults import did_you_mean
 from tasks.detection.detections import Detections
 from tasks.errors import TaskError
@@ -30,12 +31,14 @@ class CocoScores:
         stats: float64 [12], named by `STATS`; -1 where the split has no object of that size, as COCO has it.
         ap: float64 [classes], mean over IoU 0.5 to 0.95; nan where a class has no ground truth.
         ap50: float64 [classes], at IoU 0.5; likewise.
+        ap75: float64 [classes], at IoU 0.75; likewise.
         precision50: float64 [classes, 101], at IoU 0.5 and recall 0, 0.01, ... 1; likewise.
     """
 
     stats: Floats
     ap: Floats
     ap50: Floats
+    ap75: Floats
     precision50: Floats
 
     @property
@@ -79,12 +82,11 @@ def coco_scores(files: DetectionFiles, detections: Sequence[Detections], backend
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
-    # [IoU, recall, class, area, detections]; all areas come first, 100 detections last
+    # [IoU 0.5 to 0.95 by 0.05, recall, class, area, detections]; all areas come first, 100 detections last
     precision = np.asarray(evaluator.eval["precision"])[:, :, :, 0, -1]
     precision = np.where(precision < 0, np.nan, precision)
-    return CocoScores(
-        np.asarray(evaluator.stats, dtype=np.float64), precision.mean((0, 1)), precision[0].mean(0), precision[0].T
-    )
+    stats = np.asarray(evaluator.stats, dtype=np.float64)
+    return CocoScores(stats, precision.mean((0, 1)), precision[0].mean(0), precision[5].mean(0), precision[0].T)
 
 
 def coco_evaluator(files: DetectionFiles, detections: Sequence[Detections], backend: str) -> Any:
@@ -249,17 +251,9 @@ def _best_objects(truth: _Boxes, found: _Boxes, iou: float, classes: int) -> NDA
     before = count.cumsum() - count
     detection = np.repeat(np.arange(len(wanted)), count)  # all pairs of one image and class
     candidate = by_group[np.arange(len(detection)) - np.repeat(before - start, count)]
-    overlap = _overlap(found.corners[detection], truth.corners[candidate])
+    overlap = box_iou(found.corners[detection], truth.corners[candidate])
     pair = np.lexsort((-overlap, detection))[before[count > 0]]
     pair = pair[overlap[pair] > iou]
     best = np.full(len(wanted), -1)
     best[detection[pair]] = candidate[pair]
     return best
-
-
-def _overlap(one: Floats, other: Floats) -> Floats:
-    """Intersection over union of boxes float64 [n, 4], pair by pair: float64 [n], 0 where both are empty."""
-    sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
-    shared = sides.clip(min=0).prod(1)
-    union = sum((boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (one, other)) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

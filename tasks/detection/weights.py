@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights
 
-from backbones import Backbone, Table, TimmTable, load_weights, start_normalisation
+from backbones import Backbone, LoadReport, Table, TimmTable, load_weights, start_normalisation
 from backbones.hub import HUB
 from backbones.keys import torchvision_keys
+from backbones.narrow import narrow
 from backbones.pretrained import fetch_weights
 from backbones.weights_files import read_weights, require_usable
 from tasks.detection.task import DetectionNetwork, DetectionSpec
@@ -42,7 +43,7 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
     coco_names = list(COCO.meta["categories"][1:])
     if source == "coco":
         if spec.table.name != "mobilenet_v3_large":
-            raise TaskError(f"torchvision publishes COCO weights for v3-large, not for {spec.table.name}")
+            raise TaskError(f"torchvision publishes COCO weights for v3-large, not for {spec.table}")
         return _load(network, spec.names, from_torchvision(network, fetch_weights(COCO)), coco_names, "coco")
     if _is_published(source):
         return str(load_weights(network.backbone, source))
@@ -98,13 +99,25 @@ def from_torchvision(network: DetectionNetwork, state: dict[str, Tensor]) -> dic
     return found | {key: tensor for key, tensor in plain.items() if key.startswith("head.")}
 
 
+def _narrowed(network: DetectionNetwork, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Those tensors of a narrower backbone that wider ones of a state dict are cut for, see `narrow`."""
+    own = network.backbone.state_dict()
+    given = {key: state[f"backbone.{key}"] for key in own if f"backbone.{key}" in state}
+    if not isinstance(network.backbone, Backbone) or all(x.shape == own[key].shape for key, x in given.items()):
+        return {}
+    for key, tensor in given.items():
+        require_usable(source, f"backbone.{key}", tensor, own[key])
+    return {f"backbone.{key}": tensor for key, tensor in narrow(given, network.backbone.table, own).items()}
+
+
 def _load(
     network: DetectionNetwork, names: Sequence[str], state: dict[str, Tensor], their_names: Sequence[str], source: str
 ) -> str:
     kept = [name for name in names if name in their_names]
     ours = [0, *(names.index(name) + 1 for name in kept)]  # background is the first row
     theirs = [0, *(their_names.index(name) + 1 for name in kept)]
-    taken = {}
+    taken, narrowed = {}, _narrowed(network, state, source)
+    report = LoadReport(source, parameters={key: x.numel() for key, x in network.named_parameters()})
     for key, own in network.state_dict().items():
         tensor = state.get(key)
         if tensor is not None and re.match(r"head\.class_branches\.\d+\.1\.", key):
@@ -113,14 +126,22 @@ def _load(
                 require_usable(source, key, tensor, own)
                 cells[:, ours] = tensor.unflatten(0, (-1, len(their_names) + 1))[:, theirs]
                 taken[key] = cells.flatten(0, 1)
+                report.taken += [key] if kept else []
+        elif key in narrowed:
+            taken[key] = narrowed[key]
+            report.narrowed.append(key)
         elif tensor is not None and tensor.shape == own.shape:
             require_usable(source, key, tensor, own)
             taken[key] = tensor
+            report.taken.append(key)
     if not any(tensor.ndim for tensor in taken.values()):
         raise TaskError(f"{source}: nothing in it fits this network")
     network.load_state_dict(taken, strict=False)
+    report.warn("this network")
     total = network.state_dict().keys()
     text = f"{source}: took {len(taken)} of {len(total)} tensors"
+    if len(taken) < len(total) or report.narrowed:
+        text += f"; {report.shares()}"
     left = sorted({key.rpartition(".")[0] for key in total - taken.keys()})
     if left:
         more = f" and {len(left) - 6} more" if len(left) > 6 else ""

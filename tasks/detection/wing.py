@@ -121,5 +121,5 @@ class DetectionWing(Wing):
     def draw(self, task: DetectionTask, samples: Sequence[dict[str, Any]]) -> Image:
         return draw_detections(task, samples)
 
-    def show(self, predictor: Any, options: Prediction) -> Show:
+    def show(self, predictor: Any, options: Prediction, frames: bool = False) -> Show:
         return show_boxes(predictor, options)

@@ -1,50 +1,77 @@
 """Images of masks for people: overlays, and rows of input, truth and prediction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tasks.drawing import COLUMNS, ROWS, Image, colour_mask, fit, grid, overlay
+from heads import IGNORE
+from tasks.drawing import COLUMNS, Colours, Image, colour_mask, count_values, fit, grid, overlay, painted
+from tasks.legend import draw_corner, legend, size_for
 from tasks.options import Prediction
 from tasks.prediction import LARGE, Show, Shown
 
 WINDOW = (1024, 1024)  # height and width of those that it is predicted in
 
 
-def show_masks(predictor: Any, options: Prediction) -> Show:
-    """Images with masks laid over them.
+def show_masks(predictor: Any, options: Prediction, frames: bool = False) -> Show:
+    """Images with masks laid over them, and a legend of the classes that are painted.
 
     Without a window among the options, images above 16 megapixels are predicted in windows of 1024x1024, which is said.
+
+    Args:
+        predictor: has a `spec` and `predict(images)`.
+        options: how it is predicted and drawn.
+        frames: of a video: the legend lies in their corner, as all are of one size, and keeps the classes that it had.
     """
     said = False
+    names, colours = predictor.spec.names, predictor.spec.colours
+    seen = np.zeros(256, dtype=np.int64)
 
     def show(image: Image) -> Shown:
-        nonlocal said
+        nonlocal said, seen
         window = options.window
         if window is None and image.shape[0] * image.shape[1] > LARGE:
             window = WINDOW
             if not said:
                 print("images above 16 megapixels are predicted in windows of 1024x1024; --window sets other ones")
             said = True
-        seen = {"tta_scales": options.tta_scales, "tta_flip": options.tta_flip, "window": window}
-        mask = predictor.predict([image], **seen)[0]
-        pixels = np.zeros(len(predictor.spec.names), dtype=np.int64)
-        for top in range(0, len(mask), ROWS):
-            pixels += np.bincount(mask[top : top + ROWS].ravel(), minlength=len(pixels))
-        counts = {name: int(count) for name, count in zip(predictor.spec.names, pixels, strict=True) if count}
+        how = {"tta_scales": options.tta_scales, "tta_flip": options.tta_flip, "window": window}
+        mask = predictor.predict([image], **how)[0]
+        pixels = count_values(mask)
+        counts = {name: int(count) for name, count in zip(names, pixels, strict=False) if count}
         classes = {name: {"pixels": count, "share": count / mask.size} for name, count in counts.items()}
-        drawing = overlay(image, mask, predictor.spec.colours, options.opacity, out=image)
+        seen = seen + pixels if frames else pixels
+        entries = _entries(seen * painted(names), names, colours)
+        strip = legend(*entries, image.shape[1], size_for(image)) if not frames else image[:0]
+        # room for the legend below; without one the image itself is drawn into
+        drawing = np.empty((len(image) + len(strip), *image.shape[1:]), dtype=np.uint8) if len(strip) else image
+        overlay(image, mask, names, colours, options.opacity, out=drawing[: len(image)])
+        drawing[len(image) :] = strip
+        if frames:
+            draw_corner(drawing, *entries)
         return Shown("overlay", drawing, {"classes": classes}, mask)
 
     return show
 
 
+def _entries(
+    counts: NDArray[np.int64], names: Sequence[str], colours: Colours
+) -> tuple[list[str], list[tuple[int, int, int]]]:
+    """Names and colours of what occurs, for a legend, void last; counts are of each value of a mask, int64 [256]."""
+    every = [*zip(range(len(names)), names, colours, strict=False), (IGNORE, "void", (255, 255, 255))]
+    found = [(name, colour) for value, name, colour in every if counts[value]]
+    return [name for name, _ in found], [colour for _, colour in found]
+
+
 def draw_masks(predictor: Any, samples: Iterable[dict[str, Any]], **options: Any) -> Image:
     """Input, truth and prediction of segmentation samples, a row each; `options` are those of `predict`."""
-    rows, colours = [], predictor.spec.colours
+    rows, names, colours = [], predictor.spec.names, predictor.spec.colours
+    counts = np.zeros(256, dtype=np.int64)
     for sample in samples:
-        image = sample["image"]
-        truth, found = colour_mask(sample["mask"], colours), predictor.predict([image], **options)[0]
-        rows.append([fit(image), fit(truth), fit(overlay(image, found, colours))])
-    return grid(rows, COLUMNS, predictor.spec.names, colours)
+        image, truth = sample["image"], np.asarray(sample["mask"])
+        found = predictor.predict([image], **options)[0]
+        counts += count_values(truth) + count_values(found)
+        rows.append([fit(image), fit(colour_mask(truth, colours)), fit(overlay(image, found, names, colours))])
+    return grid(rows, COLUMNS, *_entries(counts, names, colours))

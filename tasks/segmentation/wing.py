@@ -108,5 +108,5 @@ class SegmentationWing(Wing):
     def draw(self, task: SegmentationTask, samples: Sequence[dict[str, Any]]) -> Image:
         return draw_masks(task, samples)
 
-    def show(self, predictor: Any, options: Prediction) -> Show:
-        return show_masks(predictor, options)
+    def show(self, predictor: Any, options: Prediction, frames: bool = False) -> Show:
+        return show_masks(predictor, options, frames)

@@ -18,6 +18,16 @@ from backbones import (
     start_normalisation,
 )
 
+PUBLISHED = [
+    ("v2", "mobilenet_v2", "mobilenet_v2-7ebf99e0.pth"),
+    ("mnasnet-b1", "mnasnet1_0", "mnasnet1.0_top1_73.512-f206786ef8.pth"),
+]
+TIMMS = [
+    ("v1", {}, "mobilenetv1_100"),
+    ("mnasnet-a1", {}, "semnasnet_100"),
+    ("v3-large", {"minimalistic": True}, "tf_mobilenetv3_large_minimal_100"),
+    ("v3-small", {"minimalistic": True}, "tf_mobilenetv3_small_minimal_100"),
+]
 FILES = {"large": "mobilenet_v3_large-5c1a4163.pth", "small": "mobilenet_v3_small-047dcff4.pth"}
 
 
@@ -44,13 +54,7 @@ def test_imagenet_is_torchvisions_published_file(name, hub, caplog):
     assert torch.equal(backbone.last.conv.weight, published.features[-1][0].weight)
 
 
-@pytest.mark.parametrize(
-    ("name", "theirs", "file"),
-    [
-        ("v2", "mobilenet_v2", "mobilenet_v2-7ebf99e0.pth"),
-        ("mnasnet-b1", "mnasnet1_0", "mnasnet1.0_top1_73.512-f206786ef8.pth"),
-    ],
-)
+@pytest.mark.parametrize(("name", "theirs", "file"), PUBLISHED)
 def test_other_families_that_torchvision_publishes(name, theirs, file, hub):
     state = getattr(torchvision.models, theirs)().state_dict()
     torch.save(state, hub / file)
@@ -59,15 +63,7 @@ def test_other_families_that_torchvision_publishes(name, theirs, file, hub):
     assert torch.equal(backbone.stem.conv.weight, state[first])
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "theirs"),
-    [
-        ("v1", {}, "mobilenetv1_100"),
-        ("mnasnet-a1", {}, "semnasnet_100"),
-        ("v3-large", {"minimalistic": True}, "tf_mobilenetv3_large_minimal_100"),
-        ("v3-small", {"minimalistic": True}, "tf_mobilenetv3_small_minimal_100"),
-    ],
-)
+@pytest.mark.parametrize(("name", "options", "theirs"), TIMMS)
 def test_what_timm_publishes(name, options, theirs, hub):
     network = timm.create_model(theirs)
     save_file(network.state_dict(), hub / "model.safetensors")
@@ -102,13 +98,27 @@ def test_a_table_of_another_family_has_no_published_weights():
         load_weights(backbone, "imagenet")
 
 
-@pytest.mark.parametrize("width", [0.5, 0.75, 1.25])
 @pytest.mark.parametrize("name", ["v1", "v2", "mnasnet-a1", "mnasnet-b1", "v3-large", "v3-small"])
-def test_another_width_is_refused_before_any_download(name, width, hub, monkeypatch):
+def test_a_greater_width_is_refused_before_any_download(name, hub, monkeypatch):
     monkeypatch.setattr(pretrained, "fetch_url", None)
     monkeypatch.setattr(pretrained, "fetch", None)
-    with pytest.raises(ValueError, match=r"the ImageNet weights of \w+ are for width 1; leave --width out"):
-        create_backbone(name, weights="imagenet", width=width)
+    with pytest.raises(ValueError, match=r"of \w+ are for width 1 and less, not for \w+ \(width 1\.25\)"):
+        create_backbone(name, weights="imagenet", width=1.25)
+
+
+@pytest.mark.parametrize(("name", "theirs", "file"), [*PUBLISHED, ("v3-small", "mobilenet_v3_small", FILES["small"])])
+@pytest.mark.parametrize("width", [0.25, 0.75])
+def test_a_smaller_width_is_filled_from_torchvisions(name, theirs, file, width, hub):
+    torch.save(getattr(torchvision.models, theirs)().state_dict(), hub / file)
+    report = load_weights(create_backbone(name, width=width), "imagenet")
+    assert report.share(report.taken, report.narrowed) == 1
+
+
+@pytest.mark.parametrize(("name", "options", "theirs"), TIMMS)
+def test_a_smaller_width_is_filled_from_timms(name, options, theirs, hub):
+    save_file(timm.create_model(theirs).state_dict(), hub / "model.safetensors")
+    report = load_weights(create_backbone(name, **options, width=0.5), "imagenet")
+    assert report.share(report.taken, report.narrowed) == 1
 
 
 def test_one_row_of_ones_own_is_no_other_width(hub):
@@ -124,8 +134,8 @@ def test_one_row_of_ones_own_is_no_other_width(hub):
 def test_a_halved_tail_is_no_other_width(option, hub):
     torch.save(torchvision.models.mobilenet_v3_small().state_dict(), hub / FILES["small"])
     report = load_weights(create_backbone("v3-small", **{option: True}), "imagenet")
-    assert report.mismatched
-    assert not report.missing
+    assert report.narrowed
+    assert not report.missing and not report.mismatched
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from backbones import (
     mobilenet_v1_table,
     mobilenet_v2_table,
     mobilenet_v3_table,
+    table_from_dict,
     table_options,
 )
 from backbones.tables import make_divisible
@@ -386,3 +387,25 @@ def test_every_option_changes_the_table(name):
 def test_unknown_backbone_names_the_nearest(name, near):
     with pytest.raises(ValueError, match=f'no backbone "{name}"; did you mean "{near}"'):
         create_backbone(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("v1", {}, "mobilenet_v1"),
+        ("v3-large", {"rf2": True, "width": 0.75, "output_stride": 16}, "mobilenet_v3_large (width 0.75, rf2)"),
+        ("v3-small", {"minimalistic": True, "reduced_tail": True}, "mobilenet_v3_small (reduced tail, minimalistic)"),
+        ("v2", {"last_conv": False}, "mobilenet_v2 (no last conv)"),
+        ("mnasnet-a1", {"scale_last": True, "round_squeeze": True}, "mnasnet_a1 (scale last, round squeeze)"),
+        ("timm:resnet10t", {}, "timm:resnet10t"),
+    ],
+)
+def test_a_table_says_what_it_is(name, options, said):
+    table = create_table(name, **options)
+    assert str(table) == str(table_from_dict(table.to_dict())) == said
+
+
+def test_a_table_of_an_older_file_is_the_same():
+    table = create_table("v3-large", rf2=True)
+    older = {key: value for key, value in table.to_dict().items() if key != "variant"}
+    assert table_from_dict(older) == table

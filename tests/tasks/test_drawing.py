@@ -49,11 +49,13 @@ def test_long_thin_images_are_drawn(size):
     segmenter, detector, classifier = stand_in(Places(8, 2), 2), Stand(all_of_it), Stand(share)
     boxes, labels = all_of_it(image).boxes, np.array([0, 1])
     shown = [
-        show_masks(segmenter, Prediction())(image.copy()),
+        show_masks(segmenter, Prediction(), frames=True)(image.copy()),
         show_boxes(detector, Prediction())(image),
         show_labels(classifier)(image),
     ]
     assert all(one.drawing.shape == image.shape for one in shown)
+    below = show_masks(segmenter, Prediction())(image.copy())
+    assert below.drawing.shape[1] == size[1] and below.drawing.shape[0] > size[0] and below.mask.shape == size
     sheets = [
         draw_masks(segmenter, [{"image": image, "mask": mask}]),
         draw_detections(detector, [{"image": image, "boxes": boxes, "labels": labels}]),
@@ -93,12 +95,12 @@ def test_boxes_in_a_strip_have_lines_and_letters_that_leave_it_seen():
 
 def test_overlays_by_rows_are_the_whole(monkeypatch):
     image, mask = noise(70, 31), np.random.default_rng(0).choice([0, 1, 255], (70, 31)).astype(np.uint8)
-    whole = overlay(image, mask, COLOURS, 0.4)
+    whole = overlay(image, mask, ["a", "b"], COLOURS, 0.4)
     expected = np.where((mask == 255)[..., None], image, np.round(0.4 * np.array(COLOURS)[mask % 255] + 0.6 * image))
     assert np.abs(whole - expected).max() <= 1
     monkeypatch.setattr(module, "ROWS", 16)
-    assert np.array_equal(overlay(image, mask, COLOURS, 0.4), whole)
-    assert overlay(image, mask, COLOURS, 0.4, out=image) is image and np.array_equal(image, whole)
+    assert np.array_equal(overlay(image, mask, ["a", "b"], COLOURS, 0.4), whole)
+    assert overlay(image, mask, ["a", "b"], COLOURS, 0.4, out=image) is image and np.array_equal(image, whole)
 
 
 def test_cells_of_a_sheet_are_square():

@@ -46,13 +46,15 @@ def test_anybodys_results_are_evaluated(tool_here, guesses, annotations, shapes,
     assert found["coco"] == dict(zip(STATS, expected.stats.tolist(), strict=True))
     assert 0.1 < found["coco"]["AP"] < found["coco"]["AP50"] < 0.95
     voc = voc_average_precision(files, read_results(guesses, files))
-    assert found["voc"]["mAP"] == voc.map
+    assert found["voc"]["VOC AP50"] == voc.map
     assert found["classes"]["star"] == pytest.approx(
         {
             "AP": expected.ap[3],
             "AP50": expected.ap50[3],
-            "VOC AP": voc.ap[3],
-            "VOC07 AP": voc_average_precision(files, read_results(guesses, files), eleven_point=True).ap[3],
+            "AP75": expected.ap75[3],
+            "VOC AP50": voc.ap[3],
+            "VOC AP75": voc_average_precision(files, read_results(guesses, files), iou=0.75).ap[3],
+            "VOC07 AP50": voc_average_precision(files, read_results(guesses, files), eleven_point=True).ap[3],
         }
     )
     assert f"COCO: AP {100 * expected.stats[0]:.2f}, AP50 {100 * expected.stats[1]:.2f}, " in said

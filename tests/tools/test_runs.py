@@ -282,6 +282,11 @@ def test_what_cannot_be_gone_on_with_is_one_line(make, said, old_run, shapes, to
     assert content(old_run) == before | {".lock": b""}
 
 
+def test_a_run_of_a_release_whose_tables_had_no_words_goes_on(old_run, shapes, tool_here):
+    edit(old_run / "last.ckpt", lambda content: content["mobiledense"]["table"].pop("variant"))
+    assert "going on after step" in tool_here("train_seg", *again(shapes, old_run, "--resume", epochs=3))
+
+
 def edit(path: Path, change) -> None:
     content = torch.load(path, weights_only=True)
     change(content)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.detection.augment import AugmentDetection, Resize, SampleWindow, _place, _shows, jaccard
+from datasets.detection.augment import AugmentDetection, Resize, SampleWindow, _place, _shows
+from datasets.detection.boxes import box_iou
 from datasets.detection.dataset import DetectionDataset
 from datasets.detection.files import DetectionFiles, Objects
 from datasets.detection.options import DetectionAugmentation
@@ -196,12 +197,6 @@ def test_centres_in_a_window():
     assert _shows(np.array([[4.0, 0, 20, 10]]), boxes).tolist() == [[True, False, False, True]]
 
 
-def test_jaccard_by_hand():
-    windows = np.array([[0, 0, 10, 10], [20, 20, 30, 30.0]])
-    boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [9, 9, 11, 11], [10, 10, 20, 20.0]])
-    np.testing.assert_allclose(jaccard(windows, boxes), [[1, 50 / 150, 1 / 103, 0], [0, 0, 0, 0]])
-
-
 def test_places_by_hand():
     assert _place(0, 100, 100, 50) == (0, 100, 0, 50)
     assert _place(20, 60, 100, 80) == (20, 60, 0, 80)
@@ -254,7 +249,7 @@ def test_crops_overlap_an_object_as_much_as_was_drawn(monkeypatch):
         monkeypatch.setattr("datasets.detection.augment.OVERLAPS", (least,))
         windows = windows_of(SampleWindow((64, 64), 1.0, 0.0, 1.0), boxes, 150)
         windows = windows[(windows != [0, 0, 120, 80]).any(1)]
-        shared[least] = jaccard(windows, boxes)[:, 0]
+        shared[least] = box_iou(windows, boxes)
         assert shared[least].min() >= least
     assert shared[0.0].min() < 0.2 and shared[0.3].min() < 0.35
     assert len(shared[0.0]) == 150 > len(shared[0.7]) > 20

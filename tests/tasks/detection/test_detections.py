@@ -63,6 +63,18 @@ def test_no_detections_at_all(tmp_path):
     assert [len(found.boxes) for found in read_results(tmp_path / "r.json", files)] == [0, 0]
 
 
+@pytest.mark.parametrize("key", ["annotations", "results", "predictions", "detections"])
+def test_results_inside_a_dict(tmp_path, key):
+    path, files = tmp_path / "r.json", split([7, 3], [90])
+    images = [{"id": 7, "file_name": "images/7.jpg"}, {"id": 3, "file_name": "3.jpg"}, {"id": [1], "file_name": "x"}]
+    about = {"info": {}, "images": images, "categories": [{"id": 90, "name": "class 0"}, 3]}
+    path.write_text(json.dumps(about | {key: [GOOD]}))
+    first, second = read_results(path, files)
+    assert first.boxes.tolist() == [[1, 2, 4, 6]] and len(second.boxes) == 0
+    path.write_text(json.dumps({key: []}))
+    assert [len(found.boxes) for found in read_results(path, files)] == [0, 0]
+
+
 @pytest.mark.parametrize(
     "content, said",
     [
@@ -70,6 +82,18 @@ def test_no_detections_at_all(tmp_path):
         ("3", "holds no list; results are a list of"),
         ('{"image_id": 7}', "holds no list"),
         ('{"images": [], "annotations": [], "categories": []}', "this is an annotation file, not results"),
+        ({"images": [], "annotations": [{"id": 1, "image_id": 7}]}, "this is an annotation file, not results"),
+        ({"results": [], "detections": []}, "holds results and detections, and either may be the results; leave one"),
+        ({"results": {"a": 1}}, "holds no list"),
+        ({"annotations": [{"image_id": 7}]}, "entry 0 has no category_id, bbox, score"),
+        (
+            {"annotations": [GOOD], "categories": [{"id": 90, "name": "cat"}]},
+            "id 90 is cat in its categories, and class 0 in the ground truth; give both the same ids",
+        ),
+        (
+            {"annotations": [GOOD], "images": [{"id": 7, "file_name": "a/8.jpg"}]},
+            r"id 7 is 8\.jpg in its images, and 7\.jpg in the ground truth",
+        ),
         ("[3]", "entry 0 has no image_id, category_id, bbox, score"),
         ([GOOD, {"image_id": 7, "bbox": [1, 2, 3, 4]}], "entry 1 has no category_id, score"),
         (

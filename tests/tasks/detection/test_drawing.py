@@ -1,8 +1,12 @@
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 
-from tasks.detection.drawing import draw_boxes, plot_precision_recall
+from tasks.detection.detections import Detections
+from tasks.detection.drawing import draw_boxes, draw_detections, plot_precision_recall, show_boxes
+from tasks.options import Prediction
 
 NAMES = ["cell", "a rather long name of a class"]
 COLOURS = [(200, 30, 30), (250, 240, 60)]
@@ -62,3 +66,46 @@ def test_precision_recall_is_drawn(tmp_path, classes):
     names = [f"class {index}" for index in range(classes + 1)]
     plot_precision_recall(curves, average, names, tmp_path / "pr.png", "At IoU 0.5")
     assert cv2.imread(str(tmp_path / "pr.png")).std() > 1
+
+
+def crowded(count: int) -> Detections:
+    """Boxes side by side, the best ones first."""
+    left = np.arange(count, dtype=np.float32)[:, None] * 30
+    corners = np.concatenate([left + 2, left * 0 + 30, left + 25, left * 0 + 55], axis=1)
+    return Detections(corners, np.linspace(0.9, 0.5, count).astype(np.float32), np.zeros(count, dtype=np.int64))
+
+
+class Stand:
+    """Finds the same in every image."""
+
+    def __init__(self, found: Detections) -> None:
+        self.found, self.spec = found, SimpleNamespace(names=NAMES, colours=COLOURS)
+
+    def predict(self, images, **_):
+        return [self.found for _ in images]
+
+
+def drawn_at(drawing: np.ndarray, found: Detections) -> list[bool]:
+    return [tuple(drawing[45, round(float(box[0]))]) == COLOURS[0] for box in found.boxes]
+
+
+def test_only_the_best_boxes_are_drawn_and_the_description_has_all():
+    found, image = crowded(20), grey(120, 600)
+    shown = show_boxes(Stand(found), Prediction(max_drawn=7))(image)
+    assert drawn_at(shown.drawing, found) == [True] * 7 + [False] * 13
+    assert [entry["score"] for entry in shown.description["objects"]] == found.scores.tolist()
+    note = shown.drawing[-15:, :80]
+    assert (note == 60).all(2).any()  # says how many there are
+    every = show_boxes(Stand(found), Prediction())(image).drawing
+    assert drawn_at(every, found) == [True] * 20 and (every[-15:] == 90).all()
+
+
+def test_grids_draw_no_more_than_the_default_and_name_what_is_drawn():
+    most = Prediction.max_drawn
+    found = crowded(most + 10)
+    found.labels[most:] = 1
+    none = {"boxes": boxes(), "labels": np.zeros(0, dtype=np.int64)}
+    sheet = draw_detections(Stand(found), [{"image": grey(60, 400), **none}])
+    legend = sheet[26 + 66 :]
+    assert [bool((legend == colour).all(2).any()) for colour in COLOURS] == [True, False]
+    assert most == 50

@@ -1,5 +1,7 @@
 """Start weights: what of them is taken, what is kept of other classes, and what is said of it."""
 
+import re
+
 import pytest
 import torch
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
@@ -119,6 +121,18 @@ def save_task(task, path):
     task.on_save_checkpoint(content)
     torch.save(content, path)
     return path
+
+
+def test_a_checkpoint_of_a_wider_backbone_fills_the_narrower_one(tmp_path):
+    spec = DetectionSpec(detection_table("v3-small", reduced_tail=False), "ssdlite", ["disc"], [(0, 0, 0)], (320, 320))
+    path = save_task(DetectionTask(spec), tmp_path / "best.ckpt")
+    ours, spec = network(["disc"], "ssdlite", "v3-small")
+    said = load_detection_weights(ours, spec, str(path))
+    theirs = torch.load(path, weights_only=True)["state_dict"]["network.backbone.last.conv.weight"]
+    own = ours.backbone.last.conv.weight
+    assert own.shape == (288, 48, 1, 1) and theirs.shape == (576, 96, 1, 1)
+    assert own[0, 0, 0, 0] in theirs
+    assert re.search(r"[2-6]\d\.\d% narrowed to the most important channels, \d\.\d% left at random", said)
 
 
 def test_a_checkpoint_of_ours_with_other_classes(tmp_path):

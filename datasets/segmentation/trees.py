@@ -1,0 +1,62 @@
+"""What readers of trees of images and masks share: files by name, and what is missing."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets.faults import DataError, one_line
+from datasets.files import IMAGE_SUFFIXES
+
+
+def sub_folder(folder: Path, split: str) -> Path:
+    """The folder of a split inside another.
+
+    Raises:
+        DataError: if either is missing, naming the splits that there are.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; see README for how the tree must lie, or name another --data-root")
+    if not (folder / split).is_dir():
+        there = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+        raise DataError(f"{folder / split}: no such split; there are {there or 'none'}")
+    return folder / split
+
+
+def by_stem(folder: Path) -> dict[str, Path]:
+    """The images of a folder by their names without suffix, in their order.
+
+    Raises:
+        DataError: if the folder is missing, or two images have one name.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            if path.stem in found:
+                raise DataError(
+                    f"{path}: has the name of {found[path.stem].name}; images and masks are matched by name"
+                )
+            found[path.stem] = path
+    return found
+
+
+def require_pairs(images: Path, pairs: Sequence[tuple[Path, Path]], masks: Path) -> None:
+    """Refuse images without masks.
+
+    Raises:
+        DataError: naming the first of them.
+    """
+    absent = [image.stem for image, drawn in pairs if not os.path.isfile(drawn)]
+    if absent:
+        raise DataError(list_absent(images, absent, masks))
+
+
+def list_absent(source: Path, absent: Sequence[str], folder: Path) -> str:
+    """The fault of names that have no file in a folder."""
+    return f"{source}: {len(absent)} names have no file in {folder}: {first_names(absent)}"
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first ten names, and how many more there are."""
+    return ", ".join(map(one_line, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
