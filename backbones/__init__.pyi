@@ -1,3 +1,4 @@
+from .backbone_options import BackboneOptions as BackboneOptions
 from .encoders import register_encoders as register_encoders
 from .factory import build_backbone as build_backbone
 from .factory import create_backbone as create_backbone
@@ -14,7 +15,6 @@ from .keys import torchvision_state_dict as torchvision_state_dict
 from .load import LoadReport as LoadReport
 from .load import load_weights as load_weights
 from .mobilenet import Backbone as Backbone
-from .options import BackboneOptions as BackboneOptions
 from .papers import TABLES as TABLES
 from .papers import mnasnet_a1_table as mnasnet_a1_table
 from .papers import mnasnet_b1_table as mnasnet_b1_table

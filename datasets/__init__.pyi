@@ -1,15 +1,16 @@
 from .classification.augment import AugmentClassification as AugmentClassification
 from .classification.augment import CentreCrop as CentreCrop
+from .classification.augment_options import ClassificationAugmentation as ClassificationAugmentation
 from .classification.checks import check_classification as check_classification
 from .classification.dataset import ClassificationDataset as ClassificationDataset
 from .classification.dataset import evaluation_samples as evaluation_samples
 from .classification.dataset import training_samples as training_samples
 from .classification.files import ClassificationFiles as ClassificationFiles
 from .classification.find import limit_classification as limit_classification
-from .classification.options import ClassificationAugmentation as ClassificationAugmentation
 from .detection.augment import AugmentDetection as AugmentDetection
 from .detection.augment import Augmented as Augmented
 from .detection.augment import Resize as Resize
+from .detection.augment_options import DetectionAugmentation as DetectionAugmentation
 from .detection.checks import DetectionSummary as DetectionSummary
 from .detection.checks import check_detection as check_detection
 from .detection.dataset import DetectionDataset as DetectionDataset
@@ -19,7 +20,6 @@ from .detection.files import Objects as Objects
 from .detection.find import find_detection as find_detection
 from .detection.find import limit_detection as limit_detection
 from .detection.inspection import InspectedDetection as InspectedDetection
-from .detection.options import DetectionAugmentation as DetectionAugmentation
 from .faults import DataError as DataError
 from .faults import tell_difference as tell_difference
 from .files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
@@ -50,6 +50,7 @@ from .ranges import WORKERS as WORKERS
 from .ranges import check_options as check_options
 from .samples import Samples as Samples
 from .segmentation.augment import AugmentSegmentation as AugmentSegmentation
+from .segmentation.augment_options import SegmentationAugmentation as SegmentationAugmentation
 from .segmentation.checks import SegmentationSummary as SegmentationSummary
 from .segmentation.checks import check_segmentation as check_segmentation
 from .segmentation.dataset import SegmentationDataset as SegmentationDataset
@@ -59,5 +60,4 @@ from .segmentation.find import limit_segmentation as limit_segmentation
 from .segmentation.inspection import InspectedSegmentation as InspectedSegmentation
 from .segmentation.masks import read_mask as read_mask
 from .segmentation.masks import write_mask as write_mask
-from .segmentation.options import SegmentationAugmentation as SegmentationAugmentation
 from .shapes import write_shapes as write_shapes

@@ -66,8 +66,12 @@ def default_colours(count: int) -> list[Colour]:
     return colours
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path, longest: int = LONGEST) -> list[str]:
     """The lines of a text file in UTF-8, with or without a byte order mark, ended as on any system.
+
+    Args:
+        path: of the file.
+        longest: how many characters a line may have.
 
     Raises:
         DataError: if it is missing, in another encoding, or no list: with control characters or lines beyond reason.
@@ -77,7 +81,7 @@ def read_lines(path: Path) -> list[str]:
     except UnicodeDecodeError:
         raise DataError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
     for number, line in enumerate(lines, start=1):
-        if len(line) > LONGEST:
+        if len(line) > longest:
             raise DataError(f"{path}: line {number} has {len(line):,} characters; is this the right file?")
         if CONTROL.search(line.replace("\t", " ")):
             raise DataError(f"{path}: line {number} has control characters; save it as plain text")

@@ -39,13 +39,21 @@ def choose_task(dataset: str, data_root: Path | None = None) -> str:
         raise DataError(f'there is no dataset "{dataset}"{did_you_mean(dataset, known)} (there are {", ".join(known)})')
     if data_root is not None and dataset == "voc" and not (data_root / "SegmentationClass").is_dir():
         return "detection"
+    if dataset in ("coco", "labelme", "cvat"):
+        return "detection"
     if data_root is not None and dataset == "folder" and not (data_root / "masks").is_dir():
         return "classification"
     return tasks[0]
 
 
 def find_splits(
-    task: str, dataset: str, splits: Sequence[str] | None, data_root: Path | None, size: tuple[int, int]
+    task: str,
+    dataset: str,
+    splits: Sequence[str] | None,
+    data_root: Path | None,
+    size: tuple[int, int],
+    group_by: str | None = None,
+    classes: str | None = None,
 ) -> tuple[list[Inspected], list[Finding]]:
     """The splits to inspect, and why others cannot be.
 
@@ -55,19 +63,21 @@ def find_splits(
         splits: their names; for None, those of train, val and test that there are.
         data_root: where the data is.
         size: height and width that training resizes images with boxes to.
+        group_by: see `hold_out`.
+        classes: see `find_segmentation`.
 
     Raises:
         DataError: if the dataset is missing or none of the task's, or a split that was asked for is missing.
     """
     if task == "classification" and dataset != "folder":  # archives, which are read once for all splits
-        found = [
-            INSPECTED[task](files, size) for files in classification.find_files(dataset, splits or USUAL, data_root)
-        ]
+        read = classification.find_files(dataset, splits or USUAL, data_root, False, group_by, classes)
+        found = [INSPECTED[task](files, size) for files in read]
         return found, list(_unfit(task, found))
     found, findings, first = [], [], None
     for split in splits or USUAL:
         try:
-            one = INSPECTED[task](WINGS[task].find_files(dataset, [split], data_root)[0], size)
+            files = WINGS[task].find_files(dataset, [split], data_root, False, group_by, classes)[0]
+            one = INSPECTED[task](files, size)
         except DataError as error:
             if splits:
                 raise

@@ -50,6 +50,10 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(hidden or width, num_classes)
 
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        return [self.classify]
+
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         return self.classify(self.dropout(self.hidden(features["c5"].mean((2, 3)))))
 

@@ -52,6 +52,11 @@ class RASPP(nn.Module):
         self.fuse = conv_norm_relu(2 * filters, filters)
         self.classify = nn.Conv2d(filters, num_classes, 1)
 
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        """Those that give the logits, as every head has them."""
+        return [self.classify]
+
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         x = features["c5"]
         branch = self.branch(x)
@@ -62,8 +67,9 @@ class RASPP(nn.Module):
 class LRASPP(nn.Module):
     """Lite R-ASPP (V3 paper, Section 6.4 and Figure 10): a gated branch at the deepest tap, a skip at stride 8.
 
-    The gate pools 49x49 with stride (16, 20), or 25x25 with stride (4, 5) at output stride 32; on a map that is smaller
-    the pool covers the whole side. The skip is the depthwise output, before SE, of the last stride-8 block.
+    The gate pools 49x49 with stride (16, 20), or 25x25 with stride (4, 5) at output stride 32, which is 769 pixels of
+    the image as in Google's code, and so 97x97 with stride (32, 40) at 8; on a map that is smaller the pool covers the
+    whole side. The skip is the depthwise output, before SE, of the last stride-8 block.
 
     Args:
         channels: of the backbone's taps.
@@ -80,11 +86,16 @@ class LRASPP(nn.Module):
     ) -> None:
         super().__init__()
         low, high = tap_channels(channels, self.taps)
-        self.pool, self.pool_stride = (25, (4, 5)) if strides["c5"] == 32 else (49, (16, 20))
+        stride = strides["c5"]
+        self.pool, self.pool_stride = 768 // stride + 1, (4, 5) if stride == 32 else (256 // stride, 320 // stride)
         self.branch = conv_norm_relu(high, filters)
         self.gate = nn.Conv2d(high, filters, 1)
         self.classify_high = nn.Conv2d(filters, num_classes, 1)
         self.classify_low = nn.Conv2d(low, num_classes, 1)
+
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        return [self.classify_high, self.classify_low]
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         low, high = (features[tap] for tap in self.taps)
@@ -121,6 +132,10 @@ class LRASPPTorchvision(nn.Module):
         self.gate = nn.Conv2d(high, filters, 1, bias=False)
         self.classify_high = nn.Conv2d(filters, num_classes, 1)
         self.classify_low = nn.Conv2d(low, num_classes, 1)
+
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        return [self.classify_high, self.classify_low]
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         low, high = (features[tap] for tap in self.taps)

@@ -90,6 +90,10 @@ class SMPDecoder(nn.Module):
         deepest = strides[self.taps[-1]]
         self.scales = tuple(deepest // strides[tap] for tap in self.taps)
 
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        return [self.classify]
+
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         # the decoders double sizes, so on sides that do not divide, maps are stretched to the deepest one's grid
         height, width = features[self.taps[-1]].shape[2:]

@@ -101,6 +101,10 @@ class SSDLite(nn.Module):
             grids.append((-(-grids[-1][0] // 2), -(-grids[-1][1] // 2)))
         return Anchors(grids, size, self.least_scale, first=self.first)
 
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        return [branch[1] for branch in (*self.class_branches, *self.box_branches)]  # type: ignore[index]
+
     def forward(self, features: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         maps = [features[tap] for tap in self.taps]
         for layer in self.extra:

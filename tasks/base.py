@@ -17,8 +17,9 @@ from backbones.mobilenet import ConvNormAct
 from backbones.weights_download import one_line
 from tasks.checkpoints import VERSION, first_not_finite, read_checkpoint
 from tasks.errors import CheckpointError, NonFiniteLoss, TaskError
-from tasks.optim import build_optimizer
+from tasks.optim import build_optimizer, freeze, keep_frozen_statistics
 from tasks.options import Optimization
+from tasks.running_statistics import StartingAverage
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OLD_NAMES = {"share": "crop_ratio"}  # of entries, in checkpoints of 0.1.0
@@ -113,6 +114,9 @@ class Task(L.LightningModule):
         self.most_steps: int | None = None  # where a run ends before its epochs do
         self.memory_format = network.backbone.memory_format
         self.network = network.to(memory_format=self.memory_format)
+        if self.optimization.freeze is not None:
+            freeze(self.network, self.optimization.freeze)
+        keep_frozen_statistics(self.network)
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1) * 255, persistent=False)
 
@@ -142,8 +146,24 @@ class Task(L.LightningModule):
             device = "cuda" if torch.cuda.is_available() else "cpu"
         return task.eval().to(device)
 
+    def train(self: Self, mode: bool = True) -> Self:
+        """As of every module, but for the batch norms of what is frozen, whose statistics stay as they are."""
+        super().train(mode)
+        keep_frozen_statistics(self.network)
+        return self
+
     def check_samples(self, samples: Any) -> None:
         """Refuse samples that the network cannot take, before the first step; nothing by default."""
+
+    def at_output_stride(self: Self, output_stride: int) -> Self:
+        """The same weights in a backbone of another output stride, for prediction alone; segmentation has it.
+
+        Raises:
+            TaskError: if that cannot be.
+        """
+        raise TaskError(
+            f"--output-stride {output_stride}: is for segmentation, and this is a checkpoint for {self.kind}"
+        )
 
     def fold(self: Self) -> Self:
         """Work batch norms into the convolutions before them, for prediction alone.
@@ -173,6 +193,17 @@ class Task(L.LightningModule):
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)
         return build_optimizer(self.optimization, self.network, min(steps, self.most_steps or steps))
+
+    def on_train_start(self) -> None:
+        self.average = StartingAverage(self.network)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        # behind every callback's, one of which may write a checkpoint
+        self.average.before()
+
+    def on_after_backward(self) -> None:
+        # the backward pass wants what the forward pass saw; what averages and saves comes later
+        self.average.after()
 
     def log_now(self, step: int, **values: float) -> None:
         """Log values of training to the loggers at once, under a step counted from 0.

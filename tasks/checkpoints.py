@@ -14,7 +14,7 @@ from torch import Tensor
 
 from backbones import BackboneError
 from backbones.weights_files import read_torch, require_checksums
-from tasks.errors import CheckpointError, NonFiniteLoss, TaskError
+from tasks.errors import CheckpointError, NonFiniteLoss, TaskError, require_checkpoint
 from tasks.writing import whole
 
 VERSION = 2  # of the format; files of release 0.1.0 have none, and are read as 1
@@ -32,8 +32,7 @@ def read_checkpoint(path: Path, task: str | None = None) -> dict[str, Any]:
     Raises:
         CheckpointError: if it is missing, damaged, no checkpoint of ours, of another task or of a later version.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint")
+    require_checkpoint(path)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read(path)
     description = content.get("mobiledense") if isinstance(content, dict) else None
     if not isinstance(description, dict) or not isinstance(content.get("state_dict"), dict):

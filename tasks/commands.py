@@ -13,7 +13,7 @@ from tasks.errors import TaskError
 from tasks.options import Data, Evaluation, EvaluationData, Network, Optimization, Prediction, Run
 from tasks.readiness import choose_device, require_folder, require_step
 from tasks.run import check_run, seed_everything, train_run
-from tasks.sources import find_sources
+from tasks.sources import Sources
 from tasks.trainer import is_first_process
 from tasks.video_prediction import predict_video
 from tasks.wing import Wing
@@ -56,12 +56,14 @@ def train(
     if data.dataset not in wing.datasets:
         raise unknown_dataset(data.dataset, wing.datasets)
     wing.check_options(options)
+    if optimization.freeze is not None and network.weights is None and not run.resume:
+        raise TaskError(f"--freeze {optimization.freeze} would keep random weights: give some with --weights")
     _check_network(wing, network, backbone, options, data.dataset)
     head = [network.head or wing.heads[0]] if len(wing.heads) > 1 else []
     run = run.named("_".join([data.dataset, network.backbone, *head]))
     check_run(run)
     splits = [data.train_split, data.val_split]
-    found = wing.find_files(data.dataset, splits, data.data_root, data.download)
+    found = wing.find_files(data.dataset, splits, data.data_root, data.download, data.group_by, data.classes)
     train_files, val_files = (wing.limit_files(files, data.max_images) for files in found)
     summaries = wing.check_files(train_files, val_files, read=data.check_data)
     for line in (line for summary in summaries for line in summary.lines()):
@@ -85,7 +87,7 @@ def train(
     best = run.folder / "best.ckpt"
     if trained and best.is_file() and is_first_process():
         scored = wing.task.load(best).fold()
-        wing.evaluate(scored, val_files, run.folder / f"eval_{data.val_split}", _settings(best, val_files))
+        wing.evaluate(scored, val_files, run.folder / f"eval_{data.val_split}", _settings(scored, best, val_files))
     return run.folder
 
 
@@ -109,6 +111,7 @@ def evaluate(
     data: EvaluationData,
     evaluation: Evaluation,
     files: Any = None,
+    output_stride: int | None = None,
     **options: Any,
 ) -> Path:
     """Evaluate a checkpoint on a split.
@@ -119,6 +122,7 @@ def evaluate(
         data: what is evaluated on.
         evaluation: how, and where to.
         files: of the split, if they are found already.
+        output_stride: see `Task.at_output_stride`; None for that of training.
         **options: of `Wing.evaluate`.
 
     Returns:
@@ -129,20 +133,28 @@ def evaluate(
     """
     wing, device = WINGS[kind], choose_device(evaluation.device)
     folder = require_folder(evaluation.output or checkpoint.parent / f"eval_{data.split}")
-    task = wing.task.load(checkpoint, device).fold()
-    files = files or wing.find_files(data.dataset, [data.split], data.data_root)[0]
+    task = _load(wing.task.load(checkpoint, device), output_stride)
+    if files is None:
+        split = [data.split]
+        files = wing.find_files(data.dataset, split, data.data_root, group_by=data.group_by, classes=data.classes)[0]
     files = wing.limit_files(files, data.max_images)
     _require_same(task.spec.names, files.names, str(checkpoint), str(files.root))
     for line in (line for summary in wing.check_files(files, read=data.check_data) for line in summary.lines()):
         print(line)
-    settings = _settings(checkpoint, files)
+    settings = _settings(task, checkpoint, files)
     wing.evaluate(task, files, folder, settings, evaluation.drawn, evaluation.workers, **options)
     return folder
 
 
-def _settings(checkpoint: Path, files: Any) -> dict[str, Any]:
+def _load(task: Any, output_stride: int | None) -> Any:
+    """A trained task as it is evaluated and predicts."""
+    return (task if output_stride is None else task.at_output_stride(output_stride)).fold()
+
+
+def _settings(task: Any, checkpoint: Path, files: Any) -> dict[str, Any]:
     """What scores.json says beside the scores."""
-    return {"checkpoint": str(checkpoint), "data": str(files.root), "split": files.split}
+    told = {"checkpoint": str(checkpoint), "data": str(files.root), "split": files.split}
+    return told | {"output_stride": task.spec.table.output_stride}
 
 
 def _require_same(names: list[str], others: list[str], one: str, other: str) -> None:
@@ -151,13 +163,13 @@ def _require_same(names: list[str], others: list[str], one: str, other: str) -> 
 
 
 def predict(
-    checkpoint: Path, source: str, output: Path, options: Prediction, max_frames: int | None, device: str
+    checkpoint: Path, found: Sources, output: Path, options: Prediction, max_frames: int | None, device: str
 ) -> Path:
     """Write what a network sees in images, a video or a webcam.
 
     Args:
         checkpoint: written by training.
-        source: see `find_sources`.
+        found: what is predicted, see `find_sources`.
         output: folder for the results.
         options: how it is predicted and drawn.
         max_frames: of a video or webcam.
@@ -170,8 +182,7 @@ def predict(
         DataError, TaskError: for whatever the user can mend, in one line.
     """
     require_folder(output)
-    found = find_sources(source, output)
-    task = load_task(checkpoint, choose_device(device)).fold()
+    task = _load(load_task(checkpoint, choose_device(device)), options.output_stride)
     wing = WINGS[task.kind]
     if found.video is not None:
         written, frames = predict_video(found.video, output, wing.show(task, options, frames=True), max_frames)

@@ -1,5 +1,7 @@
 """What tasks raise at a user's mistake. The message is one line: what is wrong, in which file, what to do."""
 
+from pathlib import Path
+
 
 class TaskError(ValueError):
     """Something that a task was asked for cannot be done."""
@@ -15,3 +17,13 @@ class RunError(TaskError):
 
 class NonFiniteLoss(TaskError):
     """Training diverged: the loss or the weights became infinite or not a number."""
+
+
+def require_checkpoint(path: Path) -> None:
+    """Refuse a checkpoint that is not there, which a tool does before it imports what takes seconds.
+
+    Raises:
+        CheckpointError: if so.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")

@@ -13,7 +13,7 @@ from tasks.options import Optimization
 
 def build_optimizer(options: Optimization, network: nn.Module, steps: int) -> dict[str, Any]:
     """What Lightning's `configure_optimizers` returns, for a run of `steps` optimiser steps."""
-    groups = parameter_groups(network, options.weight_decay)
+    groups = parameter_groups(network, options.weight_decay, options.backbone_lr)
     optimizer: Optimizer
     if options.optimizer == "sgd":
         optimizer = SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.momentum > 0)
@@ -36,13 +36,42 @@ def schedule_factor(options: Optimization, steps: int) -> Callable[[int], float]
     return factor
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weights of two dimensions or more with weight decay; biases and norms without."""
+def parameter_groups(network: Any, weight_decay: float, backbone_lr: float | None = None) -> list[dict[str, Any]]:
+    """Weights of two dimensions or more with weight decay; biases and norms without.
+
+    With a learning rate of its own, those of the backbone follow as two more groups.
+    """
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    parts: list[tuple[list[nn.Parameter], dict[str, float]]] = [(trained, {})]
+    if backbone_lr is not None:
+        backbone = set(network.backbone.parameters())
+        inside, outside = ([p for p in trained if (p in backbone) == wanted] for wanted in (True, False))
+        parts = [(outside, {}), (inside, {"lr": backbone_lr})]
+    groups: list[dict[str, Any]] = []
+    for part, rate in parts:
+        groups.append({"params": [p for p in part if p.ndim > 1], "weight_decay": weight_decay, **rate})
+        groups.append({"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0, **rate})
+    return groups
+
+
+def freeze(network: Any, part: str) -> None:
+    """Take a part of a network out of training; `keep_frozen_statistics` is to follow wherever training begins.
+
+    Args:
+        network: has a backbone, and a head with `last_layers`.
+        part: "backbone", or "all_but_last" for all but the head's last layers.
+    """
+    (network.backbone if part == "backbone" else network).requires_grad_(False)
+    if part == "all_but_last":
+        for layer in network.head.last_layers:
+            layer.requires_grad_(True)
+
+
+def keep_frozen_statistics(network: nn.Module) -> None:
+    """Leave batch norms in eval mode whose weights are frozen."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine and not module.weight.requires_grad:
+            module.eval()
 
 
 def requested_steps(trainer_options: dict[str, Any] | None) -> int | None:

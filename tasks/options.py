@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from datasets.faults import DataError, one_line
+from datasets.grouping import check_group_by
 from datasets.ranges import BATCH, COUNT, DRAWN, SEED, WORKERS, check_fields
 from tasks.errors import RunError, TaskError
 
@@ -18,17 +20,21 @@ class Data:
     """What is trained on.
 
     Args:
-        dataset: shapes (made on first use), voc, coco, folder, cifar10 or mnist; README says which task reads which,
-            and how they must lie.
+        dataset: shapes (made on first use), voc, coco, coco-stuff, coco-panoptic, cityscapes, ade20k, folder, yolo,
+            labelme, cvat, cifar10 or mnist; README says which task reads which, and how they must lie.
         data_root: where the data is; by default data/ and the dataset's name.
         download: fetch VOC, CIFAR-10 or MNIST if it is not there.
         train_split: the split to train on.
         val_split: the split that chooses the best checkpoint.
         check_data: read all files before the first step and tell of all faults at once.
         max_images: use only so many images of each split.
+        group_by: for folder, yolo, labelme and cvat without splits of their own: every fifth group is val, where a
+            group is a "folder", or the first group of a regular expression of the file's name, such as "(.+)_[0-9]+".
+            By default every fifth image is, which for frames of one video are those between two of training.
+        classes: segmentation with coco: voc for VOC's 20 classes in place of all 80.
 
     Raises:
-        DataError: for a number outside its range.
+        DataError: for a number outside its range, or a pattern that is none.
     """
 
     dataset: str = "shapes"
@@ -38,9 +44,13 @@ class Data:
     val_split: str = "val"
     check_data: bool = True
     max_images: int | None = None
+    group_by: str | None = None
+    classes: Literal["voc"] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, {"max_images": COUNT})
+        _require_data(self.data_root, self.download or self.dataset == "shapes")
+        check_group_by(self.group_by)
 
 
 @dataclass(frozen=True)
@@ -53,9 +63,11 @@ class EvaluationData:
         split: the split to evaluate on.
         check_data: read all files first and tell of all faults at once.
         max_images: use only so many images.
+        group_by: as in training.
+        classes: as in training.
 
     Raises:
-        DataError: for a number outside its range.
+        DataError: for a number outside its range, or a pattern that is none.
     """
 
     dataset: str = "shapes"
@@ -63,9 +75,19 @@ class EvaluationData:
     split: str = "val"
     check_data: bool = True
     max_images: int | None = None
+    group_by: str | None = None
+    classes: Literal["voc"] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, {"max_images": COUNT})
+        check_group_by(self.group_by)
+        _require_data(self.data_root, self.dataset == "shapes")
+
+
+def _require_data(root: Path | None, made: bool) -> None:
+    """Refuse a place where there is no data, unless it is made there."""
+    if root is not None and not made and not os.path.exists(root):  # False for names that no file can have, too
+        raise DataError(f"--data-root {one_line(root)}: no such file or folder")
 
 
 @dataclass(frozen=True)
@@ -101,6 +123,9 @@ class Optimization:
         batch_size: images a step, over all processes; by default 16, and 64 for classification.
         optimizer: "sgd" with Nesterov momentum, or "adamw".
         lr: the highest learning rate.
+        backbone_lr: of the backbone, if it is to be another one; it follows the same schedule.
+        freeze: parts that keep their start weights and statistics: the backbone, or all but the head's last layers,
+            which give the logits (and the boxes' offsets).
         weight_decay: of convolution and linear weights; batch norm and biases have none.
         momentum: of SGD.
         schedule: "poly" falls as (1 - t) ** power, "cosine" as half a cosine; both end at 0.
@@ -115,6 +140,8 @@ class Optimization:
     batch_size: int | None = None
     optimizer: Literal["sgd", "adamw"] = "adamw"
     lr: float = 1e-3
+    backbone_lr: float | None = None
+    freeze: Literal["backbone", "all_but_last"] | None = None
     weight_decay: float = 1e-2
     momentum: float = 0.9
     schedule: Literal["poly", "cosine"] = "poly"
@@ -123,8 +150,11 @@ class Optimization:
 
     def __post_init__(self) -> None:
         check_fields(self, {"epochs": COUNT, "batch_size": BATCH})
-        if not 0 < self.lr < 1e30:  # AdamW computes with it as a float32
-            raise TaskError(f"--lr {self.lr} is not a number above 0 and below 1e30")
+        for option, rate in (("lr", self.lr), ("backbone-lr", self.backbone_lr)):
+            if rate is not None and not 0 < rate < 1e30:  # AdamW computes with it as a float32
+                raise TaskError(f"--{option} {rate} is not a number above 0 and below 1e30")
+        if self.freeze is not None and self.backbone_lr is not None:
+            raise TaskError(f"--backbone-lr {self.backbone_lr} moves a backbone that --freeze {self.freeze} keeps")
         for option in ("weight_decay", "momentum", "power", "warmup_steps"):
             value = getattr(self, option)
             if not 0 <= value < (1 if option == "momentum" else math.inf):
@@ -235,6 +265,8 @@ class Prediction:
         tta_flip: segmentation: also mirrored, averaged likewise.
         window: segmentation: height and width of a sliding window with half overlap; by default 1024 1024 for images
             above 16 megapixels, and none for smaller ones.
+        output_stride: segmentation: of the backbone, in place of the one that it was trained with: 8 gives finer masks
+            and takes several times as long.
         opacity: segmentation: of the colours over the image, 0 to 1.
         score_threshold: detection: boxes with a score above this are drawn and written.
         max_drawn: detection: how many boxes are drawn at most, the best ones; --json has all of them.
@@ -248,6 +280,7 @@ class Prediction:
     tta_scales: list[float] = field(default_factory=lambda: [1.0])
     tta_flip: bool = False
     window: tuple[int, int] | None = None
+    output_stride: Literal[8, 16, 32] | None = None
     opacity: float = 0.55
     score_threshold: float = 0.3
     max_drawn: int = 50

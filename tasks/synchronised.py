@@ -40,7 +40,9 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
         mean = total / count
         centred = images - mean.view(1, -1, 1, 1)
         variance = _AllReduce.apply(centred.square().sum((0, 2, 3))) / count
+        assert self.num_batches_tracked is not None
         with torch.no_grad():
+            self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()

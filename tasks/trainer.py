@@ -37,6 +37,7 @@ CONNECTOR = "lightning.pytorch.trainer.connectors.checkpoint_connector"
 RESTORES = ("resume_start", "_restore_modules_and_callbacks", "restore_training_state")  # its functions
 NOISE = (
     ".*does not have many workers.*",
+    ".*in eval mode at the start of training.*",  # --freeze
     ".*exists and is not empty.*",
     ".*isinstance.treespec, LeafSpec.*",
     ".*smaller than the logging interval.*",

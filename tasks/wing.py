@@ -55,8 +55,16 @@ class Wing(ABC):
         """Passes over the training split, by default."""
 
     @abstractmethod
-    def find_files(self, dataset: str, splits: Sequence[str], data_root: Path | None, download: bool = False) -> Any:
-        """The files of some splits, a list.
+    def find_files(
+        self,
+        dataset: str,
+        splits: Sequence[str],
+        data_root: Path | None,
+        download: bool = False,
+        group_by: str | None = None,
+        classes: str | None = None,
+    ) -> Any:
+        """The files of some splits, a list; the arguments are the fields of `Data`.
 
         Raises:
             DataError: if the dataset or a split is missing.

@@ -36,6 +36,15 @@ def test_imports_run_downwards(folder):
         assert ours <= BELOW[folder] | {folder}, f"{path} imports {ours}"
 
 
+def test_no_two_files_of_one_name_lie_in_different_layers():
+    layers: dict[str, set[str]] = {}
+    for folder in BELOW:
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.name != "__init__.py":
+                layers.setdefault(path.name, set()).add(folder)
+    assert {name: folders for name, folders in layers.items() if len(folders) > 1} == {}
+
+
 def test_another_datasets_package_is_a_clear_error(tmp_path):
     other = tmp_path / "datasets"
     other.mkdir()

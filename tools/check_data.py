@@ -27,11 +27,13 @@ def check_data(
     workers: int | None = None,
     drawn: int = 12,
     output: Path = Path("data_check"),
+    group_by: str | None = None,
+    classes: Literal["voc"] | None = None,
 ) -> Path:
     """Check a dataset.
 
     Args:
-        dataset: shapes, voc, folder, coco, cifar10 or mnist, as in train_seg, train_det and train_cls.
+        dataset: any that train_seg, train_det or train_cls reads.
         task: what the data is for; by default what it can be used for, going by its folders.
         data_root: where the data is.
         splits: which splits to look at; by default those of train, val and test that there are.
@@ -41,10 +43,12 @@ def check_data(
         workers: how many images are read at a time, by default one a core.
         drawn: how many offenders of each kind to draw.
         output: folder for the page, index.html.
+        group_by: as in training: which images without splits of their own are val.
+        classes: segmentation with coco: voc, as in training.
     """
     from tasks.data_check.check import check_dataset
 
-    check_dataset(dataset, task, data_root, splits, size, head, head_options, workers, drawn, output)
+    check_dataset(dataset, task, data_root, splits, size, head, head_options, workers, drawn, output, group_by, classes)
     return output
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from backbones.options import BackboneOptions
+from backbones.backbone_options import BackboneOptions
 from datasets.ranges import SIDE, check_options
 from tools.cli import command
 

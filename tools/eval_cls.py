@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets.ranges import BATCH, check_options
+from tasks.errors import require_checkpoint
 from tasks.options import Evaluation, EvaluationData
 from tools.cli import command
 
@@ -25,6 +26,7 @@ def eval_cls(data: EvaluationData, evaluation: Evaluation, checkpoint: Path, bat
         batch_size: images a step.
     """
     check_options(batch_size=(batch_size, *BATCH))
+    require_checkpoint(checkpoint)
     from tasks.commands import evaluate
 
     return evaluate("classification", checkpoint, data, evaluation, batch_size=batch_size)

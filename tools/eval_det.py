@@ -14,7 +14,7 @@ from typing import Literal
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets.ranges import BATCH, check_options
-from tasks.errors import TaskError
+from tasks.errors import TaskError, require_checkpoint
 from tasks.options import Evaluation, EvaluationData
 from tools.cli import command
 
@@ -46,7 +46,9 @@ def eval_det(
         raise TaskError("give either --checkpoint or --predictions")
     if predictions is not None and data.max_images is not None:
         raise TaskError("--max-images is for checkpoints; predictions are evaluated on the whole split")
-    from datasets.detection.find import find_detection
+    if checkpoint is not None:
+        require_checkpoint(checkpoint)
+    from datasets.detection.find import find_detection, find_files
     from tasks.commands import evaluate
     from tasks.detection.evaluation import evaluate_results
 
@@ -57,7 +59,8 @@ def eval_det(
         data = replace(data, dataset="coco", split=annotations.stem.removeprefix("instances_"), data_root=root)
         files = find_detection("coco", data.split, root, annotations=annotations)
     if predictions is not None:
-        files = files or find_detection(data.dataset, data.split, data.data_root)
+        if files is None:
+            files = find_files(data.dataset, [data.split], data.data_root, False, data.group_by, data.classes)[0]
         return evaluate_results(predictions, files, evaluation, backend)
     assert checkpoint is not None
     return evaluate("detection", checkpoint, data, evaluation, files, backend=backend, batch_size=batch_size)

@@ -2,14 +2,17 @@
 
 python tools/eval_seg.py --checkpoint runs/shapes_v3-small_lraspp/best.ckpt
 python tools/eval_seg.py --checkpoint best.ckpt --dataset voc --data-root DIR --tta-scales 0.75 1 1.25 --tta-flip
+python tools/eval_seg.py --checkpoint best.ckpt --dataset voc --data-root DIR --output-stride 8
 """
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets.ranges import check_options
+from tasks.errors import require_checkpoint
 from tasks.options import Evaluation, EvaluationData
 from tools.cli import command
 
@@ -21,6 +24,7 @@ def eval_seg(
     tta_scales: list[float] = [1.0],  # noqa: B006 the parser reads the default and nobody changes it
     tta_flip: bool = False,
     window: tuple[int, int] | None = None,
+    output_stride: Literal[8, 16, 32] | None = None,
 ) -> Path:
     """Evaluate a segmentation checkpoint on a split.
 
@@ -31,12 +35,15 @@ def eval_seg(
         tta_scales: sizes at which the network sees an image (0.75 1 1.25); probabilities are averaged.
         tta_flip: also mirrored, averaged likewise.
         window: height and width of a sliding window with half overlap, for images much larger than those of training.
+        output_stride: of the backbone, in place of the one that it was trained with; the papers train at 16 and
+            evaluate at 8.
     """
     check_options(tta_scales=(tta_scales, 0.1, 4), window=(window, 16, 65536))
+    require_checkpoint(checkpoint)
     from tasks.commands import evaluate
 
     options = {"tta_scales": tta_scales, "tta_flip": tta_flip, "window": window}
-    return evaluate("segmentation", checkpoint, data, evaluation, **options)
+    return evaluate("segmentation", checkpoint, data, evaluation, output_stride=output_stride, **options)
 
 
 if __name__ == "__main__":

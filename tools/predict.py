@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets.ranges import COUNT, check_options
+from tasks.errors import require_checkpoint
 from tasks.options import Prediction
 from tools.cli import command
 
@@ -37,9 +38,13 @@ def predict(
         device: cpu, cuda, or auto.
     """
     check_options(max_frames=(max_frames, *COUNT))
+    require_checkpoint(checkpoint)
+    from tasks.sources import find_sources
+
+    found = find_sources(source, output)
     from tasks import commands
 
-    return commands.predict(checkpoint, source, output, options, max_frames, device)
+    return commands.predict(checkpoint, found, output, options, max_frames, device)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from backbones.options import BackboneOptions
-from datasets.classification.options import ClassificationAugmentation
+from backbones.backbone_options import BackboneOptions
+from datasets.classification.augment_options import ClassificationAugmentation
 from tasks.classification.options import ClassificationOptions
 from tasks.options import Data, Network, Optimization, Run
 from tools.cli import command

@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from backbones.options import BackboneOptions
-from datasets.detection.options import DetectionAugmentation
+from backbones.backbone_options import BackboneOptions
+from datasets.detection.augment_options import DetectionAugmentation
 from tasks.detection.options import DetectionOptions
 from tasks.options import Data, Network, Optimization, Run
 from tools.cli import command

@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from backbones.options import BackboneOptions
-from datasets.segmentation.options import SegmentationAugmentation
+from backbones.backbone_options import BackboneOptions
+from datasets.segmentation.augment_options import SegmentationAugmentation
 from tasks.options import Data, Network, Optimization, Run
 from tasks.segmentation.options import SegmentationOptions
 from tools.cli import command

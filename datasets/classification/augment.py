@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from datasets.classification.options import ClassificationAugmentation
+from datasets.classification.augment_options import ClassificationAugmentation
 from datasets.images import MEAN, resize_image
 
 GROUP = 8  # images that share RandAugment's draws

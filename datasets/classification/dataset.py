@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from datasets.classification.augment import AugmentClassification, CentreCrop, RandomCrop
+from datasets.classification.augment_options import ClassificationAugmentation
 from datasets.classification.files import ClassificationFiles
-from datasets.classification.options import ClassificationAugmentation
 from datasets.images import read_image
 from datasets.samples import Samples
 

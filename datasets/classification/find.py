@@ -11,6 +11,7 @@ from datasets.classification.mnist import mnist
 from datasets.detection.coco import coco_detection
 from datasets.download import download_cifar10, download_mnist
 from datasets.faults import DataError, unknown_dataset
+from datasets.grouping import refuse_unread
 from datasets.images import read_image, resize_image
 from datasets.ranges import COUNT, check_options
 from datasets.shapes import write_shapes
@@ -35,7 +36,12 @@ SHAPE_SIDE, LEAST_SIDE = 32, 16  # Shapes' objects are classified at this size, 
 
 
 def find_files(
-    dataset: str, splits: Sequence[str], data_root: Path | None = None, download: bool = False
+    dataset: str,
+    splits: Sequence[str],
+    data_root: Path | None = None,
+    download: bool = False,
+    group_by: str | None = None,
+    classes: str | None = None,
 ) -> list[ClassificationFiles]:
     """The images of some splits of a dataset, with all that is wrong with them in `faults`.
 
@@ -47,12 +53,15 @@ def find_files(
             "train" (the others) and "test".
         data_root: where the data is; by default data/ and the dataset's name.
         download: fetch CIFAR-10 or MNIST if it is not there.
+        group_by: for other tasks.
+        classes: for segmentation.
 
     Raises:
         DataError: if the dataset, its folder or a split is missing.
     """
     if dataset not in DATASETS:
         raise unknown_dataset(dataset, DATASETS)
+    refuse_unread(dataset, group_by, classes)
     if dataset == "folder":
         if data_root is None:
             raise DataError("--dataset folder needs --data-root DIR, where DIR holds train/<class>/ and val/<class>/")

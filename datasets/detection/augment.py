@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.detection.augment_options import DetectionAugmentation
 from datasets.detection.boxes import box_iou
-from datasets.detection.options import DetectionAugmentation
 from datasets.images import MEAN, resize_image
 from datasets.ranges import SIDE, check_options
 

@@ -35,11 +35,11 @@ def coco_detection(root: Path, split: str, annotations: Path | None = None) -> D
         DataError: if the json is missing, unreadable, lacks images, annotations or categories, or has a file_name that
             leads out of the tree. Other faults are in `faults`.
     """
-    path = annotations or _find_json(root, split)
-    content = _read_json(path)
+    path = annotations or find_json(root, split)
+    content = read_json(path)
     faults: list[str] = []
-    categories = _categories(content["categories"], path, faults)
-    images = _images(content["images"], path, faults)
+    categories = read_categories(content["categories"], path, faults)
+    images = read_images(content["images"], path, faults)
     names, category_ids = list(categories.values()), list(categories)
     ids = list(images)
     notes: list[str] = []
@@ -47,13 +47,11 @@ def coco_detection(root: Path, split: str, annotations: Path | None = None) -> D
     labels = root / "labels.txt"
     listed = set(read_names(labels) if labels.exists() else names)
     faults += unlisted(labels, Counter(names[label] for label in rows.labels if names[label] not in listed))
-    several = [root / split, root / f"{split}2017", root / "images" / split, root / "images" / f"{split}2017"]
-    folders = [*several, root / "JPEGImages", root / "images", path.parent, root]
     sources = [image["file_name"] for image in images.values()]
-    image_paths = [_find_image(folders, source) for source in sources]
+    image_paths = find_images(root, split, path, sources)
     twice = [name for name, count in Counter(image_paths).items() if count > 1]
     notes += counted([path.name for path in twice], "image", "images", "that several image ids share")
-    sizes = [_size(image) for image in images.values()]
+    sizes = [read_size(image) for image in images.values()]
     given = zip(sources, sizes, images.values(), strict=True)
     odd = [name for name, size, image in given if size is None and image.keys() & {"height", "width"}]
     notes += counted(odd, "image", "images", "whose width and height are no numbers above 0, and are not compared")
@@ -66,24 +64,43 @@ def coco_detection(root: Path, split: str, annotations: Path | None = None) -> D
     return DetectionFiles(root, split, names, image_paths, objects, ids, category_ids, sizes, faults, notes, unsound)
 
 
-def _find_json(root: Path, split: str) -> Path:
+def find_json(root: Path, split: str, kind: str = "instances") -> Path:
+    """The json of a split, also by the names train2017 and val2017.
+
+    Raises:
+        DataError: if there is none.
+    """
     folder = root / "annotations"
     wanted = [split, f"{split}2017"] if split in ("train", "val") else [split]
     for name in wanted:
-        if (folder / f"instances_{name}.json").is_file():
-            return folder / f"instances_{name}.json"
-    there = ", ".join(sorted(path.stem.removeprefix("instances_") for path in folder.glob("instances_*.json")))
-    hint = f"there are {there}" if there else "a COCO tree has annotations/instances_<split>.json"
-    raise DataError(f"{folder / f'instances_{split}.json'}: no such split; {hint}")
+        if (folder / f"{kind}_{name}.json").is_file():
+            return folder / f"{kind}_{name}.json"
+    there = ", ".join(sorted(path.stem.removeprefix(f"{kind}_") for path in folder.glob(f"{kind}_*.json")))
+    hint = f"there are {there}" if there else f"a COCO tree has annotations/{kind}_<split>.json"
+    raise DataError(f"{folder / f'{kind}_{split}.json'}: no such split; {hint}")
 
 
-def _read_json(path: Path) -> Entry:
+def load_json(path: Path) -> Any:
+    """What a json file holds.
+
+    Raises:
+        DataError: if it is missing, or no json.
+    """
     try:
-        content = json.loads(read_bytes(path))
+        return json.loads(read_bytes(path))
     except DataError:
         raise
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not json ({one_line(error)}); write it anew") from None
+
+
+def read_json(path: Path) -> Entry:
+    """A json with lists of images, annotations and categories.
+
+    Raises:
+        DataError: for anything else.
+    """
+    content = load_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds no instances; COCO's have images, annotations and categories")
     for key in ("images", "annotations", "categories"):
@@ -92,25 +109,25 @@ def _read_json(path: Path) -> Entry:
     return content
 
 
-def _categories(entries: list[Any], path: Path, faults: list[str]) -> dict[int, str]:
+def read_categories(entries: list[Any], path: Path, faults: list[str]) -> dict[int, str]:
     """Names by id, in the order of the ids."""
-    sound, unsound = _divide(entries, "categories", {"id": (int,), "name": (str,)})
-    faults += _counted(path, unsound, "category", "categories", "without an id and a name")
-    faults += _counted(path, _twice(sound, "id"), "category id", "category ids", "given more than once")
-    faults += _counted(path, _twice(sound, "name"), "category name", "category names", "given more than once")
+    sound, unsound = divide(entries, "categories", {"id": (int,), "name": (str,)})
+    faults += faults_of(path, unsound, "category", "categories", "without an id and a name")
+    faults += faults_of(path, several(sound, "id"), "category id", "category ids", "given more than once")
+    faults += faults_of(path, several(sound, "name"), "category name", "category names", "given more than once")
     strange = [name for name in (entry["name"] for entry in sound) if not name.strip() or CONTROL.search(name)]
-    faults += _counted(path, strange, "category name", "category names", "blank or with control characters")
+    faults += faults_of(path, strange, "category name", "category names", "blank or with control characters")
     return {entry["id"]: entry["name"] for entry in sorted(sound, key=lambda entry: entry["id"])}
 
 
-def _images(entries: list[Any], path: Path, faults: list[str]) -> dict[int | str, Entry]:
+def read_images(entries: list[Any], path: Path, faults: list[str]) -> dict[int | str, Entry]:
     """Entries by id, in the order of the file."""
-    sound, unsound = _divide(entries, "images", {"id": (int, str), "file_name": (str,)})
+    sound, unsound = divide(entries, "images", {"id": (int, str), "file_name": (str,)})
     outside = [one_line(entry["file_name"]) for entry in sound if not is_inside(entry["file_name"])]
     if outside:
         raise DataError(f"{path}: file_name {outside[0]} leads out of the tree ({len(outside)} such); write it anew")
-    faults += _counted(path, unsound, "image", "images", "without an id and a file_name")
-    faults += _counted(path, _twice(sound, "id"), "image id", "image ids", "given more than once")
+    faults += faults_of(path, unsound, "image", "images", "without an id and a file_name")
+    faults += faults_of(path, several(sound, "id"), "image id", "image ids", "given more than once")
     return {entry["id"]: entry for entry in sound}
 
 
@@ -125,7 +142,7 @@ def _rows(
     images = {name: index for index, name in enumerate(ids)}
     labels = {name: index for index, name in enumerate(category_ids)}
     wanted: Wanted = {"image_id": (int, str), "category_id": (int,), "bbox": (list,)}
-    sound, unsound = _divide(entries, "annotations", wanted)
+    sound, unsound = divide(entries, "annotations", wanted)
     rows = Rows()
     astray, unclassed, crowds, areas = [], [], [], []
     for entry in sound:
@@ -146,13 +163,13 @@ def _rows(
                 area = None
             written = tuple(map(_float, entry["bbox"]))
             rows.add(image, label, written, crowd=bool(entry.get("iscrowd")), area=math.nan if area is None else area)
-    faults += _counted(path, unsound, "annotation", "annotations", "without image_id, category_id and a bbox of four")
-    faults += _counted(path, crowds, "annotation", "annotations", "with an iscrowd other than 0 and 1")
+    faults += faults_of(path, unsound, "annotation", "annotations", "without image_id, category_id and a bbox of four")
+    faults += faults_of(path, crowds, "annotation", "annotations", "with an iscrowd other than 0 and 1")
     notes += counted(areas, "annotation", "annotations", "whose area is no number from 0 up, and the box's is taken")
     given = [entry for entry in sound if type(entry.get("id")) in (int, str)]
-    faults += _counted(path, _twice(given, "id"), "annotation id", "annotation ids", "given more than once")
-    faults += _counted(path, astray, "annotation", "annotations", "of unknown images")
-    faults += _counted(path, unclassed, "annotation", "annotations", "of unknown categories")
+    faults += faults_of(path, several(given, "id"), "annotation id", "annotation ids", "given more than once")
+    faults += faults_of(path, astray, "annotation", "annotations", "of unknown images")
+    faults += faults_of(path, unclassed, "annotation", "annotations", "of unknown categories")
     return rows
 
 
@@ -163,7 +180,7 @@ def _float(number: float) -> float:
     return math.inf
 
 
-def _divide(entries: list[Any], name: str, wanted: Wanted) -> tuple[list[Entry], list[str]]:
+def divide(entries: list[Any], name: str, wanted: Wanted) -> tuple[list[Entry], list[str]]:
     """Entries that have what is wanted, and where in the list the others are."""
     sound, unsound = [], []
     for index, entry in enumerate(entries):
@@ -174,21 +191,26 @@ def _divide(entries: list[Any], name: str, wanted: Wanted) -> tuple[list[Entry],
     return sound, unsound
 
 
-def _twice(entries: list[Entry], key: str) -> list[str]:
+def several(entries: list[Entry], key: str) -> list[str]:
+    """The values of a key that more than one entry has."""
     return [str(value) for value, count in Counter(entry[key] for entry in entries).items() if count > 1]
 
 
-def _counted(path: Path, places: list[str], one: str, several: str, what: str) -> list[str]:
+def faults_of(path: Path, places: list[str], one: str, several: str, what: str) -> list[str]:
     """`counted`, with the file that it is about."""
     return [f"{path}: {line}" for line in counted(places, one, several, what)]
 
 
-def _find_image(folders: list[Path], name: str) -> Path:
-    places = [folder / name for folder in folders]
-    return next((place for place in places if os.path.isfile(place)), places[0])
+def find_images(root: Path, split: str, path: Path, names: list[str]) -> list[Path]:
+    """Where images lie that a json names; the first place for those that lie nowhere."""
+    usual = [root / split, root / f"{split}2017", root / "images" / split, root / "images" / f"{split}2017"]
+    folders = [*usual, root / "JPEGImages", root / "images", path.parent, root]
+    places = ([folder / name for folder in folders] for name in names)
+    return [next((place for place in of_one if os.path.isfile(place)), of_one[0]) for of_one in places]
 
 
-def _size(image: Entry) -> Size | None:
+def read_size(image: Entry) -> Size | None:
+    """Height and width that the entry of an image declares, or None where they are no whole numbers above 0."""
     sides: list[Any] = [image.get("height"), image.get("width")]
     if all(type(side) in (int, float) and 0 < side < 2**31 and side % 1 == 0 for side in sides):
         return int(sides[0]), int(sides[1])

@@ -109,16 +109,26 @@ def _stems(listing: Path, names: list[str]) -> list[str]:
     return [line.strip() for line in read_lines(listing) if line.strip()]
 
 
-def _parse(path: Path) -> Element:
-    if not os.path.exists(path):  # False for names that no file can have, too
-        raise DataError(f"{path}: no such file; write one, without objects if the image has none")
+def parse_xml(path: Path) -> Element:
+    """The root of an XML file.
+
+    Raises:
+        DataError: if it is missing, not well-formed, or declares entities.
+    """
     content = read_bytes(path)
     try:
-        tree = fromstring(content)
+        tree: Element = fromstring(content)
+        return tree
     except DefusedXmlException:
         raise DataError(f"{path}: declares XML entities, which can be used for attacks; remove its DOCTYPE") from None
     except (ParseError, LookupError, ValueError) as error:
         raise DataError(f"{path}: is not well-formed XML ({error}); correct it or write it anew") from None
+
+
+def _parse(path: Path) -> Element:
+    if not os.path.exists(path):  # False for names that no file can have, too
+        raise DataError(f"{path}: no such file; write one, without objects if the image has none")
+    tree = parse_xml(path)
     tags = Counter(element.tag for element in tree.iter())
     spaced = next((tag for tag in tags if tag.startswith("{")), None)
     if spaced:

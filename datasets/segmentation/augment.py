@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from datasets.files import IGNORE
 from datasets.ranges import SIDE, check_options
-from datasets.segmentation.options import SegmentationAugmentation
+from datasets.segmentation.augment_options import SegmentationAugmentation
 
 cv2.setNumThreads(0)  # loader workers are the parallelism; OpenCV's own threads would fight over the same cores
 

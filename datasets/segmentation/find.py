@@ -1,81 +1,95 @@
-"""Which files belong to a segmentation split: VOC trees, images/ beside masks/, Shapes."""
+"""Which files belong to a segmentation split: trees of masks, COCO's and others' outlines, Shapes."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from datasets.detection.cvat import cvat_split
+from datasets.detection.labelme import labelme_split
 from datasets.download import download_voc2012
 from datasets.faults import DataError, unknown_dataset
-from datasets.files import IMAGE_SUFFIXES, default_colours, read_labels, read_lines
+from datasets.files import IMAGE_SUFFIXES, default_colours, read_lines
+from datasets.grouping import USUAL, hold_out, refuse_unread
 from datasets.ranges import COUNT, check_options
 from datasets.segmentation.ade20k import ade20k_files
 from datasets.segmentation.cityscapes import cityscapes_files
+from datasets.segmentation.coco import coco_files
+from datasets.segmentation.coco_stuff import coco_stuff_files
+from datasets.segmentation.drawn import drawn_segmentation
 from datasets.segmentation.files import SegmentationFiles
-from datasets.segmentation.label_maps import read_label_map
-from datasets.segmentation.trees import by_stem, first_names, list_absent
+from datasets.segmentation.panoptic import panoptic_files
+from datasets.segmentation.trees import by_stem, first_names, labels_of, list_absent, sub_folder
 from datasets.shapes import write_shapes
 from datasets.voc_names import VOC_NAMES
 
-DATASETS = ("shapes", "voc", "folder", "cityscapes", "ade20k")
+DATASETS = ("shapes", "voc", "folder", "coco", "coco-stuff", "coco-panoptic", "cityscapes", "ade20k", "labelme", "cvat")
+GROUPED = ("folder", "labelme", "cvat")  # which may have no splits of their own
 ROOTS = {
     "shapes": Path("data/shapes"),
     "voc": Path("data/VOCdevkit/VOC2012"),
+    "coco": Path("data/coco"),
+    "coco-stuff": Path("data/coco"),
+    "coco-panoptic": Path("data/coco"),
     "cityscapes": Path("data/cityscapes"),
     "ade20k": Path("data/ADEChallengeData2016"),
 }
 
 
 def find_files(
-    dataset: str, splits: Sequence[str], data_root: Path | None = None, download: bool = False
+    dataset: str,
+    splits: Sequence[str],
+    data_root: Path | None = None,
+    download: bool = False,
+    group_by: str | None = None,
+    classes: str | None = None,
 ) -> list[SegmentationFiles]:
     """`find_segmentation` of several splits."""
-    return [find_segmentation(dataset, split, data_root, download) for split in splits]
+    return [find_segmentation(dataset, split, data_root, download, group_by, classes) for split in splits]
 
 
 def find_segmentation(
-    dataset: str, split: str, data_root: Path | None = None, download: bool = False
+    dataset: str,
+    split: str,
+    data_root: Path | None = None,
+    download: bool = False,
+    group_by: str | None = None,
+    classes: str | None = None,
 ) -> SegmentationFiles:
     """The files of one split of a dataset.
 
     Args:
         dataset: "shapes" (written on first use), "voc" (the VOC layout), "folder" (images/ beside masks/),
-            "cityscapes" or "ade20k".
+            "coco" (instances json), "coco-stuff", "coco-panoptic", "cityscapes", "ade20k", "labelme" or "cvat".
         split: "train", "val", "test" or any other list the tree has.
         data_root: the tree; by default one of `ROOTS`.
         download: fetch VOC2012 if it is not there.
+        group_by: "folder" or a pattern, for a tree without splits of its own; see `hold_out`.
+        classes: "voc", for COCO; see `coco_files`.
 
     Raises:
         DataError: if the dataset, the tree, the split or an image is missing, or the split is empty.
     """
     if dataset not in DATASETS:
         raise unknown_dataset(dataset, DATASETS)
+    refuse_unread(dataset, group_by, None if dataset == "coco" else classes, *GROUPED)
     root = data_root or ROOTS.get(dataset)
     if root is None:
-        raise DataError("--dataset folder needs --data-root DIR, where DIR holds images/, masks/ and labels.txt")
+        held = "images/, masks/ and labels.txt" if dataset == "folder" else "the images and their annotations"
+        raise DataError(f"--dataset {dataset} needs --data-root DIR, where DIR holds {held}")
     if dataset == "shapes":
         write_shapes(root)
     if dataset == "voc" and download:
         download_voc2012(root)
-    read = {"folder": folder_files, "cityscapes": cityscapes_files, "ade20k": ade20k_files}.get(dataset, voc_files)
-    return read(root, split)
-
-
-def labels_of(root: Path) -> dict[str, Any]:
-    """Names, colours, mask_colours and label_map of a `SegmentationFiles`, from labels.txt.
-
-    Where it has mask values, masks hold these, and colours are for drawing alone.
-
-    Raises:
-        DataError: see `read_labels` and `read_label_map`.
-    """
-    names, given = read_labels(root / "labels.txt")
-    label_map = read_label_map(root / "labels.txt")
-    looked_up = given if label_map is None else None
-    colours = given or default_colours(len(names))
-    return {"names": names, "colours": colours, "mask_colours": looked_up, "label_map": label_map}
+    if dataset == "coco":
+        return coco_files(root, split, classes)
+    if dataset == "folder":
+        return folder_files(root, split, group_by)
+    if dataset in GROUPED:
+        drawn = (labelme_split if dataset == "labelme" else cvat_split)(root, split, group_by)
+        return drawn_segmentation(root, split, drawn)
+    return READERS.get(dataset, voc_files)(root, split)
 
 
 def voc_files(root: Path, split: str) -> SegmentationFiles:
@@ -117,11 +131,12 @@ def voc_files(root: Path, split: str) -> SegmentationFiles:
     return SegmentationFiles(root, split, pairs=[(images[stem], masks / f"{stem}.png") for stem in stems], **labels)
 
 
-def folder_files(root: Path, split: str) -> SegmentationFiles:
+def folder_files(root: Path, split: str, group_by: str | None = None) -> SegmentationFiles:
     """A split of a tree with images/, masks/ and labels.txt; a mask has its image's name.
 
     Splits are sub-folders of both (images/train, masks/train) where there are any. Otherwise every fifth image, by a
-    hash of its name, is "val" and the others are "train", so that adding images moves none from one to the other.
+    hash of its name, is "val" and the others are "train"; with `group_by`, every fifth group (see `hold_out`), where
+    sub-folders of both may be groups.
 
     Raises:
         DataError: see `find_segmentation`.
@@ -131,25 +146,28 @@ def folder_files(root: Path, split: str) -> SegmentationFiles:
     for folder in (images, masks):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; --dataset folder reads images/ and masks/ side by side")
-    divided = any(path.is_dir() and not path.name.startswith(".") for path in images.iterdir())
+    inside = {path.name for path in images.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    divided = bool(inside if group_by is None else inside & {*USUAL})
+    if divided and group_by is not None:
+        raise DataError(f"{images}: has splits of its own, {', '.join(sorted(inside))}; leave out --group-by")
     if divided:
-        images, masks = images / split, masks / split
-        if not images.is_dir():
-            there = sorted(path.name for path in images.parent.iterdir() if path.is_dir())
-            raise DataError(f"{images}: no such split; there are {', '.join(there)}")
-    image_paths, drawn = by_stem(images), by_stem(masks)
-    stems = sorted(image_paths)
-    if not divided:
-        if split not in ("train", "val"):
-            raise DataError(f"{images}: no split {split}; without sub-folders there are train, val")
-        held_out = {stem for stem in stems if int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 5 == 0}
-        stems = [stem for stem in stems if (stem in held_out) == (split == "val")]
+        images, masks = sub_folder(images, split), masks / split
+    image_paths, drawn = (by_stem(folder, nested=not divided) for folder in (images, masks))
+    stems = sorted(image_paths) if divided else hold_out(sorted(image_paths), split, group_by, images)
     if not stems:
         raise DataError(f'{images}: split "{split}" is empty: no images ({", ".join(IMAGE_SUFFIXES)}) belong to it')
     absent = [stem for stem in stems if stem not in drawn]
     if absent:
         raise DataError(list_absent(images, absent, masks))
     return SegmentationFiles(root, split, pairs=[(image_paths[stem], drawn[stem]) for stem in stems], **labels)
+
+
+READERS = {
+    "coco-stuff": coco_stuff_files,
+    "coco-panoptic": panoptic_files,
+    "cityscapes": cityscapes_files,
+    "ade20k": ade20k_files,
+}
 
 
 def limit_segmentation(files: SegmentationFiles, most: int | None) -> SegmentationFiles:

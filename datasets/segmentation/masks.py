@@ -50,6 +50,19 @@ def read_upright_mask(path: Path, colours: list[Colour] | None = None) -> tuple[
     return values, orientation
 
 
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """The pixels of an RGB mask, uint8 [H, W, 3], upright.
+
+    Raises:
+        DataError: if the file is unreadable, another kind of image, or a JPEG.
+    """
+    with _decoding(path):
+        image, _, stored = _open(path, read_bytes(path))
+        if stored in ("JPEG", "MPO") or image.mode not in ("RGB", "RGBA"):
+            raise DataError(f"{path}: must be an RGB PNG, and this one is {image.mode} ({image.format or stored})")
+        return np.asarray(image.convert("RGB"))
+
+
 def _from_colours(rgb: NDArray[np.uint8], colours: list[Colour] | None, path: Path) -> NDArray[np.uint8]:
     if not colours:
         raise DataError(

@@ -1,11 +1,28 @@
-"""What readers of trees of images and masks share: files by name, and what is missing."""
+"""What readers of trees of images and masks share: classes, files by name, and what is missing."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from datasets.faults import DataError, one_line
-from datasets.files import IMAGE_SUFFIXES
+from datasets.files import default_colours, is_image, read_labels, walk
+from datasets.segmentation.label_maps import read_label_map
+
+
+def labels_of(root: Path) -> dict[str, Any]:
+    """Names, colours, mask_colours and label_map of a `SegmentationFiles`, from labels.txt.
+
+    Where it has mask values, masks hold these, and colours are for drawing alone.
+
+    Raises:
+        DataError: see `read_labels` and `read_label_map`.
+    """
+    names, given = read_labels(root / "labels.txt")
+    label_map = read_label_map(root / "labels.txt")
+    looked_up = given if label_map is None else None
+    colours = given or default_colours(len(names))
+    return {"names": names, "colours": colours, "mask_colours": looked_up, "label_map": label_map}
 
 
 def sub_folder(folder: Path, split: str) -> Path:
@@ -22,8 +39,12 @@ def sub_folder(folder: Path, split: str) -> Path:
     return folder / split
 
 
-def by_stem(folder: Path) -> dict[str, Path]:
+def by_stem(folder: Path, nested: bool = False) -> dict[str, Path]:
     """The images of a folder by their names without suffix, in their order.
+
+    Args:
+        folder: where they are.
+        nested: take those of its sub-folders too, by names with / in them.
 
     Raises:
         DataError: if the folder is missing, or two images have one name.
@@ -31,13 +52,12 @@ def by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            if path.stem in found:
-                raise DataError(
-                    f"{path}: has the name of {found[path.stem].name}; images and masks are matched by name"
-                )
-            found[path.stem] = path
+    paths = [Path(top, name) for top, names in walk(folder) for name in names] if nested else sorted(folder.iterdir())
+    for path in filter(lambda path: is_image(path.name), paths):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in found:
+            raise DataError(f"{path}: has the name of {found[stem].name}; images and masks are matched by name")
+        found[stem] = path
     return found
 
 

@@ -43,9 +43,15 @@ class ClassificationWing(Wing):
         return 10
 
     def find_files(
-        self, dataset: str, splits: Sequence[str], data_root: Path | None, download: bool = False
+        self,
+        dataset: str,
+        splits: Sequence[str],
+        data_root: Path | None,
+        download: bool = False,
+        group_by: str | None = None,
+        classes: str | None = None,
     ) -> list[ClassificationFiles]:
-        return find_files(dataset, splits, data_root, download)
+        return find_files(dataset, splits, data_root, download, group_by, classes)
 
     def limit_files(self, files: ClassificationFiles, most: int | None) -> ClassificationFiles:
         return limit_classification(files, most)

@@ -22,6 +22,7 @@ from datasets import (
     inspect_splits,
     serves,
 )
+from datasets.grouping import check_group_by
 from heads import Anchors
 from tasks.data_check.anchor_coverage import cover_boxes, head_anchors, uncovered
 from tasks.data_check.html import legible
@@ -44,6 +45,8 @@ def check_dataset(
     workers: int | None,
     drawn: int,
     folder: Path,
+    group_by: str | None = None,
+    classes: str | None = None,
 ) -> None:
     """Look at every file of a dataset, print what is wrong, and write folder/index.html.
 
@@ -58,6 +61,8 @@ def check_dataset(
         workers: how many images are read at a time.
         drawn: how many findings of each kind are drawn.
         folder: where the page goes.
+        group_by: as in training.
+        classes: as in training.
 
     Raises:
         DataError: if the dataset or a split that was asked for is missing.
@@ -65,11 +70,12 @@ def check_dataset(
         TaskError: if errors are found, or the folder cannot be written.
     """
     check_options(size=(size, *SIDE), drawn=(drawn, *DRAWN), workers=(workers, 1, WORKERS[1]))
+    check_group_by(group_by)
     require_folder(folder)
     chosen = task or choose_task(dataset, data_root)
     size = size or ((160, 160) if dataset == "shapes" else (320, 320))
     heads = _heads(head, head_options, size, dataset == "shapes") if chosen == "detection" else {}
-    splits, early = find_splits(chosen, dataset, split_names, data_root, size)
+    splits, early = find_splits(chosen, dataset, split_names, data_root, size, group_by, classes)
     others = " or ".join(other for other in serves(dataset) if other != chosen)
     images = sum(len(split.images) for split in splits)
     title = f"{splits[0].root}: {chosen}, {images:,} images in {', '.join(split.split for split in splits)}"

@@ -42,9 +42,15 @@ class DetectionWing(Wing):
         return 12 if dataset == "shapes" else 60
 
     def find_files(
-        self, dataset: str, splits: Sequence[str], data_root: Path | None, download: bool = False
+        self,
+        dataset: str,
+        splits: Sequence[str],
+        data_root: Path | None,
+        download: bool = False,
+        group_by: str | None = None,
+        classes: str | None = None,
     ) -> list[DetectionFiles]:
-        return find_files(dataset, splits, data_root, download)
+        return find_files(dataset, splits, data_root, download, group_by, classes)
 
     def limit_files(self, files: DetectionFiles, most: int | None) -> DetectionFiles:
         return limit_detection(files, most)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from backbones import BackboneError, Table, TimmTable, build_backbone, create_table, table_options
 from datasets import check_options
-from heads import SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
+from heads import HeadError, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
 from heads.inputs import tap_channels
 from tasks.base import Spec, Task
 from tasks.errors import TaskError
@@ -126,6 +126,30 @@ class SegmentationTask(Task):
                 self.network.backbone.check_size(*sample["image"].shape[:2])
             except BackboneError as error:
                 raise TaskError(f"{sample['file']}: validation takes whole images, and no crops; {error}") from None
+
+    def at_output_stride(self, output_stride: int) -> "SegmentationTask":
+        """The same weights on a finer or coarser grid: the papers train at 16 and evaluate at 8 too (V2, Section 6.3).
+
+        Strides past it become dilation by the rule of the checkpoint's table, see `backbones.Table`, so that every
+        filter sees the same pixels of the image as before, at more places or fewer.
+
+        Raises:
+            TaskError: if the backbone or the head cannot have it.
+        """
+        spec, where = self.spec, f"--output-stride {output_stride}: {self.spec.table.name} with {self.spec.head}"
+        try:
+            spec = replace(spec, table=replace(spec.table, output_stride=output_stride))
+            with torch.device("meta"):
+                trial = SegmentationNetwork(spec).eval()
+                trial(torch.empty(1, 3, *spec.input_size))
+        except (BackboneError, HeadError, RuntimeError) as error:  # the last one of decoders whose maps do not fit
+            raise TaskError(f"{where} cannot be built so ({str(error).splitlines()[0]})") from None
+        most = max(trial.backbone.strides.values())
+        if most != output_stride:
+            raise TaskError(f"{where} has no stride above {most}; leave the option out")
+        task = SegmentationTask(spec)
+        task.load_state_dict(self.state_dict())
+        return task.eval().to(self.device)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         features = self.network.backbone(self.normalise(batch["image"]))

@@ -39,9 +39,15 @@ class SegmentationWing(Wing):
         return 40
 
     def find_files(
-        self, dataset: str, splits: Sequence[str], data_root: Path | None, download: bool = False
+        self,
+        dataset: str,
+        splits: Sequence[str],
+        data_root: Path | None,
+        download: bool = False,
+        group_by: str | None = None,
+        classes: str | None = None,
     ) -> list[SegmentationFiles]:
-        return find_files(dataset, splits, data_root, download)
+        return find_files(dataset, splits, data_root, download, group_by, classes)
 
     def limit_files(self, files: SegmentationFiles, most: int | None) -> SegmentationFiles:
         return limit_segmentation(files, most)

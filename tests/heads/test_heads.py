@@ -183,19 +183,22 @@ def gate_size(head, height, width):
         (32, 33, 65, (3, 9)),  # 25x25 pools with stride (4, 5)
         (32, 25, 30, (1, 2)),
         (32, 7, 7, (1, 1)),
+        (8, 129, 257, (2, 5)),  # what a network that was trained at 16 sees when it is evaluated at 8
+        (8, 64, 64, (1, 1)),
     ],
 )
 def test_lraspps_gate_pools_what_there_is(output_stride, height, width, expected):
     assert gate_size(lraspp(output_stride), height, width) == expected
 
 
-def test_lraspps_gate_averages_a_small_map_as_a_whole():
-    head = lraspp()
+@pytest.mark.parametrize(("output_stride", "height", "width"), [(16, 5, 7), (8, 64, 90)])
+def test_lraspps_gate_averages_a_small_map_as_a_whole(output_stride, height, width):
+    head = lraspp(output_stride)
     seen = []
     head.gate.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
-    deep = torch.randn(2, 40, 5, 7)
+    deep = torch.randn(2, 40, height, width)
     with torch.no_grad():
-        head({"c3.depthwise": torch.randn(2, 24, 9, 14), "c5": deep})
+        head({"c3.depthwise": torch.randn(2, 24, 2 * height, 2 * width), "c5": deep})
     torch.testing.assert_close(seen[0], deep.mean((2, 3), keepdim=True))
 
 

@@ -172,3 +172,25 @@ def test_a_config_of_plain_values_is_read(tmp_path):
 
     cli.command(tool, ["--config", str(path)], "tool")
     assert taken == {"epochs": 3, "trainer": {"max_steps": 1, "plugins": ["a", 1e-3]}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train_seg", "--help"],
+        ["train_det", "--lrr", "1"],
+        ["train_cls", "--dataset", "folder", "--data-root", "/nowhere"],
+        ["eval_det", "--checkpoint", "/nowhere.ckpt"],
+        ["predict", "--checkpoint", "/nowhere.ckpt", "--source", "x"],
+    ],
+)
+def test_what_is_told_before_anything_is_read_needs_no_torch(words):
+    code = (
+        "import importlib, sys; sys.path.insert(0, '.')\n"
+        f"function = getattr(importlib.import_module('tools.{words[0]}'), '{words[0]}')\n"
+        "from tools.cli import command\n"
+        f"try: command(function, {words[1:]})\n"
+        "except SystemExit: print(sorted({'torch', 'cv2', 'lightning'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.splitlines()[-1] == "[]", run.stderr

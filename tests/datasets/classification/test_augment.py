@@ -14,7 +14,7 @@ from datasets.classification.augment import (
     erase,
     shift_and_flip,
 )
-from datasets.classification.options import ClassificationAugmentation
+from datasets.classification.augment_options import ClassificationAugmentation
 from datasets.images import MEAN
 
 ALL = ClassificationAugmentation(randaugment=2, erasing=0.5, mixup=0.2, cutmix=1.0)

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from datasets.detection.augment import AugmentDetection, Resize, SampleWindow, _place, _shows
+from datasets.detection.augment_options import DetectionAugmentation
 from datasets.detection.boxes import box_iou
 from datasets.detection.dataset import DetectionDataset
 from datasets.detection.files import DetectionFiles, Objects
-from datasets.detection.options import DetectionAugmentation
 from datasets.images import MEAN, resize_image
 from datasets.loading import eval_loader, train_loader
 

@@ -12,10 +12,10 @@ from PIL import Image
 from datasets.files import default_colours
 from datasets.loading import train_loader
 from datasets.segmentation.augment import AugmentSegmentation
+from datasets.segmentation.augment_options import SegmentationAugmentation
 from datasets.segmentation.dataset import SegmentationDataset
 from datasets.segmentation.files import SegmentationFiles
 from datasets.segmentation.masks import write_mask
-from datasets.segmentation.options import SegmentationAugmentation
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAIN = {"flip": 0.0, "colour": 0.0, "blur": 0.0}

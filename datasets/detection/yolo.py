@@ -1,0 +1,166 @@
+"""Detection trees with YOLO's labels: a text file an image, one object a line in shares of its width and height."""
+
+import os
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from datasets.detection.files import DetectionFiles, Rows
+from datasets.faults import CONTROL, DataError, counted, one_line
+from datasets.files import LONGEST, is_image, read_bytes, read_lines, refuse_doubles, walk
+from datasets.grouping import hold_out, own_split
+from datasets.images import Size, upright_size
+
+SLACK = 0.001  # by which shares leave 0 to 1 once they are rounded
+LARGEST = 1_000_000  # bytes of a data.yaml, and characters of a line
+
+
+def yolo_detection(root: Path, split: str, group_by: str | None = None) -> DetectionFiles:
+    """A split of a tree with images/<split> and labels/<split>, or <split>/images and <split>/labels.
+
+    Without such sub-folders, every fifth image or group is "val" (see `hold_out`). A label file has its image's name
+    and place, and lines "class cx cy width height", or "class x1 y1 x2 y2 x3 y3 ..." for a polygon, whose bounding box
+    is taken. An image without a label file has no objects, and that is a note. Names of the classes are in data.yaml
+    ("names", a list or numbers from 0 on), classes.txt, labels/classes.txt or labels.txt; paths in data.yaml are not
+    read.
+
+    Raises:
+        DataError: if a folder, the split or the names are missing. Faults of single files are in `faults`.
+    """
+    names = _read_names(root)
+    inside = own_split(root / "images", split, group_by) if (root / "images").is_dir() else None
+    if inside is not None:
+        images, labels = inside, root / "labels" / inside.name
+    elif (root / "images").is_dir():
+        images, labels = root / "images", root / "labels"
+    else:
+        folder = own_split(root, split, group_by)
+        if folder is None:
+            raise DataError(f"{root / 'images'}: no such folder; a YOLO tree has images/ and labels/")
+        images, labels = folder / "images", folder / "labels"
+        inside = folder
+    for place in (images, labels):
+        if not place.is_dir():
+            raise DataError(f"{place}: no such folder; a YOLO tree has images/ and labels/")
+    listed = [name for name in _below(images) if is_image(PurePosixPath(name).name)]
+    chosen = listed if inside is not None else hold_out(listed, split, group_by, images)
+    image_paths = [images / name for name in chosen]
+    files = [f"{PurePosixPath(name).with_suffix('')}.txt" for name in chosen]
+    twice = [name for name, count in Counter(files).items() if count > 1]
+    faults = [f"{labels}: {line}" for line in counted(twice, "label file", "label files", "for several images")]
+    limits = [upright_size(path) for path in image_paths]
+    rows, bare = Rows(), []
+    for index, (name, limit) in enumerate(zip(files, limits, strict=True)):
+        if not os.path.lexists(labels / name):
+            bare.append(chosen[index])
+            continue
+        try:
+            faults += _read(labels / name, index, len(names), limit or (1, 1), rows)
+        except DataError as error:
+            faults.append(str(error))
+    notes = counted(bare, "image", "images", "without a label file, taken to be without objects")
+    imaged = {f"{PurePosixPath(name).with_suffix('')}.txt" for name in listed} | {"classes.txt"}
+    stray = [name for name in _below(labels) if name.endswith(".txt") and name not in imaged]
+    notes += counted(stray, "label file", "label files", "without an image left out")
+    corners = rows.numbers()
+    objects, more, unsound = rows.objects(corners, corners[:, 2:] - corners[:, :2], limits, files, names)
+    ids: list[int | str] = [name.removesuffix(".txt") for name in files]
+    categories = list(range(1, len(names) + 1))
+    sizes: list[Size | None] = [None] * len(ids)
+    return DetectionFiles(
+        root, split, names, image_paths, objects, ids, categories, sizes, faults, notes + more, unsound
+    )
+
+
+def _below(folder: Path) -> list[str]:
+    """All files in a folder and those in it, by names with / in them, in their order."""
+    return sorted(Path(top, name).relative_to(folder).as_posix() for top, names in walk(folder) for name in names)
+
+
+def _read(path: Path, index: int, classes: int, limit: Size, rows: Rows) -> list[str]:
+    """Add the objects of a label file to `rows`, as corners in pixels, and return the faults."""
+    faults = []
+    height, width = limit
+    for number, line in enumerate(read_lines(path, LARGEST), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        try:
+            label, corners = _object(fields, classes)
+        except ValueError as error:
+            faults.append(f"{path}: line {number} {error}; correct it or remove it")
+            continue
+        rows.add(index, label, tuple((corners * [width, height, width, height]).tolist()))
+    return faults
+
+
+def _object(fields: list[str], classes: int) -> tuple[int, NDArray[np.float64]]:
+    """The class of a line, and its box as corners in shares of width and height, float64 [4].
+
+    Raises:
+        ValueError: saying what is wrong with the line.
+    """
+    if len(fields) != 5 and not (len(fields) >= 7 and len(fields) % 2):
+        raise ValueError(f"has {len(fields)} numbers, and a box has 5: class cx cy width height")
+    number = fields[0]
+    if not number.isascii() or not number.isdigit() or len(number) > 9 or int(number) >= classes:
+        raise ValueError(f"has class {one_line(number, 20)}, and classes are 0 to {classes - 1}")
+    try:
+        numbers = np.array([float(field) for field in fields[1:] if "_" not in field])
+    except ValueError:
+        numbers = np.array([])
+    if len(numbers) < len(fields) - 1:
+        raise ValueError("has something else than numbers in it")
+    if not np.all((numbers >= -SLACK) & (numbers <= 1 + SLACK)):
+        raise ValueError("has numbers outside of 0 to 1, and boxes are shares of the image's width and height")
+    if len(numbers) > 4:
+        points = numbers.reshape(-1, 2)
+        return int(number), np.concatenate([points.min(0), points.max(0)])
+    return int(number), np.concatenate([numbers[:2] - numbers[2:] / 2, numbers[:2] + numbers[2:] / 2])
+
+
+def _read_names(root: Path) -> list[str]:
+    """Names of the classes.
+
+    Raises:
+        DataError: if no file has them, or it is faulty.
+    """
+    for path in (root / "data.yaml", root / "data.yml"):
+        if path.exists():
+            return _names_of_yaml(path)
+    for path in (root / "classes.txt", root / "labels" / "classes.txt", root / "labels.txt"):
+        if path.exists():
+            names = [line.strip() for line in "\n".join(read_lines(path)).rstrip().split("\n")]
+            return _sound_names(path, names)
+    raise DataError(f"{root / 'data.yaml'}: no such file, nor classes.txt; write one with the names of the classes")
+
+
+def _names_of_yaml(path: Path) -> list[str]:
+    content = read_bytes(path)
+    if len(content) > LARGEST:
+        raise DataError(f"{path}: has {len(content):,} bytes; is this the right file?")
+    try:
+        top = yaml.compose(content.decode("utf-8-sig"), Loader=yaml.SafeLoader)  # builds nothing of what it says
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not YAML ({one_line(' '.join(str(error).split()))})") from None
+    found = [value for key, value in top.value if key.value == "names"] if isinstance(top, yaml.MappingNode) else []
+    if len(found) != 1 or not isinstance(found[0], yaml.CollectionNode):
+        raise DataError(f'{path}: has no list "names" of the classes, or two')
+    if isinstance(found[0], yaml.MappingNode):
+        numbered = {str(key.value): value for key, value in found[0].value}
+        nodes = [numbered.get(str(number)) for number in range(len(found[0].value))]
+    else:
+        nodes = found[0].value
+    names = [node.value.strip() if isinstance(node, yaml.ScalarNode) else "" for node in nodes]
+    return _sound_names(path, names)
+
+
+def _sound_names(path: Path, names: list[str]) -> list[str]:
+    """The names, if there is one in each place, as a class is told by its place."""
+    if not names or not all(names) or any(len(name) > LONGEST or CONTROL.search(name) for name in names):
+        raise DataError(f"{path}: must have a name for each class from 0 on, and at least one")
+    refuse_doubles(path, names)
+    return names
