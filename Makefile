@@ -1,13 +1,14 @@
 # make demo   trains, evaluates and draws a segmentation network on the embedded Shapes set
+# make setup  makes the environment that the others use, and no more
 # make test   runs the tests, and make test-slow those that take minutes
 # make lint   style and types
 # Each sets up .venv first. PYTHON names another Python, PIP_ARGS adds options to pip install.
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
-RUN := runs/demo
+ACTIVATE := Type first, once in each terminal: source $(BIN)/activate
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo setup test test-slow lint clean
 .DELETE_ON_ERROR:
 
 .venv/installed: setup.py constraints.txt
@@ -17,9 +18,11 @@ RUN := runs/demo
 	@touch $@
 
 demo: .venv/installed
-	$(BIN)/python tools/train_seg.py --config configs/seg/shapes_v3-small.yaml --name demo --overwrite
-	$(BIN)/python tools/predict.py --checkpoint $(RUN)/best.ckpt --source 'data/shapes/JPEGImages/test_000*.jpg' --output $(RUN)/predictions
-	$(BIN)/python tools/eval_seg.py --checkpoint $(RUN)/best.ckpt --split test
+	$(BIN)/python mobiledense.py demo
+	@echo '$(ACTIVATE)'
+
+setup: .venv/installed
+	@echo '$(ACTIVATE)'
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile

@@ -45,6 +45,7 @@ setup(
         "torchmetrics>=1.6",
         "lazy-loader>=0.4",
         "jsonargparse[signatures]>=4.40",
+        "pyyaml>=6",
         "rich>=13",
         "matplotlib>=3.8",
         "tensorboard>=2.16",

@@ -16,7 +16,7 @@ from backbones.load import load_weights
 from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import TimmTable
-from backbones.weights_files import DESCRIPTION, read_torch, read_weights
+from backbones.weights_files import CHECKSUM, DESCRIPTION, checksum, read_torch, read_weights
 
 CARD = """---
 library_name: mobiledense
@@ -99,7 +99,8 @@ def write_model(source: Tapped | str | Path, repository: str, folder: Path) -> N
     state = {key: tensor.contiguous() for key, tensor in backbone.state_dict().items()}
     table, normalisation = backbone.table, backbone.normalisation
     described = json.dumps({"table": table.to_dict(), **normalisation})
-    save_file(state, folder / WEIGHTS_FILE, {"format": "pt", DESCRIPTION: described})
+    metadata = {"format": "pt", DESCRIPTION: described, CHECKSUM: checksum(state, described)}
+    save_file(state, folder / WEIGHTS_FILE, metadata)
     (folder / TABLE_FILE).write_text(json.dumps(table.to_dict(), indent=1), encoding="utf-8")
     with torch.device("meta"):
         costs = count_costs(build_backbone(table), *size)

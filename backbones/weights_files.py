@@ -3,6 +3,9 @@
 import json
 import math
 import pickle
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -13,6 +16,7 @@ from torch import Tensor
 
 from backbones.tables import BackboneError
 
+CHECKSUM = "crc32"  # the entry of a safetensors file of ours with its `checksum`
 DESCRIPTION = "mobiledense"  # the entry in which a file of ours says what network it is of
 
 
@@ -30,7 +34,14 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FileNotFoundError(
             f'{path}: no such weights file (published ones are "imagenet" and, for detection, "coco")'
         )
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
+    now = path.stat()
+    return _read_once(path, now.st_mtime_ns, now.st_size)
+
+
+@lru_cache(maxsize=1)
+def _read_once(path: Path, _changed: int, _size: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A file is asked for its normalisation, its network and its values one after the other, and read for the first."""
+    content = read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
     description = content.get(DESCRIPTION, {}) if isinstance(content, dict) else {}
     _require_description(path, description)
     if description and path.suffix != ".safetensors":
@@ -99,14 +110,36 @@ def _reason(error: Exception) -> str:
     return "it is damaged, or of another kind"
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def read_safetensors(path: Path, kind: str = "weights file") -> dict[str, Any]:
+    """The tensors of a safetensors file under "state_dict", and what one of ours says of its network.
+
+    Args:
+        path: the file.
+        kind: what the message calls it.
+
+    Raises:
+        BackboneError: if it cannot be read, or its content is not what its checksum is of.
+    """
     try:
         with safe_open(path, "pt") as file:
             content: dict[str, Any] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            description = json.loads((file.metadata() or {}).get(DESCRIPTION, "{}"))
+            metadata = file.metadata() or {}
+        description = json.loads(metadata.get(DESCRIPTION, "{}"))
     except Exception as error:
-        raise BackboneError(f"{path}: not a readable weights file ({_reason(error)})") from None
+        raise BackboneError(f"{path}: not a readable {kind} ({_reason(error)})") from None
+    if CHECKSUM in metadata and metadata[CHECKSUM] != checksum(content, metadata.get(DESCRIPTION, "")):
+        raise BackboneError(f"{path}: damaged, its checksum is of another content; copy it anew")
     return {"state_dict": content, DESCRIPTION: description}
+
+
+def checksum(tensors: Mapping[str, Tensor], description: str) -> str:
+    """The CRC-32 of tensors, their names, types and shapes, and of a text."""
+    found = zlib.crc32(description.encode())
+    for key in sorted(tensors):
+        tensor = tensors[key].contiguous()
+        found = zlib.crc32(f"{key} {tensor.dtype} {list(tensor.shape)}".encode(), found)
+        found = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"", found)
+    return f"{found:08x}"
 
 
 def is_normalisation(value: Any) -> bool:

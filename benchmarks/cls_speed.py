@@ -27,6 +27,7 @@ from datasets import (
     training_samples,
 )
 from tasks import ClassificationSpec, ClassificationTask, Optimization, classification_table
+from tasks.optim import build_optimizer
 from tasks.trainer import keep_freed_memory
 
 AUGMENTATIONS = {
@@ -84,7 +85,7 @@ def main(backbone: str = "v3-large", batch_size: int = 64, steps: int = 10, roun
     table = classification_table(backbone, (32, 32))
     task = ClassificationTask(ClassificationSpec(table, "classifier", NAMES, default_colours(10), (32, 32)))
     task = task.to(device).train()
-    optimizer = Optimization(optimizer="sgd").build(task.network, 1000)["optimizer"]
+    optimizer = build_optimizer(Optimization(optimizer="sgd"), task.network, 1000)["optimizer"]
     for dataset in datasets.values():
         dataset.to(device)
     batch = next(iter(train_loader(datasets["shift, flip"], batch_size, 0)))

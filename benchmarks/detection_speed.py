@@ -27,7 +27,7 @@ from datasets import read_image, resize_image
 from heads import DetectionLoss, decode_detections
 from tasks import DetectionTask
 from tasks.detection.weights import from_torchvision
-from tasks.prediction import find_sources
+from tasks.sources import find_sources
 from tools.cli import command
 
 SIZE = (320, 320)
@@ -73,7 +73,7 @@ def random_targets(classes: int, batch: int, least: int, most: int) -> tuple[Ten
     return boxes, labels
 
 
-def main(checkpoint: Path, source: str, photos: int = 8, rounds: int = 15, batch: int = 32) -> None:
+def main(checkpoint: Path, source: str, images: int = 8, rounds: int = 15, batch: int = 32) -> None:
     """Print the times and their ratios.
 
     Args:
@@ -86,10 +86,10 @@ def main(checkpoint: Path, source: str, photos: int = 8, rounds: int = 15, batch
     ours = DetectionTask.load(checkpoint, "cpu")
     theirs = twin(ours)
     ours.fold()
-    images = [read_image(path) for path in find_sources(source).image_paths[:photos]]
-    tensors = [torch.from_numpy(image).permute(2, 0, 1).float() / 255 for image in images]
+    arrays = [read_image(path) for path in find_sources(source, Path("none")).image_paths[:images]]
+    tensors = [torch.from_numpy(image).permute(2, 0, 1).float() / 255 for image in arrays]
     classes = len(ours.spec.names)
-    print(f"{len(images)} images, {classes} classes; milliseconds\n{'':32} threads torchvision     ours  ratio")
+    print(f"{len(arrays)} images, {classes} classes; milliseconds\n{'':32} threads torchvision     ours  ratio")
 
     def report(name: str, threads: int, found: list[float]) -> None:
         print(f"{name:<32} {threads:>7} {found[0]:11.2f} {found[1]:8.2f} {found[2]:6.2f}", flush=True)
@@ -97,9 +97,9 @@ def main(checkpoint: Path, source: str, photos: int = 8, rounds: int = 15, batch
     for threads in (1, 2):
         torch.set_num_threads(threads)
         with torch.inference_mode():
-            sides = [lambda: [theirs([x]) for x in tensors], lambda: [ours.predict([image]) for image in images]]
-            report(f"image to boxes, x{len(images)}", threads, turns(sides, rounds))
-            raw = [ours.network(ours.normalise(resized(image))) for image in images]
+            sides = [lambda: [theirs([x]) for x in tensors], lambda: [ours.predict([image]) for image in arrays]]
+            report(f"image to boxes, x{len(arrays)}", threads, turns(sides, rounds))
+            raw = [ours.network(ours.normalise(resized(image))) for image in arrays]
             boxes = ImageList(torch.zeros(1, 3, *SIZE), [SIZE])
             maps = list(theirs.backbone(boxes.tensors).values())
             anchors = theirs.anchor_generator(boxes, maps)

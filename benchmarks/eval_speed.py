@@ -61,7 +61,7 @@ def largest(action: Callable[[], Any]) -> float:
 
 
 @torch.inference_mode()
-def main(checkpoint: Path, photo: Path, size: tuple[int, int] = (1024, 2048), rounds: int = 7) -> None:
+def main(checkpoint: Path, image: Path, size: tuple[int, int] = (1024, 2048), rounds: int = 7) -> None:
     """Print the times and their ratio.
 
     Args:
@@ -71,8 +71,8 @@ def main(checkpoint: Path, photo: Path, size: tuple[int, int] = (1024, 2048), ro
         rounds: medians are over this many.
     """
     task = SegmentationTask.load(checkpoint, "cpu")
-    image = cv2.resize(read_image(photo), (size[1], size[0]))
-    x = task.normalise(torch.from_numpy(image).permute(2, 0, 1)[None])
+    resized = cv2.resize(read_image(image), (size[1], size[0]))
+    x = task.normalise(torch.from_numpy(resized).permute(2, 0, 1)[None])
     logits = task.network(x).contiguous()
     mask = arg_max_mask(logits, size)
     truth = mask.long()

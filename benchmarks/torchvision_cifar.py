@@ -33,6 +33,7 @@ from datasets import (
 )
 from datasets.classification.find import find_files
 from tasks import Optimization
+from tasks.optim import build_optimizer
 from tasks.trainer import keep_freed_memory
 
 NETWORKS = {"v3-large": "mobilenet_v3_large", "v3-small": "mobilenet_v3_small"}
@@ -101,7 +102,7 @@ def main(
     network = create(num_classes=len(train_files.names), dropout=options.get("dropout", 0.2))
     network = network.to(device, memory_format=torch.channels_last)
     ema = averaged(network, options["ema"])
-    built = optimization.build(network, epochs * len(loader))
+    built = build_optimizer(optimization, network, epochs * len(loader))
     optimizer, schedule = built["optimizer"], built["lr_scheduler"]["scheduler"]
     started = time.perf_counter()
     for epoch in range(epochs):

@@ -2,10 +2,11 @@
 
     python benchmarks/torchvision_reference.py --data-root DIR --epochs 30 --output runs/torchvision-camvid
 
-DIR is a tree in the VOC layout with a labels.txt. Nothing of our package is used here.
+DIR is a tree in the VOC layout with a labels.txt. Nothing of our package is used here but the reading of options.
 """
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -129,6 +130,7 @@ def main(
 
 
 if __name__ == "__main__":
-    from jsonargparse import auto_cli
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from tools.cli import command
 
-    auto_cli(main, as_positional=False)
+    command(main)

@@ -1,13 +1,14 @@
 """torchvision's own detection recipe, as in its references/detection: the peer that our detection figures are held to.
 
-    python benchmarks/torchvision_ssdlite.py --data_root DIR --train trainval --test test --output runs/torchvision-bccd
+    python benchmarks/torchvision_ssdlite.py --data-root DIR --train trainval --test test --output runs/torchvision-bccd
 
-DIR has JPEGImages and annotations_coco/instances_SPLIT.json. Nothing of our package is used here. The recipe is that of
-ssdlite320_mobilenet_v3_large: IoU crop and flip, SGD 0.15 for 192 images a step (scaled to the batch), weight decay
-4e-5, cosine.
+DIR has JPEGImages and annotations_coco/instances_SPLIT.json. Nothing of our package is used here but the reading of
+options. The recipe is that of ssdlite320_mobilenet_v3_large: IoU crop and flip, SGD 0.15 for 192 images a step (scaled
+to the batch), weight decay 4e-5, cosine.
 """
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -139,6 +140,7 @@ def main(
 
 
 if __name__ == "__main__":
-    from jsonargparse import auto_cli
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from tools.cli import command
 
-    auto_cli(main, as_positional=False)
+    command(main)

@@ -188,3 +188,13 @@ def walk(top: Path) -> Iterator[tuple[str, list[str]]]:
         below = {entry.path for entry in entries if os.path.isdir(entry)}  # not a link to itself, where is_dir raises
         waiting += sorted(below, reverse=True)
         yield folder, [entry.name for entry in entries if entry.path not in below]
+
+
+def files_below(folder: Path) -> list[str]:
+    """All files from a folder down by their names from it on, with / between, in order; hidden ones are left out.
+
+    Raises:
+        DataError: see `walk`.
+    """
+    found = (Path(top, name).relative_to(folder) for top, names in walk(folder) for name in names)
+    return sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))

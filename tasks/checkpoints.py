@@ -8,12 +8,19 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from backbones import BackboneError
-from backbones.weights_files import read_torch, require_checksums
+from backbones.weights_files import (
+    CHECKSUM,
+    DESCRIPTION,
+    checksum,
+    read_safetensors,
+    read_torch,
+    require_checksums,
+)
 from tasks.errors import CheckpointError, NonFiniteLoss, TaskError, require_checkpoint
 from tasks.writing import whole
 
@@ -54,13 +61,11 @@ def _read(path: Path) -> Any:
     return content
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def _read_safetensors(path: Path) -> Any:
     try:
-        with safe_open(path, "pt") as file:
-            description = json.loads((file.metadata() or {}).get("mobiledense", "null"))
-            return {"mobiledense": description, "state_dict": {key: file.get_tensor(key) for key in file.keys()}}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
+        return read_safetensors(path, "checkpoint")
+    except BackboneError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def export_weights(checkpoint: Path, path: Path) -> None:
@@ -77,8 +82,9 @@ def export_weights(checkpoint: Path, path: Path) -> None:
         TaskError: if the file cannot be written.
     """
     content = read_checkpoint(checkpoint)
-    metadata = {"mobiledense": json.dumps(content["mobiledense"])}
+    description = json.dumps(content["mobiledense"])
     tensors = {key: value.contiguous() for key, value in content["state_dict"].items()}
+    metadata = {DESCRIPTION: description, CHECKSUM: checksum(tensors, description)}
     with whole(path) as unfinished:
         try:
             save_file(tensors, unfinished, metadata)

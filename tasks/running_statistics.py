@@ -1,19 +1,24 @@
-"""Batch norm's running statistics of a training that begins: a plain average of its batches so far.
+"""Batch norm's running statistics while a training begins: a moving average over the last batches of few.
 
 The papers' momentum of 0.01 to 0.03 suits hundreds of thousands of steps. From random weights it leaves the running
 statistics of a short run at what they were initialised with, and the network, which is validated with them, predicts
-the same for every image. So batch number n counts with 1 / n until that falls to the momentum, as in torch's own
-average (momentum None). `num_batches_tracked` counts, so that a resumed run goes on with it, layers with statistics of
-their own keep them, and layers that were narrowed, see `backbones.narrow`, begin anew.
+the same for every image. So the first batch counts with 1, and batch number n with 10 / (n + 9) until that falls to the
+momentum. A plain average, 1 / n, follows too slowly while weights change fast.
+
+`num_batches_tracked` has the count, so that a resumed run goes on with it, start weights keep theirs, and layers that
+were narrowed (see `backbones.narrow`) begin anew.
 """
 
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+WINDOW = 10  # as tasks.callbacks.Ema has it, so that weights and statistics are averages over the same steps
 
 
 class StartingAverage:
-    """Has some batch norms average from the first batch on: call `before` and `after` around each step's passes.
+    """Has batch norms average from the first batch on: call `before` and `after` around each step's passes.
 
     The momentum itself stays as it is: torch.compile would compile anew for each value of it. With momentum m a layer
     replaces its statistics s by (1 - m) s + m b, where b is the batch's, so that scaling s before and after makes any
@@ -21,15 +26,17 @@ class StartingAverage:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        found = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        self.norms: list[Any] = [norm for norm in found if norm.track_running_stats and norm.momentum]
+        norms: list[Any] = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+        counted = [norm for norm in norms if norm.training and norm.track_running_stats and norm.momentum]
+        # read once, as a GPU would have to be waited for
+        self.counts = {norm: int(norm.num_batches_tracked) for norm in counted}
         self.scaled: list[tuple[Any, float]] = []
 
     def before(self) -> None:
         """Scale the statistics for a batch that comes; layers past their start are left out from then on."""
-        weights = [(norm, 1 / (int(norm.num_batches_tracked) + 1)) for norm in self.norms if norm.training]
-        self.scaled = [(norm, weight / norm.momentum) for norm, weight in weights if weight > norm.momentum]
-        self.norms = [norm for norm, _ in self.scaled]
+        scales = [(norm, WINDOW / (count + WINDOW) / norm.momentum) for norm, count in self.counts.items()]
+        self.scaled = [(norm, scale) for norm, scale in scales if scale > 1]
+        self.counts = {norm: self.counts[norm] + 1 for norm, _ in self.scaled}
         for norm, scale in self.scaled:
             _scale(norm, (1 - scale * norm.momentum) / (1 - norm.momentum) / scale)
 

@@ -96,6 +96,8 @@ def training_samples(
         size: height and width of the samples.
         augmentation: what is done to them.
     """
+    if augmentation.flip is None:
+        augmentation = replace(augmentation, flip=0.5 if files.flips else 0.0)
     if files.images is not None:
         return ClassificationDataset(files, None, AugmentClassification(augmentation))
     crop = RandomCrop(size, augmentation.crop_area, augmentation.seed)

@@ -25,6 +25,7 @@ class ClassificationFiles:
         labels: int64 [N], indices into `names`.
         images: the images themselves, uint8 [N, H, W, 3] RGB, where all have one small size; None for the others,
             which are read from their paths when they are needed.
+        flips: whether a mirrored image is of the same class, as digits are not.
         faults: what is wrong with the data, a line each; `check_classification` raises them.
     """
 
@@ -35,6 +36,7 @@ class ClassificationFiles:
     labels: NDArray[np.int64]
     images: NDArray[np.uint8] | None = None
     faults: list[str] = field(default_factory=list)
+    flips: bool = True
 
     @property
     def colours(self) -> list[Colour]:

@@ -46,7 +46,7 @@ def mnist(root: Path, source: str) -> ClassificationFiles:
         images, labels = images[:0], labels[:0]
     image_paths = [f"{paths['images']}#{index:05d}" for index in range(len(images))]
     rgb = np.repeat(images[..., None], 3, axis=3)
-    return ClassificationFiles(root, source, NAMES, image_paths, labels, rgb, faults)
+    return ClassificationFiles(root, source, NAMES, image_paths, labels, rgb, faults, flips=False)
 
 
 def _find(folder: Path, source: str, word: str, dimensions: int) -> Path:

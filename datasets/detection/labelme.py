@@ -19,7 +19,7 @@ from datasets.detection.drawn import (
 )
 from datasets.detection.files import read_names
 from datasets.faults import DataError, counted, one_line
-from datasets.files import is_image, walk
+from datasets.files import files_below, is_image
 from datasets.grouping import hold_out, own_split
 
 OPEN = ("line", "linestrip", "point", "points")  # kinds of shapes that bound nothing
@@ -40,8 +40,8 @@ def labelme_split(root: Path, split: str, group_by: str | None = None) -> DrawnS
     """
     inside = own_split(root, split, group_by)
     folder = inside or root
-    found = sorted(Path(top, name).relative_to(folder).as_posix() for top, names in walk(folder) for name in names)
-    listed = [name for name in found if name.endswith(".json") and not PurePosixPath(name).name.startswith(".")]
+    found = files_below(folder)
+    listed = [name for name in found if name.endswith(".json")]
     if not listed:
         raise DataError(f'{folder}: split "{split}" is empty: no json of labelme\'s in it')
     faults, open_shapes, drawn = [], list[str](), []

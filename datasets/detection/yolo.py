@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from datasets.detection.files import DetectionFiles, Rows
 from datasets.faults import CONTROL, DataError, counted, one_line
-from datasets.files import LONGEST, is_image, read_bytes, read_lines, refuse_doubles, walk
+from datasets.files import LONGEST, files_below, is_image, read_bytes, read_lines, refuse_doubles
 from datasets.grouping import hold_out, own_split
 from datasets.images import Size, upright_size
 
@@ -31,22 +31,9 @@ def yolo_detection(root: Path, split: str, group_by: str | None = None) -> Detec
         DataError: if a folder, the split or the names are missing. Faults of single files are in `faults`.
     """
     names = _read_names(root)
-    inside = own_split(root / "images", split, group_by) if (root / "images").is_dir() else None
-    if inside is not None:
-        images, labels = inside, root / "labels" / inside.name
-    elif (root / "images").is_dir():
-        images, labels = root / "images", root / "labels"
-    else:
-        folder = own_split(root, split, group_by)
-        if folder is None:
-            raise DataError(f"{root / 'images'}: no such folder; a YOLO tree has images/ and labels/")
-        images, labels = folder / "images", folder / "labels"
-        inside = folder
-    for place in (images, labels):
-        if not place.is_dir():
-            raise DataError(f"{place}: no such folder; a YOLO tree has images/ and labels/")
-    listed = [name for name in _below(images) if is_image(PurePosixPath(name).name)]
-    chosen = listed if inside is not None else hold_out(listed, split, group_by, images)
+    images, labels, divided = _folders(root, split, group_by)
+    listed = [name for name in files_below(images) if is_image(PurePosixPath(name).name)]
+    chosen = listed if divided else hold_out(listed, split, group_by, images)
     image_paths = [images / name for name in chosen]
     files = [f"{PurePosixPath(name).with_suffix('')}.txt" for name in chosen]
     twice = [name for name, count in Counter(files).items() if count > 1]
@@ -63,7 +50,7 @@ def yolo_detection(root: Path, split: str, group_by: str | None = None) -> Detec
             faults.append(str(error))
     notes = counted(bare, "image", "images", "without a label file, taken to be without objects")
     imaged = {f"{PurePosixPath(name).with_suffix('')}.txt" for name in listed} | {"classes.txt"}
-    stray = [name for name in _below(labels) if name.endswith(".txt") and name not in imaged]
+    stray = [name for name in files_below(labels) if name.endswith(".txt") and name not in imaged]
     notes += counted(stray, "label file", "label files", "without an image left out")
     corners = rows.numbers()
     objects, more, unsound = rows.objects(corners, corners[:, 2:] - corners[:, :2], limits, files, names)
@@ -75,9 +62,18 @@ def yolo_detection(root: Path, split: str, group_by: str | None = None) -> Detec
     )
 
 
-def _below(folder: Path) -> list[str]:
-    """All files in a folder and those in it, by names with / in them, in their order."""
-    return sorted(Path(top, name).relative_to(folder).as_posix() for top, names in walk(folder) for name in names)
+def _folders(root: Path, split: str, group_by: str | None) -> tuple[Path, Path, bool]:
+    """The folders of a split's images and labels, and whether the tree has splits."""
+    if (root / "images").is_dir():
+        inside = own_split(root / "images", split, group_by)
+        images, labels = inside or root / "images", root / "labels" / (inside.name if inside else "")
+    else:
+        inside = own_split(root, split, group_by)
+        images, labels = (inside or root) / "images", (inside or root) / "labels"
+    for place in (images, labels):
+        if not place.is_dir():
+            raise DataError(f"{place}: no such folder; a YOLO tree has images/ and labels/")
+    return images, labels, inside is not None
 
 
 def _read(path: Path, index: int, classes: int, limit: Size, rows: Rows) -> list[str]:

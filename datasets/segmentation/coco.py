@@ -63,8 +63,9 @@ def coco_files(root: Path, split: str, classes: str | None = None) -> Segmentati
     chosen = list(images)
     notes = []
     if classes == "voc" and split.startswith("train"):
-        chosen = [number for number in images if areas[number] > LEAST]
-        left = [images[number]["file_name"] for number in images if areas[number] <= LEAST]
+        chosen = [number for number in images if areas[number] > LEAST or outlines[number].faults]
+        kept = {*chosen}
+        left = [image["file_name"] for number, image in images.items() if number not in kept]
         notes = counted(left, "image", "images", f"with {LEAST:,} labelled pixels of VOC's classes or fewer left out")
     if not chosen:
         raise DataError(f"{path}: split {split} is empty; its json has no images with labelled pixels")

@@ -152,7 +152,7 @@ def folder_files(root: Path, split: str, group_by: str | None = None) -> Segment
         raise DataError(f"{images}: has splits of its own, {', '.join(sorted(inside))}; leave out --group-by")
     if divided:
         images, masks = sub_folder(images, split), masks / split
-    image_paths, drawn = (by_stem(folder, nested=not divided) for folder in (images, masks))
+    image_paths, drawn = (by_stem(folder, nested=group_by is not None) for folder in (images, masks))
     stems = sorted(image_paths) if divided else hold_out(sorted(image_paths), split, group_by, images)
     if not stems:
         raise DataError(f'{images}: split "{split}" is empty: no images ({", ".join(IMAGE_SUFFIXES)}) belong to it')

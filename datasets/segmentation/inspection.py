@@ -34,6 +34,7 @@ TURN = Kind(
 )
 FAULTS = {"size": MISFIT, "values": BEYOND, "turn": TURN}
 VOID = Kind("warning", "mask without any label", "Every pixel is void (255): nothing is learned from the image.")
+OTHER = Kind("note", "of the annotations", "What readers leave out.")
 EMPTY = Kind("note", "mask with background only", "Good if there is nothing to see; not if it was yet to be labelled.")
 
 
@@ -94,5 +95,7 @@ class InspectedSegmentation(Inspected):
     def conclude(self) -> Iterator[Finding]:
         pixels = self.values["pixels"]
         void = void_fault(self.files, pixels) if self.void else []
+        for note in self.files.notes:
+            yield Finding(OTHER, note, self.split)
         for fault in [*binary_fault(self.files, pixels), *void]:
             yield Finding(FAULTY, fault, self.split)

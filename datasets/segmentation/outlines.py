@@ -56,9 +56,9 @@ class Region:
                 if coordinates.min() < -side or coordinates.max() > 2 * side:
                     raise ValueError(f"a polygon far outside of {width}x{height}")
         if not self.polygons:
-            return np.zeros(size, dtype=bool)
+            return np.zeros(size, dtype=bool, order="F")
         runs = coco_mask.frPyObjects([polygon.tolist() for polygon in self.polygons], height, width)
-        return coco_mask.decode(coco_mask.merge(runs)).astype(bool)
+        return coco_mask.decode(coco_mask.merge(runs)).view(bool)
 
 
 @dataclass
@@ -91,17 +91,18 @@ class Outlines:
         if self.size is not None and self.size != size:
             declared, actual = (f"{width}x{height}" for height, width in (self.size, size))
             raise DataError(f"{self.source}: is for an image of {declared}, and this one is {actual} once upright")
-        mask, ignored = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=bool)
+        # column after column, as pycocotools has it: twice as fast as across the other order
+        mask, ignored = np.zeros(size, dtype=np.uint8, order="F"), np.zeros(size, dtype=bool, order="F")
         for number, region in enumerate(self.regions, start=1):
             try:
                 inside = region.draw(size)
             except ValueError as error:
                 raise DataError(f"{self.source}: region {number} has {error}; draw it anew") from None
             if not self.layered:
-                ignored |= inside & ((mask > 0) | (region.label == IGNORE))
-            mask[inside] = region.label
+                ignored |= inside if region.label == IGNORE else inside & (mask > 0)
+            np.copyto(mask, np.uint8(region.label), where=inside)
         mask[ignored] = IGNORE
-        return mask
+        return np.ascontiguousarray(mask)
 
 
 def make_polygon(numbers: Any) -> Polygon | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.faults import DataError, one_line
-from datasets.files import default_colours, is_image, read_labels, walk
+from datasets.files import default_colours, files_below, is_image, read_labels
 from datasets.segmentation.label_maps import read_label_map
 
 
@@ -52,7 +52,7 @@ def by_stem(folder: Path, nested: bool = False) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
-    paths = [Path(top, name) for top, names in walk(folder) for name in names] if nested else sorted(folder.iterdir())
+    paths = [folder / name for name in files_below(folder)] if nested else sorted(folder.iterdir())
     for path in filter(lambda path: is_image(path.name), paths):
         stem = path.relative_to(folder).with_suffix("").as_posix()
         if stem in found:

@@ -43,7 +43,7 @@ def evaluate_masks(predictor: Any, batches: Iterable[list[dict[str, Any]]], **op
     matrix = ConfusionMatrix(count)
     for sample in (sample for batch in track(batches, "Evaluating", transient=True) for sample in batch):
         masks = predictor.predict([sample["image"]], **options)[0], sample["mask"]
-        for found, truth in zip(*(torch.from_numpy(mask).split(ROWS) for mask in masks), strict=True):
+        for found, truth in zip(*(torch.as_tensor(mask).split(ROWS) for mask in masks), strict=True):
             matrix.update(found, truth)
         scores = matrix.scores()
         total += scores.matrix

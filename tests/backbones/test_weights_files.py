@@ -9,7 +9,7 @@ import zipfile
 import pytest
 import torch
 
-from backbones import create_backbone, load_weights, start_normalisation
+from backbones import create_backbone, load_weights, start_normalisation, weights_files
 from backbones.weights_files import read_torch, read_weights
 
 
@@ -182,3 +182,13 @@ def test_a_description_that_lacks_entries(tmp_path):
     torch.save({"mobiledense": {"task": "detection"}, "state_dict": backbone.state_dict()}, tmp_path / "best.ckpt")
     assert not load_weights(create_backbone("v3-small"), tmp_path / "best.ckpt").missing
     assert start_normalisation(backbone.table, tmp_path / "best.ckpt") == {}
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    path, reads = tmp_path / "w.pth", []
+    monkeypatch.setattr(weights_files, "read_torch", lambda path: reads.append(path) or torch.load(path))
+    torch.save({"a": torch.zeros(3)}, path)
+    assert read_weights(path)[0]["a"].tolist() == read_weights(path)[0]["a"].tolist() == [0, 0, 0]
+    assert len(reads) == 1
+    torch.save({"a": torch.ones(40)}, path)
+    assert read_weights(path)[0]["a"].sum() == 40 and len(reads) == 2

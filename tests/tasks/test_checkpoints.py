@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from backbones import BackboneError
+from backbones.weights_files import read_weights
 from tasks import CheckpointError, NonFiniteLoss, SegmentationTask, TaskError, load_task
 from tasks.checkpoints import AtomicCheckpointIO, export_weights, read_checkpoint
 
@@ -155,6 +158,19 @@ def test_endless_nesting_beside_exported_weights_is_one_line(tmp_path):
     save_file({"w": torch.zeros(1)}, tmp_path / "x.safetensors", {"mobiledense": "[" * 100_000})
     with pytest.raises(CheckpointError, match=r"x.safetensors: not a readable checkpoint"):
         read_checkpoint(tmp_path / "x.safetensors")
+
+
+def test_a_flipped_bit_in_exported_weights_is_found(tmp_path, checkpoint):
+    path = tmp_path / "w.safetensors"
+    export_weights(checkpoint, path)
+    assert read_checkpoint(path)["state_dict"]
+    content = bytearray(path.read_bytes())
+    for place in np.linspace(len(content) // 2, len(content) - 1, 5).astype(int):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with pytest.raises(CheckpointError, match=r"w.safetensors: damaged"):
+            read_checkpoint(path)
+        with pytest.raises(BackboneError, match=r"w.safetensors: damaged"):
+            read_weights(path)
 
 
 def test_exported_weights_that_cannot_be_written_are_one_line(tmp_path, checkpoint):

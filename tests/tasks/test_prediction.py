@@ -146,7 +146,8 @@ def test_the_tool_ends_with_status_1(tool_here, tmp_path, monkeypatch):
     source = images(tmp_path / "in", "a.png", "b.png")
     for name in ("a", "b"):
         (tmp_path / "out" / f"{name}_overlay.png").mkdir(parents=True)
-    options = ["--checkpoint", "x.ckpt", "--source", str(source), "--output", str(tmp_path / "out")]
+    (tmp_path / "x.ckpt").touch()
+    options = ["--checkpoint", str(tmp_path / "x.ckpt"), "--source", str(source), "--output", str(tmp_path / "out")]
     said = tool_here("predict", *options, succeeds=False)
     assert "a_overlay.png: could not be written" in said and "for 0 images" in said
 

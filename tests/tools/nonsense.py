@@ -22,7 +22,7 @@ TOOLS = [path.stem for path in sorted((ROOT / "tools").glob("[a-z]*.py")) if not
 NUMBERS = ["-3", "nan", ".nan", "inf", ".inf", "1000000000000", "0", "x", "", "[1]"]
 HUGE = {"1000000000000"}
 # what may be as large as one likes: a run that comes to nothing says so itself
-UNLIMITED = {"lr", "weight_decay", "power", "warmup_steps", "patience"}
+UNLIMITED = {"lr", "backbone_lr", "weight_decay", "power", "warmup_steps", "patience"}
 LONG = "x" * 300
 
 

@@ -99,3 +99,17 @@ def test_so_many_are_drawn_as_asked(tmp_path, tool_here):
 def test_a_users_mistake_is_one_line(tmp_path, tool_here, options, said):
     text = tool_here("check_data", *options, "--output", str(tmp_path / "page"), succeeds=False)
     assert said in text and not (tmp_path / "page").exists()
+
+
+def test_options_of_other_data_are_refused(tool_here, shapes, tmp_path):
+    tree = ("--dataset", "voc", "--data-root", str(shapes), "--group-by", "folder")
+    for name, *options in (
+        ("check_data", *tree, "--output", str(tmp_path)),
+        ("train_seg", *tree),
+        ("train_det", *tree),
+    ):
+        assert "--group-by is for trees without splits" in tool_here(name, *options, succeeds=False)
+    for name in ("train_det", "train_cls", "train_seg"):
+        assert "--classes is for --dataset coco" in tool_here(name, "--classes", "voc", succeeds=False)
+    for pattern in ("(", "[0-9]+"):
+        assert f"--group-by {pattern}: " in tool_here("train_seg", "--group-by", pattern, succeeds=False)

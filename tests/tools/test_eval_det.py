@@ -9,7 +9,6 @@ from datasets import find_detection, read_image
 from tasks import DetectionTask
 from tasks.detection.detections import Detections, read_results, write_results
 from tasks.detection.metrics import STATS, coco_scores, voc_average_precision
-from tests.tools.command import tool
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +102,11 @@ def test_a_checkpoints_results_evaluated_again_give_its_numbers(tool_here, detec
     assert first["coco"]["AR100"] > 0
 
 
-def test_a_checkpoint_is_evaluated_on_a_split(detector, shapes, tmp_path):
+def test_a_checkpoint_is_evaluated_on_a_split(detector, shapes, tmp_path, tool_here):
     moved = tmp_path / "best.ckpt"
     shutil.copy(detector, moved)
     options = ["--dataset", "coco", "--data-root", str(shapes), "--split", "test", "--workers", "0", "--drawn", "2"]
-    said = tool("eval_det", "--checkpoint", str(moved), *options, "--max-images", "3", "--batch-size", "2")
+    said = tool_here("eval_det", "--checkpoint", str(moved), *options, "--max-images", "3", "--batch-size", "2")
     assert "VOC07 AP" in said and "COCO: AP " in said
     found = scores(tmp_path / "eval_test")
     assert (found["images"], found["split"], found["checkpoint"]) == (3, "test", str(moved))
@@ -150,7 +149,7 @@ def test_faulty_annotations_are_not_evaluated_by(tool_here, guesses, annotations
     assert not (tmp_path / "eval").exists()
 
 
-def test_predict_draws_the_boxes_above_the_threshold_and_writes_them(detector, shapes, tmp_path):
+def test_predict_draws_the_boxes_above_the_threshold_and_writes_them(detector, shapes, tmp_path, tool_here):
     source = tmp_path / "in" / "deep"
     source.mkdir(parents=True)
     shutil.copy(next((shapes / "JPEGImages").glob("val*")), source / "a.jpg")
@@ -160,7 +159,7 @@ def test_predict_draws_the_boxes_above_the_threshold_and_writes_them(detector, s
     count = 5 + int(gaps.argmax())
     threshold = float(everything.scores[count - 1 : count + 1].mean())
     options = ["--checkpoint", str(detector), "--source", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
-    said = tool("predict", *options, "--json", "--score-threshold", str(threshold))
+    said = tool_here("predict", *options, "--json", "--score-threshold", str(threshold))
     assert "1 images" in said
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
     assert written == {"deep/a_boxes.png", "deep/a.json"}

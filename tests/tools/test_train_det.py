@@ -11,7 +11,6 @@ import torch
 from datasets import find_detection
 from tasks import DetectionTask
 from tests.conftest import ROOT, quick_detection
-from tests.tools.command import tool
 
 
 def metrics(folder) -> list[dict[str, str]]:
@@ -42,8 +41,8 @@ def test_the_best_checkpoint_is_evaluated_at_the_end(detector):
     assert (evaluated["images"], evaluated["split"], evaluated["checkpoint"]) == (4, "val", str(detector))
 
 
-def test_config_written_by_a_run_repeats_it(detector, tmp_path):
-    said = tool("train_det", "--config", str(detector.parent / "config.yaml"), "--output", str(tmp_path))
+def test_config_written_by_a_run_repeats_it(detector, tmp_path, tool_here):
+    said = tool_here("train_det", "--config", str(detector.parent / "config.yaml"), "--output", str(tmp_path))
     folder = tmp_path / "quick"
     assert "16 images, 5 classes" in said
     table = said[said.index("best val/ap") :]
@@ -55,28 +54,28 @@ def test_config_written_by_a_run_repeats_it(detector, tmp_path):
     assert results[0] == results[1]
 
 
-def test_existing_run_is_not_replaced_unasked(detector, shapes):
+def test_existing_run_is_not_replaced_unasked(detector, shapes, tool_here):
     before = detector.stat().st_mtime
     options = [*quick_detection(shapes, detector.parent.parent), "--name", "quick"]
-    said = tool("train_det", *options, succeeds=False)
+    said = tool_here("train_det", *options, succeeds=False)
     assert "holds a run" in said and "--resume" in said and "--overwrite" in said
     assert detector.stat().st_mtime == before
 
 
-def test_resume_goes_on(detector, shapes, tmp_path):
+def test_resume_goes_on(detector, shapes, tmp_path, tool_here):
     shutil.copytree(detector.parent, tmp_path / "quick")
     options = [*quick_detection(shapes, tmp_path), "--name", "quick", "--resume"]
     options[options.index("--epochs") + 1] = "3"
-    tool("train_det", *options)
+    tool_here("train_det", *options)
     last = torch.load(tmp_path / "quick" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 3 * 2
 
 
-def test_another_network_in_place_of_a_run_from_its_weights(detector, shapes, tmp_path):
+def test_another_network_in_place_of_a_run_from_its_weights(detector, shapes, tmp_path, tool_here):
     shutil.copytree(detector.parent, tmp_path / "quick")
     options = ["--name", "quick", "--overwrite", "--loss", "focal", "--head-options.small_objects", "true"]
     options += ["--minimalistic", "--max-images", "3", "--batch-size", "3", "--epochs", "1"]
-    said = tool("train_det", *quick_detection(shapes, tmp_path), *options, "--weights", str(detector))
+    said = tool_here("train_det", *quick_detection(shapes, tmp_path), *options, "--weights", str(detector))
     assert "3 images, 5 classes" in said
     assert f"{detector}: took " in said and "classes kept: disc, square, triangle, star, cross; new: none" in said
     assert "learn from scratch" not in said
@@ -88,9 +87,9 @@ def test_another_network_in_place_of_a_run_from_its_weights(detector, shapes, tm
     assert scores(tmp_path / "quick")["images"] == 3
 
 
-def test_a_network_of_timms(shapes, tmp_path):
+def test_a_network_of_timms(shapes, tmp_path, tool_here):
     options = ["--backbone", "timm:ghostnet_050", "--epochs", "1", "--max-images", "8"]
-    said = tool("train_det", *quick_detection(shapes, tmp_path), *options)
+    said = tool_here("train_det", *quick_detection(shapes, tmp_path), *options)
     folder = tmp_path / "coco_timm-ghostnet_050_ssdlite"
     assert "COCO: AP" in said and scores(folder)["images"] == 4
     assert DetectionTask.load(folder / "best.ckpt").spec.table.name == "timm:ghostnet_050"

@@ -33,25 +33,25 @@ def test_a_checkpoint_alone_predicts(checkpoint, shapes, tmp_path):
     assert task.predict([image])[0].shape == image.shape[:2]
 
 
-def test_existing_run_is_not_replaced_unasked(checkpoint, shapes):
+def test_existing_run_is_not_replaced_unasked(checkpoint, shapes, tool_here):
     before = checkpoint.stat().st_mtime
     options = [*quick_run(shapes, checkpoint.parent.parent), "--name", "quick"]
-    said = tool("train_seg", *options, succeeds=False)
+    said = tool_here("train_seg", *options, succeeds=False)
     assert "holds a run" in said and "--resume" in said and "--overwrite" in said
     assert checkpoint.stat().st_mtime == before
 
 
-def test_resume_goes_on(checkpoint, shapes, tmp_path):
+def test_resume_goes_on(checkpoint, shapes, tmp_path, tool_here):
     shutil.copytree(checkpoint.parent, tmp_path / "quick")
     options = [*quick_run(shapes, tmp_path), "--name", "quick", "--resume"]
     options[options.index("--epochs") + 1] = "3"
-    tool("train_seg", *options)
+    tool_here("train_seg", *options)
     last = torch.load(tmp_path / "quick" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 3 * 2
 
 
-def test_config_written_by_a_run_repeats_it(checkpoint, tmp_path):
-    again = tool("train_seg", "--config", str(checkpoint.parent / "config.yaml"), "--output", str(tmp_path))
+def test_config_written_by_a_run_repeats_it(checkpoint, tmp_path, tool_here):
+    again = tool_here("train_seg", "--config", str(checkpoint.parent / "config.yaml"), "--output", str(tmp_path))
     assert "best val/miou" in again
     first, second = (
         torch.load(path, weights_only=True)["state_dict"] for path in (checkpoint, tmp_path / "quick/best.ckpt")
@@ -75,21 +75,21 @@ def test_config_written_by_a_run_repeats_it(checkpoint, tmp_path):
         (["--batch-size", "999"], "lower --batch-size from 999"),
     ],
 )
-def test_a_users_mistake_is_one_line(shapes, tmp_path, options, said):
-    text = tool("train_seg", *quick_run(shapes, tmp_path), *options, succeeds=False)
+def test_a_users_mistake_is_one_line(shapes, tmp_path, options, said, tool_here):
+    text = tool_here("train_seg", *quick_run(shapes, tmp_path), *options, succeeds=False)
     assert said in text
     assert len([line for line in text.splitlines() if "train_seg.py:" in line]) == 1
 
 
 def test_a_network_of_timms_trains_and_is_evaluated(shapes, tmp_path, tool_here):
     options = ["--backbone", "timm:mobilenetv4_conv_small", "--epochs", "1", "--max-images", "8"]
-    tool("train_seg", *quick_run(shapes, tmp_path), *options)
+    tool_here("train_seg", *quick_run(shapes, tmp_path), *options)
     best = tmp_path / "voc_timm-mobilenetv4_conv_small_lraspp" / "best.ckpt"
     data = ["--dataset", "voc", "--data-root", str(shapes), "--workers", "0"]
     assert "mIoU" in tool_here("eval_seg", "--checkpoint", str(best), *data)
 
 
-def test_bad_masks_are_reported_before_the_first_step(shapes, tmp_path):
+def test_bad_masks_are_reported_before_the_first_step(shapes, tmp_path, tool_here):
     from datasets import read_mask, write_mask
 
     tree = tmp_path / "tree"
@@ -98,16 +98,16 @@ def test_bad_masks_are_reported_before_the_first_step(shapes, tmp_path):
     mask = read_mask(path).copy()
     mask[:2, :3] = 77
     write_mask(path, mask, [(0, 0, 0)])
-    said = tool("train_seg", *quick_run(tree, tmp_path / "runs"), succeeds=False)
+    said = tool_here("train_seg", *quick_run(tree, tmp_path / "runs"), succeeds=False)
     assert "train_0003.png: mask value 77 on 6 pixels; classes are 0 background to 5 cross" in said
     assert not (tmp_path / "runs").exists()
 
 
-def test_evaluation_writes_scores_and_images(checkpoint, shapes, tmp_path):
+def test_evaluation_writes_scores_and_images(checkpoint, shapes, tmp_path, tool_here):
     import json
 
     options = ["--dataset", "voc", "--data-root", str(shapes), "--output", str(tmp_path / "eval"), "--workers", "0"]
-    said = tool("eval_seg", "--checkpoint", str(checkpoint), *options, "--tta-scales", "0.75", "1", "--tta-flip")
+    said = tool_here("eval_seg", "--checkpoint", str(checkpoint), *options, "--tta-scales", "0.75", "1", "--tta-flip")
     assert "mIoU" in said and "disc" in said
     scores = json.loads((tmp_path / "eval" / "scores.json").read_text())
     matrix = np.array(scores["confusion_matrix"])
@@ -116,17 +116,17 @@ def test_evaluation_writes_scores_and_images(checkpoint, shapes, tmp_path):
     assert {path.name for path in (tmp_path / "eval").iterdir()} >= {"confusion.png", "worst.png", "samples.png"}
 
 
-def test_more_classes_in_the_checkpoint_than_in_the_data(checkpoint, shapes, tmp_path):
+def test_more_classes_in_the_checkpoint_than_in_the_data(checkpoint, shapes, tmp_path, tool_here):
     tree = tmp_path / "tree"
     shutil.copytree(shapes, tree)
     (tree / "labels.txt").write_text("background\ndisc\n")
-    said = tool(
+    said = tool_here(
         "eval_seg", "--checkpoint", str(checkpoint), "--dataset", "voc", "--data-root", str(tree), succeeds=False
     )
     assert f"classes of {checkpoint} and {tree} differ: only in {checkpoint}: " in said
 
 
-def test_prediction_keeps_names_and_folders(checkpoint, shapes, tmp_path):
+def test_prediction_keeps_names_and_folders(checkpoint, shapes, tmp_path, tool_here):
     from PIL import Image
 
     source = tmp_path / "in"
@@ -136,7 +136,7 @@ def test_prediction_keeps_names_and_folders(checkpoint, shapes, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned
     Image.open(image).resize((80, 48)).save(source / "turned.jpg", exif=exif)
-    said = tool(
+    said = tool_here(
         "predict", "--checkpoint", str(checkpoint), "--source", str(source), "--output", str(tmp_path / "out"), "--json"
     )
     assert "2 images" in said
@@ -148,18 +148,18 @@ def test_prediction_keeps_names_and_folders(checkpoint, shapes, tmp_path):
     assert Image.open(tmp_path / "out" / "turned_mask.png").mode == "P"
 
 
-def test_prediction_goes_on_after_an_unreadable_image(checkpoint, shapes, tmp_path):
+def test_prediction_goes_on_after_an_unreadable_image(checkpoint, shapes, tmp_path, tool_here):
     source = tmp_path / "in"
     source.mkdir()
     shutil.copy(next((shapes / "JPEGImages").glob("val*")), source / "good.jpg")
     (source / "bad.jpg").write_bytes(b"no image")
     options = ["--checkpoint", str(checkpoint), "--source", str(source), "--output", str(tmp_path / "out")]
-    said = tool("predict", *options, succeeds=False)
+    said = tool_here("predict", *options, succeeds=False)
     assert "bad.jpg: cannot be read" in said
     assert (tmp_path / "out" / "good_mask.png").exists()
 
 
-def test_prediction_of_a_video(checkpoint, tmp_path):
+def test_prediction_of_a_video(checkpoint, tmp_path, tool_here):
     import cv2
 
     film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 64))
@@ -174,7 +174,7 @@ def test_prediction_of_a_video(checkpoint, tmp_path):
         "--output",
         str(tmp_path / "out"),
     ]
-    tool("predict", *options, "--max-frames", "3")
+    tool_here("predict", *options, "--max-frames", "3")
     capture = cv2.VideoCapture(str(tmp_path / "out" / "film_overlay.mp4"))
     frames = 0
     while capture.read()[0]:
@@ -183,9 +183,9 @@ def test_prediction_of_a_video(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("source", ["nothing_here.jpg", "webcam:97", "*.nothing"])
-def test_sources_that_are_not_there(checkpoint, source, tmp_path):
+def test_sources_that_are_not_there(checkpoint, source, tmp_path, tool_here):
     options = ["--checkpoint", str(checkpoint), "--source", source, "--output", str(tmp_path)]
-    assert source.replace(":", " ") in tool("predict", *options, succeeds=False)
+    assert source.replace(":", " ") in tool_here("predict", *options, succeeds=False)
 
 
 def test_options_are_frozen(tool_here):

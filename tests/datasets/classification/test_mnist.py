@@ -2,11 +2,14 @@
 
 import gzip
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from datasets.classification.augment_options import ClassificationAugmentation
 from datasets.classification.checks import check_classification
+from datasets.classification.dataset import training_samples
 from datasets.classification.find import find_files
 from datasets.faults import DataError
 
@@ -103,3 +106,11 @@ def test_a_file_that_is_not_there(tmp_path):
     (root / "t10k-labels-idx1-ubyte").unlink()
     message = fault(root)
     assert "neither t10k-labels-idx1-ubyte nor t10k-labels-idx1-ubyte.gz" in message and "--download" in message
+
+
+def test_digits_are_not_mirrored_unless_asked(tmp_path):
+    train, _ = find_files("mnist", ["train", "val"], write(tmp_path / "data"))
+    chosen = [training_samples(train, (28, 28), ClassificationAugmentation(flip=flip)) for flip in (None, 0.3)]
+    assert [samples.augmentation.options.flip for samples in chosen] == [0.0, 0.3]
+    other = training_samples(replace(train, flips=True), (28, 28), ClassificationAugmentation())
+    assert other.augmentation.options.flip == 0.5

@@ -19,7 +19,7 @@ from datasets.segmentation.find import find_segmentation
 from datasets.voc_names import VOC_NAMES
 from tests.datasets.detection.trees import image, mark, write_coco, write_image
 
-COCO_MINI = Path("/work/shared/data/coco_mini")
+COCO_MINI = Path(__file__).resolve().parents[4] / "shared" / "data" / "coco_mini"
 SQUARE = [[5, 5, 15, 5, 15, 15, 5, 15]]
 
 
@@ -144,9 +144,17 @@ def test_voc_classes(tmp_path):
     assert train.names == VOC_NAMES and [path.name for path, _ in train.pairs] == ["2.jpg"]
     assert train.notes == ["2 images with 1,000 labelled pixels of VOC's classes or fewer left out: 1.jpg, 3.jpg"]
     assert check_segmentation(train).lines() == train.notes
+    findings = inspect_splits(find_splits("segmentation", "coco", ["train"], root, (320, 320), classes="voc")[0])
+    assert train.notes[0] in [finding.text for kept in findings.kept.values() for finding in kept]
     assert np.unique(mask(train)).tolist() == [0, VOC_NAMES.index("cat")] == np.unique(mask(val)).tolist()
     assert len(read(root).pairs) == 3
     assert "--classes is for --dataset coco" in refusal(read, root, "coco-stuff", classes="voc")
+
+
+def test_a_faulty_image_is_not_left_out_of_vocs_classes_in_silence(tmp_path):
+    marks = [region(1, [[1, 2]] * 2 + [[3]], 17, area=5), region(2, SQUARE, 17, 2, area=1001)]
+    files = read(write_coco(tmp_path, [image(1), image(2)], marks, coco_categories()), classes="voc")
+    assert len(files.pairs) == 2 and "polygons that are no lists" in refusal(check_segmentation, files)
 
 
 def test_areas_that_are_not_given_are_measured(tmp_path):

@@ -21,6 +21,7 @@ from tasks import (
 from tasks.commands import WINGS, evaluate, predict
 from tasks.options import Evaluation, EvaluationData, Prediction
 from tasks.segmentation.metrics import ConfusionMatrix
+from tasks.sources import find_sources
 from tests.tasks.segmentation.test_sliding_window import noise
 
 NAMES = ["background", "disc", "cross", "triangle", "star"]
@@ -119,9 +120,9 @@ def test_eval_seg_and_predict_give_the_same_masks(shapes, tmp_path, monkeypatch,
     evaluate("segmentation", saved, data, where, output_stride=stride)
     masks = [mask for _, mask in evaluated]
     assert len(masks) == len(files.pairs) and len(np.unique(masks[0])) > 1
-    predict(
-        saved, str(files.pairs[0][0].parent / "val*"), tmp_path / "out", Prediction(output_stride=stride), None, "cpu"
-    )
+    output = tmp_path / "out"
+    sources = find_sources(str(files.pairs[0][0].parent / "val*"), output)
+    predict(saved, sources, output, Prediction(output_stride=stride), None, "cpu")
     written = [np.array(Image.open(tmp_path / "out" / f"{image.stem}_mask.png")) for image, _ in files.pairs]
     assert all(np.array_equal(*pair) for pair in zip(masks, written, strict=True))
     matrix = ConfusionMatrix(len(files.names))
