@@ -16,12 +16,8 @@ from datasets.faults import DataError, one_line
 from datasets.files import read_bytes, require_file
 
 ROWS = 256  # of an image that are converted at a time
-
-
 # what a file of these names may hold; others of Pillow's decoders run programs (EPS) or take any bytes for an image
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-
-
 ORIENTATION = 0x0112  # the EXIF tag
 Size = tuple[int, int]  # height and width
 MEAN = (124, 116, 104)  # ImageNet's mean colour, which fills what an augmentation leaves empty

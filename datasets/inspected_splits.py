@@ -8,7 +8,7 @@ from datasets.classification import find as classification
 from datasets.classification.inspection import InspectedClassification
 from datasets.detection import find as detection
 from datasets.detection.inspection import InspectedDetection
-from datasets.faults import DataError, class_faults, did_you_mean
+from datasets.faults import DataError, class_faults, unknown_dataset
 from datasets.inspection import FAULTY, Finding, Inspected
 from datasets.segmentation import find as segmentation
 from datasets.segmentation.inspection import InspectedSegmentation
@@ -36,7 +36,7 @@ def choose_task(dataset: str, data_root: Path | None = None) -> str:
     tasks = serves(dataset)
     if not tasks:
         known = list(dict.fromkeys(name for wing in WINGS.values() for name in wing.DATASETS))
-        raise DataError(f'there is no dataset "{dataset}"{did_you_mean(dataset, known)} (there are {", ".join(known)})')
+        raise unknown_dataset(dataset, known)
     if data_root is not None and dataset == "voc" and not (data_root / "SegmentationClass").is_dir():
         return "detection"
     if dataset in ("coco", "labelme", "cvat"):

@@ -13,11 +13,7 @@ from heads.smp import DECODERS, SMPDecoder
 from heads.ssdlite import SSDLite
 
 ASPP: dict[str, Any] = {"lraspp": LRASPP, "raspp": RASPP, "lraspp-torchvision": LRASPPTorchvision}
-
-
 SEGMENTATION_HEADS = (*ASPP, *DECODERS)
-
-
 # options of `SSDLite`: as in the papers' Table 6, and as torchvision builds it
 DETECTION_HEADS: dict[str, dict[str, Any]] = {"ssdlite": {"first": 3}, "ssdlite-torchvision": {"first": 6}}
 

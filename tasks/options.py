@@ -21,7 +21,7 @@ class Data:
 
     Args:
         dataset: shapes (made on first use), voc, coco, coco-stuff, coco-panoptic, cityscapes, ade20k, folder, yolo,
-            labelme, cvat, cifar10 or mnist; README says which task reads which, and how they must lie.
+            labelme, cvat, cifar10 or mnist; docs/data.md says which task reads which, and how they must lie.
         data_root: where the data is; by default data/ and the dataset's name.
         download: fetch VOC, CIFAR-10 or MNIST if it is not there.
         train_split: the split to train on.
@@ -232,9 +232,8 @@ class Run:
 
     def named(self, name: str) -> "Run":
         """This run, with a name unless it was given one."""
-        return (
-            self if self.name is not None else replace(self, name=re.sub(r"[^\w.-]+", "-", name))
-        )  # timm:NAME is in it
+        plain = re.sub(r"[^\w.-]+", "-", name)  # timm:NAME has more than a folder's name should
+        return self if self.name is not None else replace(self, name=plain)
 
     @property
     def folder(self) -> Path:

@@ -54,12 +54,12 @@ class Wing(ABC):
     def epochs(self, dataset: str) -> int:
         """Passes over the training split, by default."""
 
+    @staticmethod
     @abstractmethod
     def find_files(
-        self,
         dataset: str,
         splits: Sequence[str],
-        data_root: Path | None,
+        data_root: Path | None = None,
         download: bool = False,
         group_by: str | None = None,
         classes: str | None = None,
@@ -70,8 +70,9 @@ class Wing(ABC):
             DataError: if the dataset or a split is missing.
         """
 
+    @staticmethod
     @abstractmethod
-    def limit_files(self, files: Any, most: int | None) -> Any:
+    def limit_files(files: Any, most: int | None) -> Any:
         """At most so many images of a split."""
 
     @abstractmethod
@@ -82,23 +83,21 @@ class Wing(ABC):
             DataError: with a line for every fault of all of them.
         """
 
+    @abstractmethod
     def input_size(self, options: Any, dataset: str, files: Any = None) -> tuple[int, int] | None:
         """Height and width of what the network is trained on; None if only the files tell.
 
         Raises:
             TaskError: if it was given, and is not to choose for these files.
         """
-        small = dataset == "shapes"
-        given: tuple[int, int] | None = options.size
-        return given or ((160, 160) if small else (320, 320))
 
-    @abstractmethod
     def check_options(self, options: Any) -> None:
-        """Refuse options that nothing can be trained with, before any file is read.
+        """Refuse options that nothing can be trained with, before any file is read; by themselves they are in range.
 
         Raises:
             HeadError, TaskError: if so.
         """
+        return
 
     @abstractmethod
     def make_spec(
@@ -147,9 +146,9 @@ class Wing(ABC):
     def val_samples(self, files: Any, spec: Any) -> Samples:
         """Samples that choose the best checkpoint."""
 
+    @staticmethod
     @abstractmethod
     def evaluate(
-        self,
         predictor: Predictor,
         files: Any,
         folder: Path,
@@ -165,7 +164,7 @@ class Wing(ABC):
             files: of the split.
             folder: for what is written.
             settings: what else is to stand in scores.json.
-            drawn: how many images to draw.
+            drawn: how many images to draw; for None, as many as are usual for the task.
             workers: loader processes.
             **options: of the predictor's `predict`.
 
@@ -173,8 +172,9 @@ class Wing(ABC):
             TaskError: if a file cannot be written.
         """
 
+    @staticmethod
     @abstractmethod
-    def draw(self, task: Any, samples: Sequence[dict[str, Any]]) -> Image:
+    def draw(predictor: Any, samples: Sequence[dict[str, Any]]) -> Image:
         """Samples with what is true and what is predicted, in one image."""
 
     @abstractmethod

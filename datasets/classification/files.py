@@ -55,7 +55,7 @@ class ClassificationFiles:
         return replace(self, image_paths=image_paths, labels=self.labels[chosen], images=images)
 
 
-def hold_out(files: ClassificationFiles, split: str) -> ClassificationFiles:
+def train_part(files: ClassificationFiles, split: str) -> ClassificationFiles:
     """The training images that `split` means.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.classification.cifar import cifar10
-from datasets.classification.files import ClassificationFiles, folder_classification, hold_out
+from datasets.classification.files import ClassificationFiles, folder_classification, train_part
 from datasets.classification.mnist import mnist
 from datasets.detection.coco import coco_detection
 from datasets.download import download_cifar10, download_mnist
@@ -16,22 +16,8 @@ from datasets.images import read_image, resize_image
 from datasets.ranges import COUNT, check_options
 from datasets.shapes import write_shapes
 
-
-def limit_classification(files: ClassificationFiles, most: int | None) -> ClassificationFiles:
-    """`most` images from all over a split, or all of them for None; images often lie sorted by class."""
-    check_options(max_images=(most, *COUNT))
-    count = len(files.image_paths)
-    if most is None or count <= most:
-        return files
-    return files.at(np.linspace(0, count - 1, most).round().astype(np.int64))
-
-
 DATASETS = ("shapes", "cifar10", "mnist", "folder")
-
-
 SPLITS = ("train", "val", "trainval", "test")
-
-
 SHAPE_SIDE, LEAST_SIDE = 32, 16  # Shapes' objects are classified at this size, and told apart from this side up
 
 
@@ -80,7 +66,7 @@ def find_files(
         found = cifar10(root, set(sources.values()))
     else:
         found = {source: mnist(root, source) for source in set(sources.values())}
-    return [found["test"] if split == "test" else hold_out(found["train"], split) for split in splits]
+    return [found["test"] if split == "test" else train_part(found["train"], split) for split in splits]
 
 
 def shapes_objects(root: Path, split: str) -> ClassificationFiles:
@@ -96,3 +82,12 @@ def shapes_objects(root: Path, split: str) -> ClassificationFiles:
                 labels.append(int(label))
                 image_paths.append(f"{path}#{number}")
     return ClassificationFiles(root, split, files.names, image_paths, np.array(labels), np.array(images))
+
+
+def limit_classification(files: ClassificationFiles, most: int | None) -> ClassificationFiles:
+    """`most` images from all over a split, or all of them for None; images often lie sorted by class."""
+    check_options(max_images=(most, *COUNT))
+    count = len(files.image_paths)
+    if most is None or count <= most:
+        return files
+    return files.at(np.linspace(0, count - 1, most).round().astype(np.int64))

@@ -19,6 +19,8 @@ from tasks.writing import write_image, write_json, write_table
 
 ROWS = 30  # classes that the printed table has at most
 
+DRAWN = 40  # images, where no number is given
+
 
 @dataclass(frozen=True)
 class ClassificationScores:
@@ -43,16 +45,17 @@ class ClassificationScores:
     right: NDArray[np.bool_]
 
 
-def evaluate_classes(predictor: Any, batches: Iterable[list[dict[str, Any]]]) -> ClassificationScores:
+def evaluate_classes(predictor: Any, batches: Iterable[list[dict[str, Any]]], **options: Any) -> ClassificationScores:
     """Scores of every image of some batches, in their order.
 
     Args:
         predictor: has a `spec`, and `predict(images)` gives probabilities.
         batches: samples of a `ClassificationDataset` without augmentation, as `sample_loader` gives them.
+        **options: of `predict`.
     """
     found, labels = [], []
     for batch in track(batches, "Evaluating", transient=True):
-        found.append(predictor.predict([sample["image"] for sample in batch]))
+        found.append(predictor.predict([sample["image"] for sample in batch], **options))
         labels += [sample["label"] for sample in batch]
     probabilities, label, classes = np.concatenate(found), np.array(labels), len(predictor.spec.names)
     own = probabilities[np.arange(len(label)), label]
@@ -126,13 +129,15 @@ def evaluate(
     files: ClassificationFiles,
     folder: Path,
     settings: dict[str, Any],
-    drawn: int,
-    workers: int,
+    drawn: int | None = None,
+    workers: int = 1,
     batch_size: int = 64,
+    **options: Any,
 ) -> ClassificationScores:
     """See `tasks.wing.Wing.evaluate`; `batch_size` is images a step."""
+    drawn = DRAWN if drawn is None else drawn
     samples = ClassificationDataset(files)
-    scores = evaluate_classes(predictor, sample_loader(samples, workers, batch_size))
+    scores = evaluate_classes(predictor, sample_loader(samples, workers, batch_size), **options)
     images = len(files.image_paths)
     print_classification_scores(scores, files.names, f"{files.root}, {files.split}, {images:,} images")
     written = write_classification_evaluation(folder, predictor, scores, samples, settings | {"images": images}, drawn)

@@ -11,7 +11,7 @@ from datasets.classification.dataset import evaluation_samples, training_samples
 from datasets.classification.find import DATASETS, find_files, limit_classification
 from tasks.classification.distillation import load_teacher
 from tasks.classification.drawing import draw_labels
-from tasks.classification.evaluation import ClassificationScores, evaluate
+from tasks.classification.evaluation import evaluate
 from tasks.classification.options import ClassificationOptions
 from tasks.classification.prediction import classify_images, show_labels
 from tasks.classification.task import (
@@ -20,7 +20,6 @@ from tasks.classification.task import (
     ClassificationTask,
     classification_table,
 )
-from tasks.drawing import Image
 from tasks.errors import TaskError
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
@@ -39,22 +38,13 @@ class ClassificationWing(Wing):
     batch_size = 64
     drawn = 24
 
+    find_files = staticmethod(find_files)
+    limit_files = staticmethod(limit_classification)
+    evaluate = staticmethod(evaluate)
+    draw = staticmethod(draw_labels)
+
     def epochs(self, dataset: str) -> int:
         return 10
-
-    def find_files(
-        self,
-        dataset: str,
-        splits: Sequence[str],
-        data_root: Path | None,
-        download: bool = False,
-        group_by: str | None = None,
-        classes: str | None = None,
-    ) -> list[ClassificationFiles]:
-        return find_files(dataset, splits, data_root, download, group_by, classes)
-
-    def limit_files(self, files: ClassificationFiles, most: int | None) -> ClassificationFiles:
-        return limit_classification(files, most)
 
     def check_files(self, *files: ClassificationFiles, read: bool) -> list[Any]:
         check_classification(*files, read=read)
@@ -67,9 +57,6 @@ class ClassificationWing(Wing):
         if held is not None and options.size is not None:
             raise TaskError(f"--size is for --dataset folder; images of {dataset} are {held[1]}x{held[0]}")
         return held or options.size or (None if files is None else (224, 224))
-
-    def check_options(self, options: ClassificationOptions) -> None:
-        """Those that there are say themselves what cannot be."""
 
     def make_spec(
         self,
@@ -106,21 +93,6 @@ class ClassificationWing(Wing):
 
     def val_samples(self, files: ClassificationFiles, spec: ClassificationSpec) -> ClassificationDataset:
         return evaluation_samples(files, spec.input_size, spec.crop_ratio)
-
-    def evaluate(
-        self,
-        predictor: Any,
-        files: ClassificationFiles,
-        folder: Path,
-        settings: dict[str, Any],
-        drawn: int | None = None,
-        workers: int = 1,
-        **options: Any,
-    ) -> ClassificationScores:
-        return evaluate(predictor, files, folder, settings, 40 if drawn is None else drawn, workers, **options)
-
-    def draw(self, task: ClassificationTask, samples: Sequence[dict[str, Any]]) -> Image:
-        return draw_labels(task, samples)
 
     def show(self, predictor: Any, options: Prediction, frames: bool = False) -> Show:
         return show_labels(predictor)

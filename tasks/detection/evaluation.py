@@ -20,6 +20,8 @@ from tasks.options import Evaluation
 from tasks.readiness import require_folder
 from tasks.writing import write_image, write_json
 
+DRAWN = 6  # images, where no number is given
+
 
 @dataclass(frozen=True)
 class DetectionEvaluation:
@@ -154,13 +156,14 @@ def evaluate(
     files: DetectionFiles,
     folder: Path,
     settings: dict[str, Any],
-    drawn: int,
-    workers: int,
+    drawn: int | None = None,
+    workers: int = 1,
     batch_size: int = 8,
     backend: str = "pycocotools",
     **options: Any,
 ) -> DetectionEvaluation:
     """See `tasks.wing.Wing.evaluate`; `batch_size` is images a step, and for `backend` see `coco_scores`."""
+    drawn = DRAWN if drawn is None else drawn
     batches = sample_loader(DetectionDataset(files), workers, batch_size)
     detections: list[Detections] = []
     for batch in track(batches, "Detecting", transient=True):
@@ -185,7 +188,7 @@ def evaluate_results(predictions: Path, files: DetectionFiles, evaluation: Evalu
         raise DataError(list_faults(files.faults, f"{files.root}, split {files.split}"))
     settings = {"predictions": str(predictions), "data": str(files.root), "split": files.split}
     detections = (read_devkit if predictions.is_dir() else read_results)(predictions, files)
-    report(detections, files, folder, settings, 6 if evaluation.drawn is None else evaluation.drawn, backend)
+    report(detections, files, folder, settings, DRAWN if evaluation.drawn is None else evaluation.drawn, backend)
     return folder
 
 

@@ -1,7 +1,6 @@
 """Detection as the tools see it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from backbones import BackboneOptions
@@ -17,11 +16,10 @@ from datasets.detection.checks import check_files
 from datasets.detection.find import DATASETS, find_files, limit_detection
 from heads import DETECTION_HEADS, DetectionLoss
 from tasks.detection.drawing import draw_detections, show_boxes
-from tasks.detection.evaluation import DetectionEvaluation, evaluate
+from tasks.detection.evaluation import evaluate
 from tasks.detection.options import DetectionOptions
 from tasks.detection.task import DetectionNetwork, DetectionSpec, DetectionTask, detection_table
 from tasks.detection.weights import load_detection_weights, start_detection_normalisation
-from tasks.drawing import Image
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
 from tasks.wing import Wing
@@ -38,25 +36,19 @@ class DetectionWing(Wing):
     heads = tuple(DETECTION_HEADS)
     classes = 90  # ids of COCO's 80 classes
 
+    find_files = staticmethod(find_files)
+    limit_files = staticmethod(limit_detection)
+    evaluate = staticmethod(evaluate)
+    draw = staticmethod(draw_detections)
+
     def epochs(self, dataset: str) -> int:
         return 12 if dataset == "shapes" else 60
 
-    def find_files(
-        self,
-        dataset: str,
-        splits: Sequence[str],
-        data_root: Path | None,
-        download: bool = False,
-        group_by: str | None = None,
-        classes: str | None = None,
-    ) -> list[DetectionFiles]:
-        return find_files(dataset, splits, data_root, download, group_by, classes)
-
-    def limit_files(self, files: DetectionFiles, most: int | None) -> DetectionFiles:
-        return limit_detection(files, most)
-
     def check_files(self, *files: DetectionFiles, read: bool) -> list[DetectionSummary]:
         return check_files(*files) if read else []
+
+    def input_size(self, options: DetectionOptions, dataset: str, files: Any = None) -> tuple[int, int]:
+        return options.size or ((160, 160) if dataset == "shapes" else (320, 320))
 
     def check_options(self, options: DetectionOptions) -> None:
         DetectionLoss(options.loss)
@@ -111,21 +103,6 @@ class DetectionWing(Wing):
 
     def val_samples(self, files: DetectionFiles, spec: DetectionSpec) -> DetectionDataset:
         return DetectionDataset(files, Resize(spec.input_size))
-
-    def evaluate(
-        self,
-        predictor: Any,
-        files: DetectionFiles,
-        folder: Path,
-        settings: dict[str, Any],
-        drawn: int | None = None,
-        workers: int = 1,
-        **options: Any,
-    ) -> DetectionEvaluation:
-        return evaluate(predictor, files, folder, settings, 6 if drawn is None else drawn, workers, **options)
-
-    def draw(self, task: DetectionTask, samples: Sequence[dict[str, Any]]) -> Image:
-        return draw_detections(task, samples)
 
     def show(self, predictor: Any, options: Prediction, frames: bool = False) -> Show:
         return show_boxes(predictor, options)

@@ -16,6 +16,8 @@ from tasks.segmentation.drawing import draw_masks
 from tasks.segmentation.metrics import ConfusionMatrix, SegmentationScores, print_scores, segmentation_scores
 from tasks.writing import write_image, write_json
 
+DRAWN = 6  # images, where no number is given
+
 
 @dataclass(frozen=True)
 class SegmentationEvaluation:
@@ -57,11 +59,12 @@ def evaluate(
     files: SegmentationFiles,
     folder: Path,
     settings: dict[str, Any],
-    drawn: int,
-    workers: int,
+    drawn: int | None = None,
+    workers: int = 1,
     **options: Any,
 ) -> SegmentationEvaluation:
     """See `tasks.wing.Wing.evaluate`."""
+    drawn = DRAWN if drawn is None else drawn
     evaluation = evaluate_masks(predictor, sample_loader(SegmentationDataset(files), workers), **options)
     print_scores(evaluation.scores, files.names, f"{files.root}, {files.split}, {len(files.pairs)} images")
     write_evaluation(folder, predictor, evaluation, files, settings | {"images": len(files.pairs)} | options, drawn)

@@ -1,7 +1,6 @@
 """Segmentation as the tools see it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from backbones import BackboneOptions
@@ -15,12 +14,11 @@ from datasets import (
 from datasets.segmentation.checks import check_files
 from datasets.segmentation.find import DATASETS, find_files, limit_segmentation
 from heads import SEGMENTATION_HEADS, SegmentationLoss
-from tasks.drawing import Image
 from tasks.errors import TaskError
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
 from tasks.segmentation.drawing import draw_masks, show_masks
-from tasks.segmentation.evaluation import SegmentationEvaluation, evaluate
+from tasks.segmentation.evaluation import evaluate
 from tasks.segmentation.options import SegmentationOptions
 from tasks.segmentation.task import SegmentationNetwork, SegmentationSpec, SegmentationTask, segmentation_table
 from tasks.wing import Wing
@@ -35,22 +33,13 @@ class SegmentationWing(Wing):
     heads = SEGMENTATION_HEADS
     classes = 19  # Cityscapes'
 
+    find_files = staticmethod(find_files)
+    limit_files = staticmethod(limit_segmentation)
+    evaluate = staticmethod(evaluate)
+    draw = staticmethod(draw_masks)
+
     def epochs(self, dataset: str) -> int:
         return 40
-
-    def find_files(
-        self,
-        dataset: str,
-        splits: Sequence[str],
-        data_root: Path | None,
-        download: bool = False,
-        group_by: str | None = None,
-        classes: str | None = None,
-    ) -> list[SegmentationFiles]:
-        return find_files(dataset, splits, data_root, download, group_by, classes)
-
-    def limit_files(self, files: SegmentationFiles, most: int | None) -> SegmentationFiles:
-        return limit_segmentation(files, most)
 
     def check_files(self, *files: SegmentationFiles, read: bool) -> list[SegmentationSummary]:
         return check_files(*files) if read else []
@@ -98,21 +87,6 @@ class SegmentationWing(Wing):
 
     def val_samples(self, files: SegmentationFiles, spec: SegmentationSpec) -> SegmentationDataset:
         return SegmentationDataset(files)
-
-    def evaluate(
-        self,
-        predictor: Any,
-        files: SegmentationFiles,
-        folder: Path,
-        settings: dict[str, Any],
-        drawn: int | None = None,
-        workers: int = 1,
-        **options: Any,
-    ) -> SegmentationEvaluation:
-        return evaluate(predictor, files, folder, settings, 6 if drawn is None else drawn, workers, **options)
-
-    def draw(self, task: SegmentationTask, samples: Sequence[dict[str, Any]]) -> Image:
-        return draw_masks(task, samples)
 
     def show(self, predictor: Any, options: Prediction, frames: bool = False) -> Show:
         return show_masks(predictor, options, frames)
