@@ -126,6 +126,7 @@ def test_a_teacher_with_other_classes_is_one_line(tool_here, classifier, tree, t
 
 @pytest.mark.parametrize(("dataset", "name"), [("cifar10", "CIFAR-10"), ("mnist", "MNIST")])
 def test_without_a_network_download_is_one_line(tool_here, monkeypatch, tmp_path, dataset, name):
+    monkeypatch.setattr("urllib.request._opener", None)  # which keeps the proxies of its first use
     for proxy in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")
     options = ["--dataset", dataset, "--data-root", str(tmp_path / dataset), "--download"]
