@@ -134,7 +134,10 @@ def _has_state(content: dict[str, Any]) -> bool:
         pairs = [*((content[name], kind) for name, kind in kinds.items())]
         pairs += [*((begun[name], kind) for name, kind in parts.items())]
         pairs += [(begun["metrics"]["rows"], int), (begun["metrics"]["pending"], dict)]
-        pairs += [(BegunRun(content).place, tuple), (yaml.safe_load(begun["options"]) or {}, dict)]
+        options = yaml.safe_load(begun["options"]) or {}
+        pairs += [(BegunRun(content).place, tuple), (options, dict)]
+        if options.get("ema"):  # else Lightning would go on from the average
+            pairs += [(content[name], dict) for name in ("current_model_state", "averaging_state")]
     except (AttributeError, IndexError, KeyError, TypeError, yaml.YAMLError):
         return False
     there = all(isinstance(value, kind) for value, kind in pairs)

@@ -213,6 +213,8 @@ def _tell(error: Exception, trainer: L.Trainer, checkpoint: Path | None) -> str 
     if restoring and not isinstance(error, OSError | MemoryError | torch.OutOfMemoryError):
         restored = f"its state of the run cannot be restored ({_first_line(error)})"
         return f"{checkpoint}: {restored}; start a new one with --weights {checkpoint}"
+    if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
+        return f"--compile: torch.compile fails here ({_first_line(error)}); leave it out, or mend what it says"
     if isinstance(error, RuntimeError):
         if trainer.world_size > 1 and ("gloo" in str(error) or isinstance(error, dist.DistError)):
             return f"another process of this run ended, or cannot be reached: {_first_line(error)}"

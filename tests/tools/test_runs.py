@@ -1,6 +1,7 @@
 """A run's folder: what is never lost, what is refused, and how a run stops and goes on."""
 
 import csv
+import functools
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import yaml
 from tasks.lock import locked
 from tasks.trainer import build_trainer
 from tests.conftest import ROOT, quick_run
+from tests.tools.command import tool
 
 
 @pytest.fixture
@@ -265,6 +267,8 @@ def test_options_that_were_not_given_when_the_run_began_are_told_too(old_run, sh
         (lambda path: edit(path, lambda content: content["run"].update(options="[")), "no state of a run"),
         (lambda path: edit(path, lambda content: content["loops"].clear()), "has weights and no state of a run"),
         (lambda path: edit(path, lambda content: content["optimizer_states"].clear()), "no state of a run"),
+        (lambda path: edit(path, lambda content: content.pop("current_model_state")), "no state of a run"),
+        (lambda path: edit(path, lambda content: content.pop("averaging_state")), "no state of a run"),
         (lambda path: edit(path, lambda content: content.update(optimizer_states=[{}])), "cannot be restored"),
         (lambda path: edit(path, lambda content: content.pop("pytorch-lightning_version")), "cannot be restored"),
         (lambda path: edit(path, lambda content: content.pop("train_matrix")), "cannot be restored"),
@@ -313,9 +317,15 @@ def test_weights_are_exported(old_run, shapes, tmp_path, tool_here):
     assert all(torch.equal(tensor, theirs.state_dict()[key]) for key, tensor in ours.state_dict().items())
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(number, status, shapes, tmp_path, tool_here):
+@pytest.mark.parametrize(
+    "number, status, more",
+    [(signal.SIGTERM, 143, ("--freeze", "backbone")), (signal.SIGINT, 130, ("--backbone-lr", "1e-4"))],
+)
+def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(
+    number, status, more, checkpoint, shapes, tmp_path, tool_here
+):
     options = [*quick_run(shapes, tmp_path), "--name", "stopped", "--trainer.log_every_n_steps", "1"]
+    options += ["--weights", str(checkpoint), *more]
     options[options.index("--epochs") + 1], options[options.index("--workers") + 1] = "12", "2"
     log = tmp_path / "log.txt"
     with log.open("wb") as file:
@@ -340,6 +350,39 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(number, status, shap
     from benchmarks.kills import differing_bits
 
     assert differing_bits(tmp_path / "unbroken", tmp_path / "stopped") == 0
+
+
+def test_compiling_that_fails_is_one_line(shapes, tmp_path, tool_here, monkeypatch):
+    from torch._inductor.exc import InductorError, InvalidCxxCompiler
+
+    def call(*_: object) -> None:
+        raise InductorError(InvalidCxxCompiler(), None)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: setattr(module, "_compiled_call_impl", call))
+    said = tool_here("train_seg", *again(shapes, tmp_path / "run"), "--compile", "true", succeeds=False)
+    assert "--compile: torch.compile fails here (" in said and "No working C++ compiler found" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_and_goes_on_as_a_plain_one(shapes, tmp_path, tool_here, monkeypatch):
+    """As torch.compile reads the network, before C++ is made of it, which rounds otherwise."""
+    monkeypatch.setattr(torch.nn.Module, "compile", functools.partialmethod(torch.nn.Module.compile, backend="eager"))
+    plain, compiled = (again(shapes, tmp_path / name, epochs=1) for name in ("plain", "compiled"))
+    tool_here("train_seg", *plain)
+    tool_here("train_seg", *compiled, "--compile", "true")
+    ours, theirs = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("plain", "compiled"))
+    assert ours["state_dict"].keys() == theirs["state_dict"].keys()
+    for key, tensor in ours["state_dict"].items():
+        torch.testing.assert_close(theirs["state_dict"][key], tensor, msg=lambda text, key=key: f"{key}: {text}")
+    said = tool_here("train_seg", *again(shapes, tmp_path / "compiled", "--resume", epochs=2))
+    assert "--compile False (was True)" in said
+
+
+@pytest.mark.slow
+def test_a_network_that_is_compiled_to_c_trains(shapes, tmp_path):
+    tool("train_seg", *again(shapes, tmp_path / "compiled", epochs=1), "--compile", "true")
+    assert (tmp_path / "compiled" / "best.ckpt").is_file()
 
 
 def test_metrics_have_one_row_a_step(old_run):
