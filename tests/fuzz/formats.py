@@ -1,4 +1,4 @@
-"""The nine formats that are mutated, by name."""
+"""The formats that are mutated, by name."""
 
 from tests.fuzz.archives import archives
 from tests.fuzz.coco_json import coco_json
@@ -10,6 +10,7 @@ from tests.fuzz.labels import labels
 from tests.fuzz.lists import lists
 from tests.fuzz.masks import masks
 from tests.fuzz.voc_xml import voc_xml
+from tests.fuzz.yolo import yolo
 
 FORMATS: dict[str, Format] = {
     "VOC XML": voc_xml,
@@ -21,4 +22,5 @@ FORMATS: dict[str, Format] = {
     "IDX": idx,
     "archives": archives,
     "configs": configs,
+    "YOLO": yolo,
 }
