@@ -43,7 +43,7 @@ class Region:
         """Which pixels it covers, bool [H, W], as pycocotools has it.
 
         Raises:
-            ValueError: for runs that do not fill the image, and polygons more than a side outside of it.
+            ValueError: for runs that do not fill the image, and polygons more than twice its longer side outside of it.
         """
         height, width = size
         if self.runs is not None:
@@ -51,9 +51,10 @@ class Region:
             if self.runs_size != size or min(counts, default=-1) < 0 or sum(counts) != height * width:
                 raise ValueError(f"runs of pixels that do not fill {width}x{height}")
             return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
+        reach = 2 * max(size)  # more than a circle needs that has its centre and a point of its edge in the image
         for polygon in self.polygons:  # pycocotools walks along the outline pixel by pixel, wherever it leads
             for coordinates, side in ((polygon[::2], width), (polygon[1::2], height)):
-                if coordinates.min() < -side or coordinates.max() > 2 * side:
+                if coordinates.min() < -reach or coordinates.max() > side + reach:
                     raise ValueError(f"a polygon far outside of {width}x{height}")
         if not self.polygons:
             return np.zeros(size, dtype=bool, order="F")

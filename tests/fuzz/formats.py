@@ -6,6 +6,7 @@ from tests.fuzz.configs import configs
 from tests.fuzz.engine import Format
 from tests.fuzz.idx import idx
 from tests.fuzz.images import images
+from tests.fuzz.labelme import labelme
 from tests.fuzz.labels import labels
 from tests.fuzz.lists import lists
 from tests.fuzz.masks import masks
@@ -23,4 +24,5 @@ FORMATS: dict[str, Format] = {
     "archives": archives,
     "configs": configs,
     "YOLO": yolo,
+    "labelme": labelme,
 }
