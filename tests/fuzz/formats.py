@@ -3,6 +3,7 @@
 from tests.fuzz.archives import archives
 from tests.fuzz.coco_json import coco_json
 from tests.fuzz.configs import configs
+from tests.fuzz.cvat import cvat
 from tests.fuzz.engine import Format
 from tests.fuzz.idx import idx
 from tests.fuzz.images import images
@@ -25,4 +26,5 @@ FORMATS: dict[str, Format] = {
     "configs": configs,
     "YOLO": yolo,
     "labelme": labelme,
+    "CVAT": cvat,
 }
