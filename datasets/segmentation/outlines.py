@@ -93,14 +93,16 @@ class Outlines:
             declared, actual = (f"{width}x{height}" for height, width in (self.size, size))
             raise DataError(f"{self.source}: is for an image of {declared}, and this one is {actual} once upright")
         # column after column, as pycocotools has it: twice as fast as across the other order
-        mask, ignored = np.zeros(size, dtype=np.uint8, order="F"), np.zeros(size, dtype=bool, order="F")
+        mask = np.zeros(size, dtype=np.uint8, order="F")
+        covered, ignored = np.zeros_like(mask, dtype=bool), np.zeros_like(mask, dtype=bool)
         for number, region in enumerate(self.regions, start=1):
             try:
                 inside = region.draw(size)
             except ValueError as error:
                 raise DataError(f"{self.source}: region {number} has {error}; draw it anew") from None
             if not self.layered:
-                ignored |= inside if region.label == IGNORE else inside & (mask > 0)
+                ignored |= inside if region.label == IGNORE else inside & covered
+                covered |= inside
             np.copyto(mask, np.uint8(region.label), where=inside)
         mask[ignored] = IGNORE
         return np.ascontiguousarray(mask)

@@ -169,8 +169,8 @@ def theirs(root: Path, coded: bytes) -> Reading:
     return Reading([[one["name"] for one in categories], order, samples, areas], notes)
 
 
-def require(content: Any) -> None:
-    """Refuse what COCO's format does not allow."""
+def require(content: Any, boxes: bool = True) -> None:
+    """Refuse what COCO's format does not allow; `boxes` says whether annotations must have them."""
     for image in content["images"]:
         name = image["file_name"]
         if type(image["id"]) not in (int, str) or not isinstance(name, str):
@@ -190,7 +190,8 @@ def require(content: Any) -> None:
             raise Refused(f"{one}")
         if one["image_id"] not in ids[0] or one["category_id"] not in ids[1]:
             raise Refused("unknown")
-        if len(one["bbox"]) != 4 or not all(type(number) in (int, float) for number in one["bbox"]):
+        box = one["bbox"] if boxes else [0] * 4
+        if len(box) != 4 or not all(type(number) in (int, float) for number in box):
             raise Refused(f"{one}")
         if one.get("iscrowd", 0) not in (0, 1, None):
             raise Refused(f"{one}")

@@ -2,6 +2,7 @@
 
 from tests.fuzz.archives import archives
 from tests.fuzz.coco_json import coco_json
+from tests.fuzz.coco_masks import coco_masks
 from tests.fuzz.configs import configs
 from tests.fuzz.cvat import cvat
 from tests.fuzz.engine import Format
@@ -27,4 +28,5 @@ FORMATS: dict[str, Format] = {
     "YOLO": yolo,
     "labelme": labelme,
     "CVAT": cvat,
+    "COCO masks": coco_masks,
 }
