@@ -1,4 +1,4 @@
-"""The formats that are mutated, by name."""
+"""The fourteen formats that are mutated, by name."""
 
 from tests.fuzz.archives import archives
 from tests.fuzz.coco_json import coco_json
@@ -12,6 +12,7 @@ from tests.fuzz.labelme import labelme
 from tests.fuzz.labels import labels
 from tests.fuzz.lists import lists
 from tests.fuzz.masks import masks
+from tests.fuzz.panoptic import panoptic
 from tests.fuzz.voc_xml import voc_xml
 from tests.fuzz.yolo import yolo
 
@@ -29,4 +30,5 @@ FORMATS: dict[str, Format] = {
     "labelme": labelme,
     "CVAT": cvat,
     "COCO masks": coco_masks,
+    "COCO panoptic": panoptic,
 }

@@ -284,6 +284,26 @@ def test_faulty_segments(tmp_path, segments, said):
     assert line.startswith(str(root / "annotations/panoptic_val2017/1.png")) and said in line
 
 
+def test_sizes_of_panoptic_images(tmp_path):
+    root = write_panoptic(tmp_path, PIXELS, SEGMENTS)
+    path = root / "annotations/panoptic_val2017.json"
+    content = json.loads(path.read_text())
+    for width, said in ((5, ""), (0, "1 image whose width and height are no numbers above 0")):
+        content["images"][0] |= {"width": width, "height": 1}
+        path.write_text(json.dumps(content))
+        files = read(root, "coco-panoptic", "val")
+        assert files.notes[0].startswith(said) if said else "of 5x1, and it is 4x1 once" in refusal(mask, files)
+
+
+def test_a_turned_panoptic_png(tmp_path):
+    root = write_panoptic(tmp_path, PIXELS, SEGMENTS)
+    png = root / "annotations/panoptic_val2017/1.png"
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(png).save(png, exif=exif)
+    assert "has EXIF orientation 3" in refusal(mask, read(root, "coco-panoptic", "val"))
+
+
 def test_faulty_panoptic_trees(tmp_path):
     root = write_panoptic(tmp_path, [[0, 0, 0, 0]], SEGMENTS)
     assert "must be an RGB PNG" in refusal(mask, read(root, "coco-panoptic", "val"))
