@@ -128,7 +128,8 @@ def shape(random: np.random.Generator, image: ElementTree.Element, kind: str) ->
     if kind == "mask":
         attributes["rle"] = f"0, {width * height}"
     if kind in ("box", "ellipse") and random.random() < 0.3:
-        attributes["rotation"] = pick(random, ["30.0", "17", "123.4", "0.0"])
+        # none whose sine is a half, as points would lie where rounding decides about a pixel
+        attributes["rotation"] = pick(random, ["33.3", "17", "123.4", "0.0"])
     one = ElementTree.SubElement(image, kind, attributes | {"z_order": str(random.integers(-1, 3))})
     if random.random() < 0.3:
         ElementTree.SubElement(one, "attribute", {"name": "colour"}).text = "red"
