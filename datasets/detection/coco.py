@@ -49,12 +49,8 @@ def coco_detection(root: Path, split: str, annotations: Path | None = None) -> D
     faults += unlisted(labels, Counter(names[label] for label in rows.labels if names[label] not in listed))
     sources = [image["file_name"] for image in images.values()]
     image_paths = find_images(root, split, path, sources)
-    twice = [name for name, count in Counter(image_paths).items() if count > 1]
-    notes += counted([path.name for path in twice], "image", "images", "that several image ids share")
+    notes += notes_of_images([*images.values()], image_paths)
     sizes = [read_size(image) for image in images.values()]
-    given = zip(sources, sizes, images.values(), strict=True)
-    odd = [name for name, size, image in given if size is None and image.keys() & {"height", "width"}]
-    notes += counted(odd, "image", "images", "whose width and height are no numbers above 0, and are not compared")
     limits = [size or upright_size(image_path) for size, image_path in zip(sizes, image_paths, strict=True)]
     corners = rows.numbers()
     spans = corners[:, 2:].copy()
@@ -207,6 +203,17 @@ def find_images(root: Path, split: str, path: Path, names: list[str]) -> list[Pa
     folders = [*usual, root / "JPEGImages", root / "images", path.parent, root]
     places = ([folder / name for folder in folders] for name in names)
     return [next((place for place in of_one if os.path.isfile(place)), of_one[0]) for of_one in places]
+
+
+def notes_of_images(images: list[Entry], image_paths: list[Path]) -> list[str]:
+    """Notes of files that several entries are for, and of entries whose sizes are none."""
+    twice = [path.name for path, count in Counter(image_paths).items() if count > 1]
+    sized = [image for image in images if image.keys() & {"height", "width"}]
+    odd = [image["file_name"] for image in sized if read_size(image) is None]
+    return [
+        *counted(twice, "image", "images", "that several image ids share"),
+        *counted(odd, "image", "images", "whose width and height are no numbers above 0, and are not compared"),
+    ]
 
 
 def read_size(image: Entry) -> Size | None:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -48,14 +48,15 @@ def cvat_split(root: Path, split: str, group_by: str | None = None) -> DrawnSpli
         inside = own_split(root, split, group_by)
         path = (inside or root) / "annotations.xml"
     tree = parse_xml(path)
-    if tree.tag != "annotations" or tree.find("track") is not None:
-        raise DataError(f'{path}: is not of the format "CVAT for images 1.1"; export it anew in that format')
+    _require_format(path, tree)
     entries = tree.findall("image")
     names = [entry.get("name", "") for entry in entries]
-    outside = [one_line(name) for name in names if not name or not is_inside(name)]
+    subsets = [entry.get("subset", "") for entry in entries]
+    outside = [one_line(name) for name in names + subsets if not is_inside(name)]
+    outside += ["" for name in names if not name]
     if outside:
         raise DataError(f"{path}: image name {outside[0]!r} leads out of the tree ({len(outside)} such); write it anew")
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    twice = [str(name) for name, count in Counter(map(PurePosixPath, names)).items() if count > 1]  # a and ./a are one
     if twice:
         raise DataError(f"{path}: {counted(twice, 'image', 'images', 'listed more than once')[0]}")
     chosen = {*_choose(entries, names, split, group_by, path, inside is not None)}
@@ -68,6 +69,20 @@ def cvat_split(root: Path, split: str, group_by: str | None = None) -> DrawnSpli
     if known.exists():
         return DrawnSplit(drawn, read_names(known), known, notes)
     return DrawnSplit(drawn, _labels(path, tree), path, notes)
+
+
+def _require_format(path: Path, tree: Element) -> None:
+    """Refuse another format, and images and shapes that lie where nothing would read them.
+
+    Raises:
+        DataError: if so.
+    """
+    tags = Counter(element.tag for element in tree.iter())
+    if tree.tag != "annotations" or tree.find("track") is not None or any("}" in tag for tag in tags):
+        raise DataError(f'{path}: is not of the format "CVAT for images 1.1"; export it anew in that format')
+    for tag, place in (("image", "image"), *((tag, f"image/{tag}") for tag in CLOSED)):
+        if len(tree.findall(place)) < tags[tag]:
+            raise DataError(f"{path}: has <{tag}> elsewhere than in <annotations>/{place}; put each into its place")
 
 
 def _choose(
@@ -90,10 +105,11 @@ def _choose(
 def _labels(path: Path, tree: Element) -> list[str]:
     """Names of the labels that an XML lists, background apart."""
     labels = next(tree.iter("labels"), None)
-    found = [] if labels is None else [(label.findtext("name") or "").strip() for label in labels.findall("label")]
-    names = [name for name in found if name != "background"]
+    found = [] if labels is None else [label.findall("name") for label in labels.findall("label")]
+    texts = [(name[0].text or "").strip() if len(name) == 1 and not len(name[0]) else "" for name in found]
+    names = [name for name in texts if name != "background"]
     if not names or not all(names) or any(CONTROL.search(name) for name in names):
-        raise DataError(f"{path}: lists no labels, or some without a name; write them into labels.txt, a line each")
+        raise DataError(f"{path}: lists no labels, or some without one name; write them into labels.txt, a line each")
     refuse_doubles(path, names)
     return names
 
@@ -110,6 +126,8 @@ def _read(path: Path, entry: Element, open_shapes: list[str]) -> DrawnImage:
         drawn.faults.append("has no width and height")
     shapes = [child for child in entry if child.tag != "tag"]
     order = [_whole(child.get("z_order", "0")) for child in shapes]
+    if None in order:
+        drawn.faults.append("has a z_order that is no whole number")
     for at in sorted(range(len(shapes)), key=lambda at: order[at] or 0):  # later ones are in front of others
         child = shapes[at]
         if child.tag in OPEN:
@@ -131,17 +149,25 @@ def _shape(child: Element) -> Shape:
     label = child.get("label", "").strip()
     if child.tag not in CLOSED or not label:
         raise ValueError("has no label" if child.tag in CLOSED else "is no shape of CVAT's")
+    width = height = 0.0
     if child.tag == "polygon":
         outline = _polygon(child.get("points", ""))
     elif child.tag == "ellipse":
-        outline = ellipse(*_numbers(child, "cx", "cy", "rx", "ry"))
+        x, y, width, height = _numbers(child, "cx", "cy", "rx", "ry")
+        outline = ellipse(x, y, width, height)
     elif child.tag == "box":
-        outline = rectangle(*_numbers(child, "xtl", "ytl", "xbr", "ybr"))
+        left, top, right, bottom = _numbers(child, "xtl", "ytl", "xbr", "ybr")
+        width, height = right - left, bottom - top
+        outline = rectangle(left, top, right, bottom)
     else:
         left, top, width, height = _numbers(child, "left", "top", "width", "height")
         outline = rectangle(left, top, left + width, top + height)
-    (rotation,) = _numbers(child, "rotation") if child.get("rotation") else (0.0,)
+    rotation = _number(child.get("rotation", "0"))
+    if rotation and child.tag not in ("box", "ellipse"):
+        raise ValueError("has a rotation, which boxes and ellipses alone have")
     outline = require_finite(turned(outline, rotation) if rotation else outline)
+    if min(width, height) < 0:
+        raise ValueError("has a width or height below 0")
     return Shape(label, outline, exact=child.tag != "mask")
 
 

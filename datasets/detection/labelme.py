@@ -57,6 +57,8 @@ def labelme_split(root: Path, split: str, group_by: str | None = None) -> DrawnS
     bare = [name for name in bare if str(PurePosixPath(name).with_suffix(".json")) not in jsons]
     notes = counted(bare, "image", "images", "without a json left out")
     notes += counted(open_shapes, "line or point", "lines and points", "left out")
+    sizeless = [image.name for image in drawn if image.size is None]
+    notes += counted(sizeless, "json", "json", "without imageWidth and imageHeight above 0, which are not compared")
     labels = root / "labels.txt"
     return DrawnSplit(drawn, _read_names(labels, drawn), labels, notes, faults)
 

@@ -24,8 +24,8 @@ def yolo_detection(root: Path, split: str, group_by: str | None = None) -> Detec
     Without such sub-folders, every fifth image or group is "val" (see `hold_out`). A label file has its image's name
     and place, and lines "class cx cy width height", or "class x1 y1 x2 y2 x3 y3 ..." for a polygon, whose bounding box
     is taken. An image without a label file has no objects, and that is a note. Names of the classes are in data.yaml
-    ("names", a list or numbers from 0 on), classes.txt, labels/classes.txt or labels.txt; paths in data.yaml are not
-    read.
+    ("names", a list or numbers from 0 on, as many as "nc" if that is there), classes.txt, labels/classes.txt or
+    labels.txt; paths in data.yaml are not read.
 
     Raises:
         DataError: if a folder, the split or the names are missing. Faults of single files are in `faults`.
@@ -105,7 +105,7 @@ def _object(fields: list[str], classes: int) -> tuple[int, NDArray[np.float64]]:
     if not number.isascii() or not number.isdigit() or len(number) > 9 or int(number) >= classes:
         raise ValueError(f"has class {one_line(number, 20)}, and classes are 0 to {classes - 1}")
     try:
-        numbers = np.array([float(field) for field in fields[1:] if "_" not in field])
+        numbers = np.array([float(field) for field in fields[1:] if field.isascii() and "_" not in field])
     except ValueError:
         numbers = np.array([])
     if len(numbers) < len(fields) - 1:
@@ -142,7 +142,8 @@ def _names_of_yaml(path: Path) -> list[str]:
         top = yaml.compose(content.decode("utf-8-sig"), Loader=yaml.SafeLoader)  # builds nothing of what it says
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not YAML ({one_line(' '.join(str(error).split()))})") from None
-    found = [value for key, value in top.value if key.value == "names"] if isinstance(top, yaml.MappingNode) else []
+    entries = top.value if isinstance(top, yaml.MappingNode) else []
+    found, counts = ([value for key, value in entries if key.value == word] for word in ("names", "nc"))
     if len(found) != 1 or not isinstance(found[0], yaml.CollectionNode):
         raise DataError(f'{path}: has no list "names" of the classes, or two')
     if isinstance(found[0], yaml.MappingNode):
@@ -150,6 +151,9 @@ def _names_of_yaml(path: Path) -> list[str]:
         nodes = [numbered.get(str(number)) for number in range(len(found[0].value))]
     else:
         nodes = found[0].value
+    wrong = [one_line(count.value, 20) for count in counts if str(count.value).strip() != str(len(nodes))]
+    if wrong:
+        raise DataError(f"{path}: has names of {len(nodes)} classes, but nc is {wrong[0]}; correct either")
     names = [node.value.strip() if isinstance(node, yaml.ScalarNode) else "" for node in nodes]
     return _sound_names(path, names)
 

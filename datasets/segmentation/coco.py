@@ -11,10 +11,12 @@ from datasets.detection.coco import (
     faults_of,
     find_images,
     find_json,
+    notes_of_images,
     read_categories,
     read_images,
     read_json,
     read_size,
+    several,
 )
 from datasets.faults import DataError, counted, list_faults, one_line
 from datasets.files import IGNORE, default_colours
@@ -69,7 +71,9 @@ def coco_files(root: Path, split: str, classes: str | None = None) -> Segmentati
         notes = counted(left, "image", "images", f"with {LEAST:,} labelled pixels of VOC's classes or fewer left out")
     if not chosen:
         raise DataError(f"{path}: split {split} is empty; its json has no images with labelled pixels")
-    image_paths = find_images(root, split, path, [images[number]["file_name"] for number in chosen])
+    entries = [images[number] for number in chosen]
+    image_paths = find_images(root, split, path, [entry["file_name"] for entry in entries])
+    notes += notes_of_images(entries, image_paths)
     pairs: list[Any] = [*zip(image_paths, (outlines[number] for number in chosen), strict=True)]
     return SegmentationFiles(root, split, names, default_colours(len(names)), pairs, notes=notes)
 
@@ -106,6 +110,8 @@ def _read_annotations(
     """Add the regions of the annotations to their images; the area of all that are of a class, by image."""
     sound, unsound = divide(entries, "annotations", {"image_id": (int, str), "category_id": (int,)})
     faults += faults_of(path, unsound, "annotation", "annotations", "without image_id and category_id")
+    given = [entry for entry in sound if type(entry.get("id")) in (int, str)]
+    faults += faults_of(path, several(given, "id"), "annotation id", "annotation ids", "given more than once")
     areas: dict[int | str, float] = defaultdict(float)
     astray, unclassed = [], []
     for entry in sound:

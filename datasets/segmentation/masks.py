@@ -51,13 +51,15 @@ def read_upright_mask(path: Path, colours: list[Colour] | None = None) -> tuple[
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """The pixels of an RGB mask, uint8 [H, W, 3], upright.
+    """The pixels of an RGB mask, uint8 [H, W, 3].
 
     Raises:
-        DataError: if the file is unreadable, another kind of image, or a JPEG.
+        DataError: if the file is unreadable, another kind of image, a JPEG, or has an EXIF orientation.
     """
     with _decoding(path):
-        image, _, stored = _open(path, read_bytes(path))
+        image, turned, stored = _open(path, read_bytes(path))
+        if turned != 1:
+            raise DataError(f"{path}: has EXIF orientation {turned}, which COCO's programs ignore; save it without one")
         if stored in ("JPEG", "MPO") or image.mode not in ("RGB", "RGBA"):
             raise DataError(f"{path}: must be an RGB PNG, and this one is {image.mode} ({image.format or stored})")
         return np.asarray(image.convert("RGB"))

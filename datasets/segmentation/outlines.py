@@ -43,7 +43,7 @@ class Region:
         """Which pixels it covers, bool [H, W], as pycocotools has it.
 
         Raises:
-            ValueError: for runs that do not fill the image, and polygons more than a side outside of it.
+            ValueError: for runs that do not fill the image, and polygons more than twice its longer side outside of it.
         """
         height, width = size
         if self.runs is not None:
@@ -51,9 +51,10 @@ class Region:
             if self.runs_size != size or min(counts, default=-1) < 0 or sum(counts) != height * width:
                 raise ValueError(f"runs of pixels that do not fill {width}x{height}")
             return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
+        reach = 2 * max(size)  # more than a circle needs that has its centre and a point of its edge in the image
         for polygon in self.polygons:  # pycocotools walks along the outline pixel by pixel, wherever it leads
             for coordinates, side in ((polygon[::2], width), (polygon[1::2], height)):
-                if coordinates.min() < -side or coordinates.max() > 2 * side:
+                if coordinates.min() < -reach or coordinates.max() > side + reach:
                     raise ValueError(f"a polygon far outside of {width}x{height}")
         if not self.polygons:
             return np.zeros(size, dtype=bool, order="F")
@@ -92,14 +93,16 @@ class Outlines:
             declared, actual = (f"{width}x{height}" for height, width in (self.size, size))
             raise DataError(f"{self.source}: is for an image of {declared}, and this one is {actual} once upright")
         # column after column, as pycocotools has it: twice as fast as across the other order
-        mask, ignored = np.zeros(size, dtype=np.uint8, order="F"), np.zeros(size, dtype=bool, order="F")
+        mask = np.zeros(size, dtype=np.uint8, order="F")
+        covered, ignored = np.zeros_like(mask, dtype=bool), np.zeros_like(mask, dtype=bool)
         for number, region in enumerate(self.regions, start=1):
             try:
                 inside = region.draw(size)
             except ValueError as error:
                 raise DataError(f"{self.source}: region {number} has {error}; draw it anew") from None
             if not self.layered:
-                ignored |= inside if region.label == IGNORE else inside & (mask > 0)
+                ignored |= inside if region.label == IGNORE else inside & covered
+                covered |= inside
             np.copyto(mask, np.uint8(region.label), where=inside)
         mask[ignored] = IGNORE
         return np.ascontiguousarray(mask)

@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.detection.coco import divide, faults_of, find_images, find_json, read_categories, read_images, read_json
+from datasets.detection.coco import (
+    divide,
+    faults_of,
+    find_images,
+    find_json,
+    notes_of_images,
+    read_categories,
+    read_images,
+    read_json,
+    read_size,
+)
 from datasets.faults import DataError, list_faults
 from datasets.files import IGNORE, default_colours, is_inside
 from datasets.images import Size
@@ -24,11 +34,13 @@ class Segments:
 
     Args:
         path: of the PNG, in which a pixel is R + 256 G + 256^2 B, the id of its segment; 0 is void.
+        size: height and width that the json declares, or None.
         classes: of every id, 255 for void.
         faults: of its segments in the json, each a part of a line.
     """
 
     path: Path
+    size: Size | None = None
     classes: dict[int, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
@@ -39,6 +51,11 @@ class Segments:
         """See `Drawn.read`."""
         if self.faults:
             raise DataError(f"{self.path}: its segments_info has {self.faults[0]}")
+        if self.size is not None and self.size != size:
+            declared = f"{self.size[1]}x{self.size[0]}"
+            raise DataError(
+                f"{self.path}: the json has an image of {declared}, and it is {size[1]}x{size[0]} once upright"
+            )
         rgb = read_rgb(self.path)
         if rgb.shape[:2] != size:
             sides = f"{rgb.shape[1]}x{rgb.shape[0]}"
@@ -94,15 +111,19 @@ def panoptic_files(root: Path, split: str) -> SegmentationFiles:
     if faults:
         raise DataError(list_faults(faults, str(path)))
     image_paths = find_images(root, split, path, [image["file_name"] for image in images.values()])
-    entries = [of_image[number][0] for number in images]
-    drawn = [_segments(folder / entry["file_name"], entry["segments_info"], labels) for entry in entries]
+    drawn = []
+    for number, image in images.items():
+        entry = of_image[number][0]
+        drawn.append(_segments(folder / entry["file_name"], read_size(image), entry["segments_info"], labels))
     pairs: list[Any] = [*zip(image_paths, drawn, strict=True)]
-    return SegmentationFiles(root, split, [*categories.values()], default_colours(len(categories)), pairs)
+    notes = notes_of_images([*images.values()], image_paths)
+    names = [*categories.values()]
+    return SegmentationFiles(root, split, names, default_colours(len(names)), pairs, notes=notes)
 
 
-def _segments(path: Path, entries: list[Any], labels: dict[int, int]) -> Segments:
+def _segments(path: Path, size: Size | None, entries: list[Any], labels: dict[int, int]) -> Segments:
     """The segments of one image, with what is wrong with them."""
-    segments = Segments(path)
+    segments = Segments(path, size)
     sound, unsound = divide(entries, "segments_info", {"id": (int,), "category_id": (int,)})
     segments.faults += [f"no id and category_id in {place}" for place in unsound]
     for entry in sound:

@@ -1,4 +1,4 @@
-"""300 mutated files of nine formats: each is read as what it says, noted, or refused by name."""
+"""Some 460 mutated files of fourteen formats: each is read as what it says, noted, or refused by name."""
 
 import pytest
 
@@ -10,9 +10,9 @@ from tests.fuzz.formats import FORMATS
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_mutations_are_handled(name):
-    counts, failures = fuzz({name: FORMATS[name]}, 34 if name in [*FORMATS][:3] else 33, seed=0)
+    counts, failures = fuzz({name: FORMATS[name]}, 33, seed=0)
     assert not failures, failures[:5]
-    assert sum(counts.values()) >= 33 and not any(outcome in BAD for _, outcome in counts)
+    assert sum(counts.values()) == 33 and not any(outcome in BAD for _, outcome in counts)
 
 
 # the engine itself

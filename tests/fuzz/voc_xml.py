@@ -14,47 +14,10 @@ from datasets.detection.dataset import DetectionDataset
 from datasets.detection.find import find_detection
 from tests.fuzz.boxes import clean
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
+from tests.fuzz.xml_text import ENTITIES, NUMBERS, TEXTS, plain, written
 
 NAMES = ["cat", "dog", "traffic light"]
 SIZE = (20, 30)
-NUMBERS = [
-    *(
-        "-1",
-        "0",
-        "1",
-        "31",
-        "30.5",
-        "1e9",
-        "1e400",
-        "-1e400",
-        "nan",
-        "inf",
-        "",
-        " 7 ",
-        "+5",
-        "abc",
-        "1_0",
-        "\u0663",
-        "\uff11",
-    ),
-    *("0x10", "1,5", "True", "99999999999999999999", "1e", "--3", "5 6", "2.", ".5", "\n9\n", "\xa08"),
-]
-TEXTS = [
-    "",
-    " cat ",
-    "Cat",
-    "elk",
-    "cat\ndog",
-    "b.jpg",
-    "../a",
-    "0",
-    "dog",
-    "x" * 3000,
-    "\x7f",
-    "\u200bcat",
-    "1",
-    "yes",
-]
 
 
 def voc_xml(random: np.random.Generator, root: Path, structural: bool) -> Case:
@@ -175,18 +138,9 @@ def change(random: np.random.Generator, content: bytes) -> tuple[str, bytes, boo
     elif kind == "spaces":
         made = made.replace(b">", b">\n\t").replace(b"</", b"  </")
     elif kind == "entities":
-        made = b'<!DOCTYPE x [<!ENTITY a "9"><!ENTITY b "&a;&a;">]>' + made.replace(b"<xmin>", b"<xmin>&b;")
-    elif kind == "doctype":
-        made = b'<!DOCTYPE annotation SYSTEM "voc.dtd">' + made
-    elif kind == "encoding":
-        name = pick(random, ["utf-16", "iso-8859-1", "us-ascii", "utf-8"])
-        made = f"<?xml version='1.0' encoding='{name}'?>{made.decode()}".encode(name)
-    elif kind == "wrong encoding":
-        made = b"<?xml version='1.0' encoding='" + pick(random, [b"utf-7", b"klingon", b"utf-16"]) + b"'?>" + made
-    elif kind == "deep":
-        made = made.replace(b"</annotation>", b"<x>" * 3_000 + b"</x>" * 3_000 + b"</annotation>")
-    elif kind == "two documents":
-        made += made
+        made = ENTITIES + made.replace(b"<xmin>", b"<xmin>&b;")
+    else:
+        made = written(random, kind, made)
     return kind, made, KINDS[kind]
 
 
@@ -282,12 +236,3 @@ def things(content: bytes, stem: str, notes: list[str]) -> list[tuple[str, list[
             raise Refused(f"{flags}")
         found.append((name, [float(number) for number in written], flags[0] in ("1", "true")))
     return found
-
-
-def plain(text: str) -> bool:
-    """Whether a text is a number that any programming language would take."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return all(letter in "+-.0123456789eEnaNAinfINFtyTY" for letter in text)

@@ -8,7 +8,7 @@ from datasets.detection.find import find_detection
 from datasets.inspected_splits import find_splits
 from datasets.segmentation.dataset import SegmentationDataset
 from datasets.segmentation.find import find_segmentation
-from tests.datasets.detection.drawn_trees import BOX, POLYGON, boxes, cvat_image, refusal, write_cvat
+from tests.datasets.detection.drawn_trees import BOX, META, POLYGON, boxes, cvat_image, refusal, write_cvat
 from tests.datasets.detection.trees import write_image
 
 
@@ -68,6 +68,11 @@ def test_subsets_of_cvat(tmp_path):
         ('<polygon label="cat" points="1,1;2,2"/>', "no three points"),
         ('<polygon label="cat" points="1,1;2,2;3"/>', "no three points"),
         ('<blob label="cat"/>', "blob 1 is no shape of CVAT"),
+        ('<box label="cat" xtl="9" ytl="1" xbr="2" ybr="2"/>', "box 1 has a width or height below 0"),
+        ('<ellipse label="cat" cx="9" cy="9" rx="-2" ry="2"/>', "ellipse 1 has a width or height below 0"),
+        (BOX.replace("/>", ' rotation=""/>'), "box 1 has '' where a number is wanted"),
+        (POLYGON.replace("/>", ' rotation="9"/>'), "polygon 1 has a rotation, which boxes and ellipses alone have"),
+        (POLYGON.replace('z_order="0"', 'z_order="front"'), "has a z_order that is no whole number"),
     ],
 )
 def test_faulty_shapes_of_cvat(tmp_path, shape, said):
@@ -83,7 +88,14 @@ def test_faulty_files_of_cvat(tmp_path):
 
     assert "CVAT for images 1.1" in told("<track/>")
     assert "leads out of the tree" in told(cvat_image("../a.jpg"))
+    assert "leads out of the tree" in told(cvat_image("a.jpg", more='subset="../.."'))
     assert "1 image listed more than once: a.jpg" in told(cvat_image("a.jpg"), cvat_image("a.jpg"))
+    assert "1 image listed more than once: a.jpg" in told(cvat_image("a.jpg"), cvat_image("./a.jpg"))
+    assert "has <box> elsewhere than in <annotations>/image/box" in told(cvat_image("a.jpg"), BOX)
+    assert "has <image> elsewhere than in <annotations>/image;" in told(f"<images>{cvat_image('a.jpg')}</images>")
+    assert "CVAT for images 1.1" in told(cvat_image("a.jpg").replace("<image", '<image xmlns="http://a.org"'))
+    named_twice = META.replace("<name>cat", "<name>elk</name><name>cat")
+    assert "some without one name" in told(cvat_image("a.jpg", more='subset="train"'), meta=named_twice)
     assert "lists no labels" in told(cvat_image("a.jpg", more='subset="train"'), meta="")
     (tmp_path / "annotations.xml").write_text('<!DOCTYPE a [<!ENTITY b "c">]><annotations>&b;</annotations>')
     assert "declares XML entities" in refusal(find_detection, "cvat", "train", tmp_path)

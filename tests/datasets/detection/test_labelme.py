@@ -48,6 +48,18 @@ def test_later_shapes_of_labelme_cover_earlier_ones(labelme):
     assert mask[8, 8] == 1 and mask[17, 25] == 2
 
 
+def test_a_circle_around_a_corner_of_labelme_is_drawn(labelme):
+    write_labelme(labelme / "train", "a", drawn("cat", "circle", (0, 0), (29, 19)))
+    mask = SegmentationDataset(find_segmentation("labelme", "train", labelme))[0]["mask"]
+    assert mask[:18, :28].all()
+
+
+def test_a_json_of_labelme_without_a_size_is_told(labelme):
+    write_labelme(labelme / "train", "a", SHAPES[0], imageHeight="20")
+    for files in (find_detection("labelme", "train", labelme), find_segmentation("labelme", "train", labelme)):
+        assert "1 json without imageWidth and imageHeight above 0, which are not compared: a" in files.notes
+
+
 @pytest.mark.parametrize(
     ("shapes", "said"),
     [

@@ -42,6 +42,7 @@ def test_yolo(tmp_path):
         ("0 nan 0.5 0.2 0.2", "numbers outside of 0 to 1"),
         ("0 0.5 0.5 0.2 1_0", "something else than numbers"),
         ("0 0.5 0.5 0.2 x", "something else than numbers"),
+        ("0 0.5 0.5 0.2 \u0660.\u0665", "something else than numbers"),
     ],
 )
 def test_faulty_lines_of_yolo(tmp_path, text, said):
@@ -71,6 +72,9 @@ def test_faulty_label_files_of_yolo(tmp_path):
         ('names: ["a\\nb"]', "a name for each class"),
         ("names: 3", 'no list "names"'),
         ("nc: 2", 'no list "names"'),
+        ("nc: 2\nnames: [cat, dog]", ["cat", "dog"]),
+        ("nc: 3\nnames: [cat, dog]", "has names of 2 classes, but nc is 3"),
+        ("nc: [2]\nnames: {0: cat, 1: dog}", "has names of 2 classes, but nc is ["),
         ("names: [", "is not YAML"),
         ("names: " + "[" * 1500, "is not YAML"),
     ],

@@ -102,10 +102,13 @@ def test_outlines_that_cannot_be_are_told_with_file_and_image(tmp_path, segmenta
 
 
 def test_faults_of_the_whole_json(tmp_path):
-    marks = [region(1, SQUARE, image=9), region(2, SQUARE, 55), {"id": 3}]
-    with pytest.raises(DataError, match="3 faults") as caught:
+    marks = [region(1, SQUARE, image=9), region(2, SQUARE, 55), {"id": 3}, region(4, SQUARE), region(4, SQUARE)]
+    with pytest.raises(DataError, match="4 faults") as caught:
         read(write_coco(tmp_path, [image(1)], marks))
-    for said in ("of unknown images: annotation 1", "of unknown categories: annotation 2", "without image_id"):
+    for said in (
+        *("of unknown images: annotation 1", "of unknown categories: annotation 2", "without image_id"),
+        "1 annotation id given more than once: 4",
+    ):
         assert said in str(caught.value)
 
 
@@ -115,6 +118,21 @@ def test_another_size_and_a_wrong_crowd(tmp_path):
     files = read(root)
     assert "is for an image of 31x20, and this one is 30x20" in refusal(mask, files)
     assert "an iscrowd other than 0 and 1" in refusal(mask, files, 1)
+
+
+def test_images_that_may_surprise_are_told(tmp_path):
+    images = [image(1, size=(30, 20)), image(2, "1.jpg"), image(3, size=(30, None))]
+    assert read(write_coco(tmp_path, images, [])).notes == [
+        "1 image that several image ids share: 1.jpg",
+        "1 image whose width and height are no numbers above 0, and are not compared: 3.jpg",
+    ]
+
+
+@pytest.mark.parametrize("categories", [(1, 2), (2, 1)])
+def test_an_overlap_with_a_category_called_background_is_void(tmp_path, categories):
+    marks = [region(number, SQUARE, number) for number in categories]
+    named = [{"id": 1, "name": "background"}, {"id": 2, "name": "cat"}]
+    assert np.unique(mask(read(write_coco(tmp_path, [image(1)], marks, named)))).tolist() == [0, 255]
 
 
 def test_outlines_are_for_the_upright_image(tmp_path):
@@ -264,6 +282,26 @@ def test_faulty_segments(tmp_path, segments, said):
     root = write_panoptic(tmp_path, PIXELS, segments)
     line = refusal(mask, read(root, "coco-panoptic", "val"))
     assert line.startswith(str(root / "annotations/panoptic_val2017/1.png")) and said in line
+
+
+def test_sizes_of_panoptic_images(tmp_path):
+    root = write_panoptic(tmp_path, PIXELS, SEGMENTS)
+    path = root / "annotations/panoptic_val2017.json"
+    content = json.loads(path.read_text())
+    for width, said in ((5, ""), (0, "1 image whose width and height are no numbers above 0")):
+        content["images"][0] |= {"width": width, "height": 1}
+        path.write_text(json.dumps(content))
+        files = read(root, "coco-panoptic", "val")
+        assert files.notes[0].startswith(said) if said else "of 5x1, and it is 4x1 once" in refusal(mask, files)
+
+
+def test_a_turned_panoptic_png(tmp_path):
+    root = write_panoptic(tmp_path, PIXELS, SEGMENTS)
+    png = root / "annotations/panoptic_val2017/1.png"
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(png).save(png, exif=exif)
+    assert "has EXIF orientation 3" in refusal(mask, read(root, "coco-panoptic", "val"))
 
 
 def test_faulty_panoptic_trees(tmp_path):
