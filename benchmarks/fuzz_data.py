@@ -1,6 +1,6 @@
 """Thousands of mutated data files through our readers, each outcome compared with an independent reading.
 
-python benchmarks/fuzz_data.py                       # 5,000 mutations of nine formats, seed 0
+python benchmarks/fuzz_data.py                       # 5,000 mutations of fourteen formats, seed 0
 python benchmarks/fuzz_data.py --seed 1 --formats masks archives --total 1000
 
 A mutation is handled if it ends as a sample that is what the file says, a note, or an error of ours that names the
