@@ -61,8 +61,8 @@ class Samples:
 
     def growth(self) -> tuple[float, int]:
         """What the last tenth has more than the sixth one had: MiB, between medians, and handles, between maxima."""
-        tenth = len(self.memory) // 10
-        first, last = slice(5 * tenth, 6 * tenth), slice(-tenth, None)
+        half, tenth = len(self.memory) // 2, max(1, len(self.memory) // 10)
+        first, last = slice(half, half + tenth), slice(-tenth, None)
         memory = float(np.median(self.memory[last]) - np.median(self.memory[first]))
         return memory, max(self.handles[last]) - max(self.handles[first])
 
