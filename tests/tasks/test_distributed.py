@@ -47,7 +47,7 @@ def trees(shapes, tmp_path_factory) -> dict[str, Path]:
     return {"train_seg": shapes, "train_det": shapes, "train_cls": classes}
 
 
-@pytest.mark.parametrize("tool", OPTIONS)
+@pytest.mark.parametrize("tool", ["train_seg", "train_det", pytest.param("train_cls", marks=pytest.mark.slow)])
 def test_two_processes_give_the_curve_and_the_metrics_of_one(tool, trees, tmp_path, tool_here):
     steps = {"train_seg": 25, "train_det": 25, "train_cls": 17}[tool]  # epochs of 2 or 3 steps
     options = [*OPTIONS[tool], *EVERYWHERE, "--data-root", str(trees[tool]), "--epochs", str(steps)]

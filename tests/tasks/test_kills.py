@@ -8,10 +8,8 @@ import pytest
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize(
-    "task, workers",
-    [pytest.param("seg", 0, marks=pytest.mark.slow), ("det", 2), pytest.param("cls", 2, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("task, workers", [("seg", 0), ("det", 2), ("cls", 2)])
 def test_a_killed_training_ends_with_the_bits_of_an_unbroken_one(task, workers):
     command = [sys.executable, "benchmarks/kills.py", "--task", task, "--kills", "4", "--workers", str(workers)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
