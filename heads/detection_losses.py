@@ -53,7 +53,7 @@ class DetectionLoss(nn.Module):
     def _cross_entropy(self, logits: Tensor, image: Tensor, anchor: Tensor, label: Tensor) -> Tensor:
         count, rows, positive = logits.shape[1], logits.flatten(0, 1).float(), image * logits.shape[1] + anchor
         with torch.no_grad():
-            background_loss = rows.logsumexp(1) - rows[:, 0]
+            background_loss = -rows.log_softmax(1)[:, 0]
             negative = background_loss.index_fill(0, positive, -1).view(-1, count)
             wanted = self.negatives * torch.bincount(image, minlength=len(logits))
             most = min(int(wanted.max()), count)
