@@ -47,7 +47,9 @@ def trees(shapes, tmp_path_factory) -> dict[str, Path]:
     return {"train_seg": shapes, "train_det": shapes, "train_cls": classes}
 
 
-@pytest.mark.parametrize("tool", ["train_seg", "train_det", pytest.param("train_cls", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "tool", ["train_seg", *(pytest.param(tool, marks=pytest.mark.slow) for tool in ("train_det", "train_cls"))]
+)
 def test_two_processes_give_the_curve_and_the_metrics_of_one(tool, trees, tmp_path, tool_here):
     steps = {"train_seg": 25, "train_det": 25, "train_cls": 17}[tool]  # epochs of 2 or 3 steps
     options = [*OPTIONS[tool], *EVERYWHERE, "--data-root", str(trees[tool]), "--epochs", str(steps)]
@@ -68,6 +70,7 @@ def test_two_processes_give_the_curve_and_the_metrics_of_one(tool, trees, tmp_pa
                 assert float(theirs[name]) == pytest.approx(float(ours[name]), **near), name
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_job_and_torchrun_goes_on(trees, tmp_path, tool_here):
     options = [*OPTIONS["train_seg"], *EVERYWHERE, "--data-root", str(trees["train_seg"]), "--epochs", "12"]
     options += ["--output", str(tmp_path / "two"), "--trainer.devices", "2", "--save-every", "3"]
