@@ -72,10 +72,10 @@ def evaluate(net: torch.nn.Module, dataset: CocoTree) -> list[float]:
             {"image_id": target["id"], "category_id": dataset.categories[label - 1], "bbox": box, "score": score}
             for box, score, label in rows
         ]
-    judge = COCOeval(dataset.coco, dataset.coco.loadRes(results), "bbox")
-    judge.evaluate()
-    judge.accumulate()
-    judge.summarize()
+    evaluation = COCOeval(dataset.coco, dataset.coco.loadRes(results), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
     return judge.stats.tolist()
 
 

@@ -1,4 +1,4 @@
-"""Cityscapes: 34 labelIds in the files, of which 19 are trained and judged on (arXiv 1604.01685, Section 2)."""
+"""Cityscapes: 34 labelIds in the files, of which 19 are trained and evaluated on (arXiv 1604.01685, Section 2)."""
 
 from pathlib import Path
 

@@ -72,7 +72,7 @@ def test_the_faster_backend_gives_the_same_numbers(tool_here, guesses, annotatio
     assert numbers[0] == pytest.approx(numbers[1], abs=1e-9)
 
 
-def test_images_are_not_needed_to_judge_results(tool_here, guesses, annotations, tmp_path):
+def test_images_are_not_needed_to_evaluate_results(tool_here, guesses, annotations, tmp_path):
     alone = tmp_path / "instances.json"
     shutil.copy(annotations, alone)
     shutil.copy(guesses, tmp_path / "guesses.json")

@@ -95,7 +95,7 @@ def test_a_network_of_timms(shapes, tmp_path, tool_here):
     assert DetectionTask.load(folder / "best.ckpt").spec.table.name == "timm:ghostnet_050"
 
 
-def test_two_processes_judge_what_one_does(detector, shapes, tmp_path):
+def test_two_processes_evaluate_as_one_does(detector, shapes, tmp_path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
     options = [*quick_detection(shapes, tmp_path), "--name", "quick", "--trainer.devices", "2"]
     command = [*launcher, str(ROOT / "tools" / "train_det.py"), *options, "--trainer.accelerator", "cpu"]

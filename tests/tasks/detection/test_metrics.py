@@ -216,10 +216,10 @@ def test_a_backend_that_is_not_installed_is_one_line(monkeypatch):
         coco_scores(split([objects()]), [detections()], "faster")
 
 
-@pytest.mark.parametrize("judge", [coco_scores, voc_average_precision])
-def test_detections_of_another_split_are_refused(judge):
+@pytest.mark.parametrize("evaluate", [coco_scores, voc_average_precision])
+def test_detections_of_another_split_are_refused(evaluate):
     with pytest.raises(ValueError, match="of 2 images cannot be evaluated on a split of 1"):
-        judge(split([objects()]), [detections(), detections()])
+        evaluate(split([objects()]), [detections(), detections()])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
