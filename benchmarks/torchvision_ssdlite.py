@@ -76,7 +76,7 @@ def evaluate(net: torch.nn.Module, dataset: CocoTree) -> list[float]:
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    return judge.stats.tolist()
+    return evaluation.stats.tolist()
 
 
 def main(
