@@ -1,4 +1,4 @@
-"""The folders' imports run one way: backbones, heads, datasets below tasks below tools."""
+"""The folders' imports run one way: backbones, heads, datasets below tasks below deploy below tools."""
 
 import ast
 import subprocess
@@ -13,7 +13,8 @@ BELOW = {
     "heads": set(),
     "datasets": set(),
     "tasks": {"backbones", "heads", "datasets"},
-    "tools": {"backbones", "heads", "datasets", "tasks"},
+    "deploy": {"backbones", "heads", "datasets", "tasks"},
+    "tools": {"backbones", "heads", "datasets", "tasks", "deploy"},
 }
 
 

@@ -1,0 +1,95 @@
+"""The module that is exported, the same for all formats: normalisation, network, and decoding up to NMS."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from deploy.extras import DeployError
+from heads.anchors import decode_boxes
+from heads.decoding import class_scores, decode_fixed
+from heads.lraspp import resize
+from tasks.base import Task
+
+YXHW = (1, 0, 3, 2)  # places of x, y, w, h; and of corners likewise
+DETECTIONS = ("location", "category", "score", "count")
+# what comes out, by task and kind; the first kind is the default. All are float32 but for mask
+OUTPUTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "classification": {"probabilities": ("probabilities",)},  # [1, K]
+    "segmentation": {
+        "logits": ("logits",),  # [1, h, w, K] at the head's own stride
+        "mask": ("mask",),  # uint8 [1, H, W] of class indices
+    },
+    "detection": {
+        "boxes": ("boxes", "scores"),  # [1, A, 4] corners in shares of the image; [1, A, K] without background
+        "raw": ("offsets", "logits"),  # [1, A, 4]; [1, A, K + 1] with background first
+        # for MediaPipe's ObjectDetector. The first one is encoded [1, A, 4] as ty, tx, th, tw, and probabilities [1, A,
+        # K + 1] with background, which TFLite_Detection_PostProcess makes the outputs of the second one of
+        "mediapipe": ("encoded", "probabilities"),
+        "mediapipe-plain": DETECTIONS,  # [1, n, 4] as ymin, xmin, ymax, xmax; [1, n]; [1, n]; [1]
+        "mediapipe-raw": ("location", "score"),  # [1, A, 4], offsets; [1, A, K] without background
+    },
+}
+
+
+class Graph(nn.Module):
+    """A trained network as an app uses it, for `torch.export` as it is.
+
+    `graph(image)` takes one RGB image, [1, H, W, 3] of values 0 to 255, uint8 or float32, and returns a tuple of what
+    `OUTPUTS` says. Batch norms are folded.
+
+    Args:
+        task: trained; it is copied.
+        output_kind: of `OUTPUTS`.
+        size: height and width of the image; None for those of training.
+
+    Raises:
+        DeployError: for a kind that the task does not have.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    anchors: Tensor
+
+    def __init__(self, task: Task, output_kind: str, size: Sequence[int] | None = None) -> None:
+        super().__init__()
+        if output_kind not in OUTPUTS[task.kind]:
+            known = ", ".join(OUTPUTS[task.kind])
+            raise DeployError(f"--output-kind {output_kind}: {task.kind} has {known}")
+        self.kind, self.output_kind = task.kind, output_kind
+        self.size = tuple(size or task.spec.input_size)
+        self.names = OUTPUTS[task.kind][output_kind]
+        self.network = copy.deepcopy(task).cpu().eval().fold().network.to(memory_format=torch.contiguous_format)
+        self.register_buffer("mean", task.mean.cpu())
+        self.register_buffer("scale", 1 / task.std.cpu())
+        self.sigmoid = getattr(task.spec, "sigmoid", False)
+        if self.kind == "detection":
+            self.register_buffer("anchors", self.network.head.anchors(self.size).boxes)
+        self.eval()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        x = (image.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        raw = self.network(x)
+        if self.kind == "classification":
+            return (raw.softmax(1),)
+        if self.output_kind == "logits":
+            return (raw.permute(0, 2, 3, 1),)
+        if self.output_kind == "mask":
+            return (resize(raw, self.size).argmax(1).to(torch.uint8),)
+        return self._decode(*raw)
+
+    def _decode(self, logits: Tensor, offsets: Tensor) -> tuple[Tensor, ...]:
+        if self.output_kind == "raw":
+            return offsets, logits
+        scores = class_scores(logits, self.sigmoid)
+        if self.output_kind == "mediapipe":
+            background = 1 - scores.sum(-1, keepdim=True).clamp(max=1)  # which is not looked at
+            return torch.stack([offsets[..., i] for i in YXHW], -1), torch.cat([background, scores], -1)
+        if self.output_kind == "mediapipe-raw":
+            return offsets, scores
+        if self.output_kind == "mediapipe-plain":
+            found = decode_fixed(logits, offsets, self.anchors, self.sigmoid)
+            boxes = torch.stack([found.boxes[..., i] for i in YXHW], -1)
+            return boxes, found.labels.float(), found.scores, found.counts.float()
+        return decode_boxes(offsets, self.anchors).clamp(0, 1), scores

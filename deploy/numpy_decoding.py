@@ -1,0 +1,151 @@
+"""From the raw outputs of a network to its results, in NumPy alone: what an app does behind the network.
+
+It is written to be read and ported: nothing here needs torch, every function stands by itself, and the tests hold each
+of them to what training and evaluation use.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+CODING = np.array([10, 10, 5, 5], dtype=np.float32)  # offsets are multiplied by these
+LARGEST_GROWTH = np.float32(np.log(1000 / 16))  # of an anchor's side
+CANDIDATES = 600  # of an image, looked at first
+
+
+def softmax(logits: Floats) -> Floats:
+    """Probabilities along the last axis, float32 of any shape."""
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def class_scores(logits: Floats, sigmoid: bool = False) -> Floats:
+    """float32 [A, K + 1], background first -> [A, K]: softmax, or sigmoid for networks trained by focal loss."""
+    if sigmoid:
+        return np.exp(-np.logaddexp(np.float32(0), -logits[:, 1:]))
+    return softmax(logits)[:, 1:]
+
+
+def decode_boxes(offsets: Floats, anchors: Floats) -> Floats:
+    """Boxes from offsets and anchors.
+
+    Args:
+        offsets: float32 [A, 4], of the centre in units of the anchor's sides, and logarithms of the ratio of sides;
+            times `CODING`.
+        anchors: float32 [A, 4], centre x, centre y, width and height in shares of the image's sides.
+
+    Returns:
+        float32 [A, 4], corners x1, y1, x2, y2 in shares of the image's sides, clipped to it.
+    """
+    offsets = offsets / CODING
+    centre = offsets[:, :2] * anchors[:, 2:] + anchors[:, :2]
+    half = np.exp(np.minimum(offsets[:, 2:], LARGEST_GROWTH)) * anchors[:, 2:] / 2
+    return np.concatenate([centre - half, centre + half], axis=1).clip(0, 1)
+
+
+def detect(
+    boxes: Floats,
+    scores: Floats,
+    score_threshold: float = 0.001,
+    iou_threshold: float = 0.55,
+    max_detections: int = 300,
+    topk_per_class: int = 300,
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Score threshold, the best candidates of each class, and non-maximum suppression within each class.
+
+    Candidates are looked at by falling score, and only as many as it takes: what ranks below the last detection that is
+    kept changes nothing.
+
+    Args:
+        boxes: float32 [A, 4], corners.
+        scores: float32 [A, K], without background.
+        score_threshold: scores must be above it.
+        iou_threshold: a box is dropped if its intersection over union with a better one of its class is above this.
+        max_detections: how many are kept at most.
+        topk_per_class: candidates of one class.
+
+    Returns:
+        boxes float32 [n, 4], scores float32 [n], falling, and labels int64 [n].
+    """
+    classes, flat = scores.shape[1], scores.ravel()
+    (above,) = np.nonzero(flat > score_threshold)
+    taken = CANDIDATES
+    while True:
+        best = above
+        if taken < len(above):
+            best = above[np.argpartition(-flat[above], taken - 1)[:taken]]
+        best = best[np.lexsort((best, -flat[best]))]  # of equal scores, the first one
+        labels = best % classes
+        if taken > topk_per_class:
+            best = best[rank_in_class(labels) < topk_per_class]
+            labels = best % classes
+        kept = suppress(boxes[best // classes], labels, iou_threshold)
+        if len(kept) >= max_detections or taken >= len(above):
+            break
+        taken *= 4
+    kept = kept[:max_detections]
+    return boxes[best[kept] // classes], flat[best[kept]], labels[kept]
+
+
+def rank_in_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of the same label come before each, int64 [n]."""
+    order = np.argsort(labels, kind="stable")
+    ordered = labels[order]
+    ranks = np.empty_like(labels)
+    ranks[order] = np.arange(len(labels)) - np.searchsorted(ordered, ordered)
+    return ranks
+
+
+def suppress(boxes: Floats, labels: NDArray[np.int64], iou_threshold: float) -> NDArray[np.int64]:
+    """Which boxes are kept, best first, where a better one of the same class does not overlap them too much.
+
+    Args:
+        boxes: float32 [n, 4], corners, best first.
+        labels: int64 [n].
+        iou_threshold: see `detect`.
+    """
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    intersection = (high - low).clip(0).prod(-1)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+    union = area[:, None] + area - intersection
+    rivals = (intersection > np.float32(iou_threshold) * union) & (labels[:, None] == labels)
+    alive = np.ones(len(boxes), dtype=bool)
+    for place in range(len(boxes)):
+        if alive[place]:
+            alive[place + 1 :] &= ~rivals[place, place + 1 :]
+    return np.nonzero(alive)[0]
+
+
+def class_mask(logits: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The class of every pixel of an image.
+
+    Logits are resized bilinearly, pixel centres aligned, and the largest one wins. A resized value is a mean of the
+    four cells around it, so that where one class is the largest in all four it is the largest between them: only the
+    other pixels are computed.
+
+    Args:
+        logits: float32 [h, w, K].
+        size: height and width of the image.
+
+    Returns:
+        uint8 [height, width] of class indices.
+    """
+    rows, columns = (_neighbours(*sides) for sides in zip(logits.shape[:2], size, strict=True))
+    coarse = logits.argmax(2).astype(np.uint8)
+    corners = [coarse[row[:, None], column] for row in rows[:2] for column in columns[:2]]
+    mask = corners[0]
+    y, x = np.nonzero(np.any([corner != mask for corner in corners[1:]], axis=0))
+    (top, bottom, down), (left, right, across) = ([part[at] for part in side] for side, at in ((rows, y), (columns, x)))
+    down, across = down[:, None], across[:, None]
+    above = logits[top, left] * (1 - across) + logits[top, right] * across
+    below = logits[bottom, left] * (1 - across) + logits[bottom, right] * across
+    mask[y, x] = (above * (1 - down) + below * down).argmax(1)
+    return mask
+
+
+def _neighbours(cells: int, pixels: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """For every pixel along a side: the cells before and behind its centre, and the share of the latter."""
+    place = ((np.arange(pixels, dtype=np.float32) + 0.5) * np.float32(cells / pixels) - 0.5).clip(0)
+    before = np.minimum(place.astype(np.intp), cells - 1)
+    return before, np.minimum(before + 1, cells - 1), place - before.astype(np.float32)

@@ -1,0 +1,95 @@
+"""Tiny networks in every format, beside the checkpoint that they were made from."""
+
+import numpy as np
+import pytest
+
+from deploy import DeployError, export, load
+from deploy.graph import OUTPUTS
+from deploy.runtimes import FORMATS
+from tasks.wings import load_task
+
+NEEDED = {"onnx": "onnxruntime", "openvino": "openvino", "executorch": "executorch", "litert": "litert_torch"}
+KINDS = [(task, kind) for task, kinds in OUTPUTS.items() for kind in kinds if not kind.startswith("mediapipe")]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(checkpoint, detector, classifier):
+    """Trained for a few steps."""
+    return {"segmentation": checkpoint, "detection": detector, "classification": classifier}
+
+
+def images(size, rng):
+    return [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in (size, (50, 90))]
+
+
+@pytest.mark.parametrize("task, kind", KINDS)
+@pytest.mark.parametrize("format", FORMATS)
+def test_predictions_are_those_of_the_checkpoint(format, task, kind, checkpoints, tmp_path):
+    pytest.importorskip(NEEDED[format])
+    path = export(checkpoints[task], format, tmp_path / f"x{FORMATS[format].suffix}", kind)
+    file, plain = load(path, threads=1), load_task(checkpoints[task], "cpu")
+    assert file.spec == plain.spec and file.kind == task
+    given = images(plain.spec.input_size, np.random.default_rng(0))
+    found, expected = file.predict(given), plain.predict(given)
+    if task == "classification":
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    elif task == "segmentation":  # of the second one, stretched, the mask is another
+        assert found[1].shape == expected[1].shape and found[0].dtype == np.uint8
+        assert (found[0] == expected[0]).mean() > 0.999
+    else:
+        for ours, theirs in zip(found, expected, strict=True):
+            assert len(ours.scores) == len(theirs.scores)
+            np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)
+            sure = theirs.scores > theirs.scores[9] + 1e-4  # ties may come in any order
+            np.testing.assert_allclose(ours.boxes[: sure.sum()], theirs.boxes[sure], atol=0.1)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_changed_file_is_refused(format, checkpoints, tmp_path):
+    pytest.importorskip(NEEDED[format])
+    path = export(checkpoints["classification"], format, tmp_path / f"x{FORMATS[format].suffix}")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DeployError, match=str(path.stem)) as raised:
+        load(path)
+    assert "\n" not in str(raised.value)
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DeployError, match=str(path.stem)):
+        load(path)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_runtime_that_is_not_installed_is_named(format, checkpoints, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.import_module", lambda name: (_ for _ in ()).throw(ImportError(name=name)))
+    with pytest.raises(DeployError, match=rf"which is not installed; .*pip install -e '\.\[{FORMATS[format].extra}\]'"):
+        export(checkpoints["classification"], format, tmp_path / f"x{FORMATS[format].suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_exported(checkpoints, tmp_path):
+    for options, said in (
+        ({"output_kind": "boxes"}, "--output-kind boxes: segmentation has logits, mask"),
+        ({"path": tmp_path / "x.tflite"}, "files of onnx end in .onnx"),
+    ):
+        with pytest.raises(DeployError, match=said):
+            export(checkpoints["segmentation"], "onnx", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_files_are_told(tmp_path, checkpoints):
+    for name in ("x.onnx", "x.tflite", "x.xml", "x.pte"):
+        with pytest.raises(DeployError, match="no such file"):
+            load(tmp_path / name)
+    pytest.importorskip("onnx")
+    import onnx
+
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    values = [onnx.helper.make_tensor_value_info(name, 1, [1]) for name in "xy"]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", values[:1], values[1:]))
+    onnx.save(model, tmp_path / "x.onnx")
+    with pytest.raises(DeployError, match=r'x\.onnx: its metadata_props lack "mobiledense"'):
+        load(tmp_path / "x.onnx")
+    (tmp_path / "x.onnx").write_bytes(b"garbage")
+    with pytest.raises(DeployError, match=r"x\.onnx: no ONNX file"):
+        load(tmp_path / "x.onnx")
