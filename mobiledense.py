@@ -51,8 +51,8 @@ def main() -> None:
     known = tools() | {"demo": "Train, predict and evaluate on the embedded Shapes set; it takes minutes."}
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help") or [name, *arguments] in (["demo", "-h"], ["demo", "--help"]):
-        print("usage: mobiledense TOOL ..., and mobiledense TOOL --help for its options; demo has none\n")
-        print("\n".join(f"  {tool:<12} {purpose}" for tool, purpose in known.items()))
+        usage = "usage: mobiledense TOOL ..., and mobiledense TOOL --help for its options; demo has none\n"
+        print("\n".join([usage, *(f"  {tool:<12} {purpose}" for tool, purpose in known.items())]))
         return
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
