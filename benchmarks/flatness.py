@@ -69,7 +69,8 @@ class Samples:
     def show(self, title: str) -> None:
         """Print every tenth sample and the growth."""
         print(f"{title}, {self.calls:,} steps")
-        for index in range(max(0, len(self.memory) // 10 - 1), len(self.memory), max(1, len(self.memory) // 10)):
+        tenth = max(1, len(self.memory) // 10)
+        for index in range(tenth - 1, len(self.memory), tenth):
             step = (index + 1) * max(1, self.steps // SAMPLES)
             print(f"  {step:6,}: {self.memory[index]:7.1f} MiB, {self.handles[index]} handles")
         memory, handles = self.growth()

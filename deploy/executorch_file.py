@@ -42,7 +42,7 @@ class ExecutorchFormat(Format):
         require_sealed(beside, path)
         return Description.from_json(beside.read_text(encoding="utf-8"), str(beside))
 
-    def open(self, path: Path, threads: int | None = None) -> Run:
+    def open(self, path: Path, description: Description, threads: int | None = None) -> Run:
         runtime = require("executorch.runtime", self.extra, str(path))
         if threads:
             require("executorch.extension.pybindings.portable_lib", self.extra, str(path))
@@ -52,7 +52,6 @@ class ExecutorchFormat(Format):
             method = runtime.Runtime.get().load_program(path).load_method("forward")
         except Exception as error:
             raise DeployError(f"{path}: ExecuTorch cannot load it ({one_line(error)})") from None
-        description = self.read_description(path)
         kind = getattr(torch, description.input)
 
         def run(image: Any) -> dict[str, Any]:

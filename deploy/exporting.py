@@ -1,4 +1,4 @@
-"""A checkpoint as a file for a runtime, and what it differs by from the checkpoint."""
+"""A checkpoint as a file for a runtime."""
 
 import copy
 import hashlib
@@ -56,7 +56,6 @@ def export(
         outputs=list(graph.names),
         size=graph.size,
         input=input,
-        precision="float32",
         checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         made_by=_versions(),
         thresholds=THRESHOLDS if kind == "boxes" and writer.suppresses else {},

@@ -47,11 +47,12 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def open(self, path: Path, threads: int | None = None) -> Run:
+    def open(self, path: Path, description: Description, threads: int | None = None) -> Run:
         """Run a file with its runtime.
 
         Args:
             path: of the file.
+            description: as read from it.
             threads: None for as many as the runtime likes.
 
         Raises:

@@ -8,12 +8,10 @@ from torch import Tensor, nn
 
 from deploy.extras import DeployError
 from heads.anchors import decode_boxes
-from heads.decoding import class_scores, decode_fixed
+from heads.decoding import class_scores
 from heads.lraspp import resize
 from tasks.base import Task
 
-YXHW = (1, 0, 3, 2)  # places of x, y, w, h; and of corners likewise
-DETECTIONS = ("location", "category", "score", "count")
 # what comes out, by task and kind; the first kind is the default. All are float32 but for mask
 OUTPUTS: dict[str, dict[str, tuple[str, ...]]] = {
     "classification": {"probabilities": ("probabilities",)},  # [1, K]
@@ -24,11 +22,6 @@ OUTPUTS: dict[str, dict[str, tuple[str, ...]]] = {
     "detection": {
         "boxes": ("boxes", "scores"),  # [1, A, 4] corners in shares of the image; [1, A, K] without background
         "raw": ("offsets", "logits"),  # [1, A, 4]; [1, A, K + 1] with background first
-        # for MediaPipe's ObjectDetector. The first one is encoded [1, A, 4] as ty, tx, th, tw, and probabilities [1, A,
-        # K + 1] with background, which TFLite_Detection_PostProcess makes the outputs of the second one of
-        "mediapipe": ("encoded", "probabilities"),
-        "mediapipe-plain": DETECTIONS,  # [1, n, 4] as ymin, xmin, ymax, xmax; [1, n]; [1, n]; [1]
-        "mediapipe-raw": ("location", "score"),  # [1, A, 4], offsets; [1, A, K] without background
     },
 }
 
@@ -45,7 +38,7 @@ class Graph(nn.Module):
         size: height and width of the image; None for those of training.
 
     Raises:
-        DeployError: for a kind that the task does not have.
+        DeployError: for a kind that the task does not have, or a mask of more than 256 classes.
     """
 
     mean: Tensor
@@ -57,6 +50,10 @@ class Graph(nn.Module):
         if output_kind not in OUTPUTS[task.kind]:
             known = ", ".join(OUTPUTS[task.kind])
             raise DeployError(f"--output-kind {output_kind}: {task.kind} has {known}")
+        if output_kind == "mask" and len(task.spec.names) > 256:
+            raise DeployError(
+                f"--output-kind mask holds 256 classes, and there are {len(task.spec.names)}; give logits"
+            )
         self.kind, self.output_kind = task.kind, output_kind
         self.size = tuple(size or task.spec.input_size)
         self.names = OUTPUTS[task.kind][output_kind]
@@ -77,19 +74,7 @@ class Graph(nn.Module):
             return (raw.permute(0, 2, 3, 1),)
         if self.output_kind == "mask":
             return (resize(raw, self.size).argmax(1).to(torch.uint8),)
-        return self._decode(*raw)
-
-    def _decode(self, logits: Tensor, offsets: Tensor) -> tuple[Tensor, ...]:
+        logits, offsets = raw
         if self.output_kind == "raw":
             return offsets, logits
-        scores = class_scores(logits, self.sigmoid)
-        if self.output_kind == "mediapipe":
-            background = 1 - scores.sum(-1, keepdim=True).clamp(max=1)  # which is not looked at
-            return torch.stack([offsets[..., i] for i in YXHW], -1), torch.cat([background, scores], -1)
-        if self.output_kind == "mediapipe-raw":
-            return offsets, scores
-        if self.output_kind == "mediapipe-plain":
-            found = decode_fixed(logits, offsets, self.anchors, self.sigmoid)
-            boxes = torch.stack([found.boxes[..., i] for i in YXHW], -1)
-            return boxes, found.labels.float(), found.scores, found.counts.float()
-        return decode_boxes(offsets, self.anchors).clamp(0, 1), scores
+        return decode_boxes(offsets, self.anchors).clamp(0, 1), class_scores(logits, self.sigmoid)

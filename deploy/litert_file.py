@@ -1,7 +1,5 @@
 """LiteRT's .tflite for phones and browsers."""
 
-import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,6 @@ from deploy.description import Description
 from deploy.extras import DeployError, require
 from deploy.formats import Format, Run
 from deploy.graph import Graph
-from deploy.litert_postprocess import append_postprocess
-from deploy.mediapipe_metadata import LABELS, model_metadata
 from deploy.onnx_file import ENTRY
 from deploy.seal import require_sealed, seal
 from tasks.writing import whole
@@ -37,8 +33,6 @@ class LitertFormat(Format):
         with whole(path) as unfinished:
             converted.export(str(unfinished))
             unfinished.write_bytes(describe(unfinished.read_bytes(), description))
-            if description.target == "mediapipe":
-                append_labels(unfinished, description.spec["names"])
             seal(unfinished)
 
     def read_description(self, path: Path) -> Description:
@@ -51,9 +45,9 @@ class LitertFormat(Format):
         for entry in model.metadata or []:
             if entry.name == ENTRY.encode():
                 return Description.from_json(bytes(model.buffers[entry.buffer].data).decode(), str(path))
-        raise DeployError(f'{path}: its metadata lacks "{ENTRY}", so that tools/export.py did not write it')
+        raise DeployError(f'{path}: its metadata lacks "{ENTRY}", so that this package did not write it')
 
-    def open(self, path: Path, threads: int | None = None) -> Run:
+    def open(self, path: Path, description: Description, threads: int | None = None) -> Run:
         runtime = require("ai_edge_litert.interpreter", self.extra, str(path))
         try:
             interpreter = runtime.Interpreter(str(path), num_threads=threads)
@@ -71,31 +65,19 @@ class LitertFormat(Format):
 
 
 def describe(content: bytes, description: Description) -> bytes:
-    """A .tflite file with names for its tensors, metadata, and behind boxes what suppresses them if it is asked for."""
+    """A .tflite file with names for its tensors and a description among its metadata."""
     flatbuffers = require("flatbuffers", LitertFormat.extra, "--format litert")
     schema: Any = require("ai_edge_litert.schema_py_generated", LitertFormat.extra, "--format litert")
     model = schema.ModelT.InitFromPackedBuf(content)
     graph = model.subgraphs[0]
-    if description.output_kind == "mediapipe":
-        append_postprocess(model, schema, description.anchors, len(description.spec["names"]), description.thresholds)
     for tensor, name in zip([*graph.inputs, *graph.outputs], ["image", *description.outputs], strict=True):
         graph.tensors[tensor].name = name
     model.signatureDefs = None  # which have the converter's names
-    entries = {ENTRY: description.to_json().encode()}
-    if description.target == "mediapipe":
-        entries["TFLITE_METADATA"] = model_metadata(description)
-    for name, value in entries.items():
-        buffer, entry = schema.BufferT(), schema.MetadataT()
-        buffer.data = np.frombuffer(value, dtype=np.uint8)
-        entry.name, entry.buffer = name, len(model.buffers)
-        model.buffers.append(buffer)
-        model.metadata = [*(model.metadata or []), entry]
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(description.to_json().encode(), dtype=np.uint8)
+    entry.name, entry.buffer = ENTRY, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
     builder = flatbuffers.Builder(len(content) + 65536)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
-
-
-def append_labels(path: Path, names: Sequence[str]) -> None:
-    """Put class names, a line each, into a ZIP behind a model, where MediaPipe looks for them."""
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(LABELS), "\n".join(names))

@@ -4,6 +4,8 @@ It is written to be read and ported: nothing here needs torch, every function st
 of them to what training and evaluation use.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -117,7 +119,7 @@ def suppress(boxes: Floats, labels: NDArray[np.int64], iou_threshold: float) -> 
     return np.nonzero(alive)[0]
 
 
-def class_mask(logits: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
+def class_mask(logits: Floats, size: tuple[int, int]) -> NDArray[Any]:
     """The class of every pixel of an image.
 
     Logits are resized bilinearly, pixel centres aligned, and the largest one wins. A resized value is a mean of the
@@ -129,10 +131,10 @@ def class_mask(logits: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
         size: height and width of the image.
 
     Returns:
-        uint8 [height, width] of class indices.
+        uint8 [height, width] of class indices (int64 for more than 256 classes).
     """
     rows, columns = (_neighbours(*sides) for sides in zip(logits.shape[:2], size, strict=True))
-    coarse = logits.argmax(2).astype(np.uint8)
+    coarse = logits.argmax(2).astype(np.uint8 if logits.shape[2] <= 256 else np.int64)
     corners = [coarse[row[:, None], column] for row in rows[:2] for column in columns[:2]]
     mask = corners[0]
     y, x = np.nonzero(np.any([corner != mask for corner in corners[1:]], axis=0))

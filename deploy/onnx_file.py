@@ -57,7 +57,6 @@ def metadata(description: Description) -> dict[str, str]:
         "description": f"{spec['table']['name']} with {spec['head']}",
         "author": "MobileDense",
         "version": description.made_by.get("mobiledense", ""),
-        "license": description.license or "",
         "task": TASKS[description.task],
         "batch": 1,
         "imgsz": list(description.size),
@@ -140,11 +139,11 @@ class OnnxFormat(Format):
             raise DeployError(f"{path}: no ONNX file, or a damaged one ({one_line(error)})") from None
         found = {entry.key: entry.value for entry in model.metadata_props}
         if ENTRY not in found:
-            raise DeployError(f'{path}: its metadata_props lack "{ENTRY}", so that tools/export.py did not write it')
+            raise DeployError(f'{path}: its metadata_props lack "{ENTRY}", so that this package did not write it')
         require_sealed(path)
         return Description.from_json(found[ENTRY], str(path))
 
-    def open(self, path: Path, threads: int | None = None) -> Run:
+    def open(self, path: Path, description: Description, threads: int | None = None) -> Run:
         runtime = require("onnxruntime", self.extra, str(path))
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0

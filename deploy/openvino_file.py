@@ -42,7 +42,7 @@ class OpenvinoFormat(Format):
             raise DeployError(f"{path}: OpenVINO cannot read it ({one_line(error)})") from None
         return Description.from_json(text, str(path))
 
-    def open(self, path: Path, threads: int | None = None) -> Run:
+    def open(self, path: Path, description: Description, threads: int | None = None) -> Run:
         openvino = require("openvino", self.extra, str(path))
         # its own choice would be bfloat16 where the processor has it
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}

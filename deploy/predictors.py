@@ -1,6 +1,6 @@
 """An exported file as it predicts: the same `spec` and `predict(images)` as the checkpoint that it was made from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import cv2
@@ -11,11 +11,11 @@ from datasets import CentreCrop, resize_image
 from deploy import numpy_decoding as decoding
 from deploy.description import Description
 from deploy.extras import DeployError
+from deploy.formats import Run
 from tasks.detection.detections import Detections
 from tasks.wings import WINGS
 
 Image = NDArray[np.uint8]
-Run = Callable[[Image], dict[str, NDArray[Any]]]  # of one image, uint8 [1, H, W, 3]; outputs by name
 
 
 class Predictor:
@@ -72,8 +72,8 @@ class SegmentationPredictor(Predictor):
         Raises:
             DeployError: for other scales, flips or windows, which are for a checkpoint.
         """
-        if tuple(tta_scales) != (1.0,) or tta_flip:
-            raise DeployError("--tta-scales and --tta-flip are for a checkpoint, and this is an exported file")
+        if tuple(tta_scales) != (1.0,) or tta_flip or window is not None:
+            raise DeployError("several scales, flips and windows are for a checkpoint, and this is an exported file")
         return [self._mask(image) for image in images]
 
     def _mask(self, image: Image) -> Image:

@@ -18,13 +18,12 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def load(path: str | Path, device: str = "auto", output_stride: int | None = None, threads: int | None = None) -> Any:
+def load(path: str | Path, device: str = "auto", threads: int | None = None) -> Any:
     """What has a `spec` and `predict(images)`: a task from its checkpoint, or an exported file with its runtime.
 
     Args:
         path: .ckpt or .safetensors of ours, .onnx, .xml (OpenVINO), .pte (ExecuTorch) or .tflite (LiteRT).
         device: of a checkpoint, see `tasks.readiness.choose_device`; exported files run on the CPU.
-        output_stride: of a checkpoint, see `tasks.base.Task.at_output_stride`.
         threads: of an exported file's runtime; None for as many as it likes.
 
     Raises:
@@ -33,13 +32,10 @@ def load(path: str | Path, device: str = "auto", output_stride: int | None = Non
     path = Path(path)
     format = next((format for format in FORMATS.values() if format.suffix == path.suffix), None)
     if format is None:
-        task = load_task(path, choose_device(device))
-        return (task if output_stride is None else task.at_output_stride(output_stride)).fold()
+        return load_task(path, choose_device(device)).fold()
     if not path.is_file():
         raise DeployError(f"{path}: no such file")
-    if output_stride is not None:
-        raise DeployError(f"--output-stride {output_stride}: is for a checkpoint, and {path} has its own in it")
     description = format.read_description(path)
     if description.task not in PREDICTORS:
         raise DeployError(f"{path}: its task cannot be {description.task!r:.80}; there are {', '.join(PREDICTORS)}")
-    return PREDICTORS[description.task](description, format.open(path, threads))
+    return PREDICTORS[description.task](description, format.open(path, description, threads))

@@ -1,5 +1,7 @@
 """Tiny networks in every format, beside the checkpoint that they were made from."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from deploy.runtimes import FORMATS
 from tasks.wings import load_task
 
 NEEDED = {"onnx": "onnxruntime", "openvino": "openvino", "executorch": "executorch", "litert": "litert_torch"}
-KINDS = [(task, kind) for task, kinds in OUTPUTS.items() for kind in kinds if not kind.startswith("mediapipe")]
+KINDS = [(task, kind) for task, kinds in OUTPUTS.items() for kind in kinds]
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +53,11 @@ def test_a_changed_file_is_refused(format, checkpoints, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DeployError, match=str(path.stem)) as raised:
+    with pytest.raises(DeployError, match=re.escape(str(tmp_path / "x"))) as raised:
         load(path)
     assert "\n" not in str(raised.value)
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DeployError, match=str(path.stem)):
+    with pytest.raises(DeployError, match=re.escape(str(tmp_path / "x"))):
         load(path)
 
 
@@ -77,7 +79,7 @@ def test_what_cannot_be_exported(checkpoints, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_files_are_told(tmp_path, checkpoints):
+def test_other_files_are_told(tmp_path):
     for name in ("x.onnx", "x.tflite", "x.xml", "x.pte"):
         with pytest.raises(DeployError, match="no such file"):
             load(tmp_path / name)

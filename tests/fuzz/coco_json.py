@@ -5,6 +5,7 @@ import copy
 import io
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,19 @@ SIZE = (20, 30)
 
 
 def coco_json(random: np.random.Generator, root: Path, structural: bool) -> Case:
+    return json_case(random, root, structural, instances, change, ours, theirs)
+
+
+def json_case(
+    random: np.random.Generator,
+    root: Path,
+    structural: bool,
+    instances: Callable[[np.random.Generator], dict[str, Any]],
+    change: Callable[[np.random.Generator, dict[str, Any]], tuple[str, bytes, bool]],
+    ours: Callable[[Path], Reading],
+    theirs: Callable[[Path, bytes], Reading],
+) -> Case:
+    """A tree with a json and two images, of which the json is mutated."""
     content = instances(random)
     for folder in ("annotations", "train"):
         (root / folder).mkdir()

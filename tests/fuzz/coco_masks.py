@@ -12,8 +12,8 @@ from pycocotools import mask as coco_mask
 from datasets.segmentation.checks import check_segmentation
 from datasets.segmentation.dataset import SegmentationDataset
 from datasets.segmentation.find import find_segmentation
-from tests.fuzz.coco_json import finite, require
-from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
+from tests.fuzz.coco_json import finite, json_case, require
+from tests.fuzz.engine import Case, Reading, Refused, pick
 from tests.fuzz.json_text import ODD, PLACE_KINDS, TEXT_KINDS, change_place, written
 
 SIZE = (20, 30)
@@ -62,24 +62,7 @@ SEGMENTATIONS: list[Any] = [
 
 
 def coco_masks(random: np.random.Generator, root: Path, structural: bool) -> Case:
-    content = instances(random)
-    for folder in ("annotations", "train"):
-        (root / folder).mkdir()
-    for name in ("a.png", "b.png"):
-        pixels = random.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(root / "train" / name)
-    path = root / "annotations" / "instances_train.json"
-    path.write_text(json.dumps(content))
-    harmless = False
-    if not structural:
-        mutation, made = damage(random, path.read_bytes(), json.dumps(instances(random)).encode())
-        path.write_bytes(made)
-    elif random.random() < 0.08:
-        mutation = put_something_else(random, path)
-    else:
-        mutation, made, harmless = change(random, content)
-        path.write_bytes(made)
-    return Case(mutation, [str(root)], lambda: ours(root), lambda: theirs(root, path.read_bytes()), harmless)
+    return json_case(random, root, structural, instances, change, ours, theirs)
 
 
 def instances(random: np.random.Generator) -> dict[str, Any]:
