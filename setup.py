@@ -11,6 +11,14 @@ EDITABLE = (
 if any("build_wheel" in word for word in sys.orig_argv):  # pip's first hook, before it fetches all dependencies
     sys.exit(EDITABLE)
 
+ONNX = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]
+EXTRAS = {
+    "onnx": ONNX,
+    "openvino": [*ONNX, "openvino>=2025.0"],
+    "executorch": ["executorch>=1.0"],
+    "litert": ["litert-torch>=0.10", "ai-edge-litert>=2.0", "flatbuffers>=24"],
+}
+
 
 class NoWheel(bdist_wheel):
     def run(self) -> None:
@@ -27,8 +35,8 @@ setup(
     python_requires=">=3.10",
     # What an install adds to other programs. datasets and tools stay out of them, lest they shadow packages of those
     # names: tasks finds ours beside itself, and the command runs in the checkout.
-    packages=["backbones", "heads", "tasks"],
-    package_dir={name: name for name in ("backbones", "heads", "tasks")},
+    packages=["backbones", "heads", "tasks", "deploy"],
+    package_dir={name: name for name in ("backbones", "heads", "tasks", "deploy")},
     py_modules=["mobiledense"],
     entry_points={"console_scripts": ["mobiledense = mobiledense:main"]},
     cmdclass={"bdist_wheel": NoWheel},
@@ -56,7 +64,11 @@ setup(
         "numpy>=1.26",
         "pillow>=10",
     ],
-    extras_require={"dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "mypy>=1.14"]},
+    extras_require=EXTRAS
+    | {
+        "deploy": sorted({package for packages in EXTRAS.values() for package in packages}),
+        "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "mypy>=1.14", *EXTRAS["onnx"]],
+    },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",

@@ -21,10 +21,14 @@ class Description:
         outputs: names of the outputs, in their order.
         size: height and width of the image that goes in.
         input: "uint8" or "float32"; values are 0 to 255 either way, RGB, [1, height, width, 3].
+        precision: "float32", "float16" or "int8", of the weights, and for int8 of what is computed.
         checkpoint: SHA-256 of the checkpoint.
         made_by: versions of the packages that took part.
         thresholds: of non-maximum suppression, where it is inside: score, iou, max_detections.
         anchors: float [A, 4], where decoding the outputs needs them.
+        target: "mediapipe" for a .tflite with the metadata that MediaPipe Tasks needs.
+        license: of the data that the network was trained on, if it was told.
+        scores: of the network on a split, if they were told.
         sha256: of the file itself, see `deploy.seal`.
     """
 
@@ -34,10 +38,14 @@ class Description:
     outputs: list[str]
     size: tuple[int, int]
     input: str
+    precision: str
     checkpoint: str
     made_by: dict[str, str]
     thresholds: dict[str, float] = field(default_factory=dict)
     anchors: list[list[float]] | None = None
+    target: str | None = None
+    license: str | None = None
+    scores: dict[str, float] = field(default_factory=dict)
     sha256: str = ZEROS
     format: int = FORMAT
 

@@ -56,6 +56,7 @@ def export(
         outputs=list(graph.names),
         size=graph.size,
         input=input,
+        precision="float32",
         checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         made_by=_versions(),
         thresholds=THRESHOLDS if kind == "boxes" and writer.suppresses else {},

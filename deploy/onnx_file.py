@@ -97,7 +97,8 @@ def suppress(model: Any, onnx: Any, description: Description) -> None:
     best = node("GreaterOrEqual", [by_class, least], "is_candidate")
     candidates = node("Where", [best, by_class, constant("zero", np.float32(0))], "candidates")
     thresholds_in = [
-        constant(name, np.float32([thresholds[key]])) for name, key in (("iou", "iou"), ("least_score", "score"))
+        constant(name, np.array([thresholds[key]], dtype=np.float32))
+        for name, key in (("iou", "iou"), ("least_score", "score"))
     ]
     kept = node("NonMaxSuppression", ["all_boxes", candidates, limit, *thresholds_in], "kept")
     kept_scores = node("GatherND", [candidates, kept], "kept_scores")

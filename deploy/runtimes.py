@@ -1,5 +1,6 @@
 """Loading whatever predicts: a checkpoint, or a file that was exported from one."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,32 @@ from deploy.litert_file import LitertFormat
 from deploy.onnx_file import OnnxFormat
 from deploy.openvino_file import OpenvinoFormat
 from deploy.predictors import PREDICTORS
-from tasks.readiness import choose_device
-from tasks.wings import load_task
+from tasks.commands import Load, load_predictor
 
 FORMATS: dict[str, Format] = {
     format.name: format for format in (OnnxFormat(), OpenvinoFormat(), ExecutorchFormat(), LitertFormat())
 }
 
 
-def load(path: str | Path, device: str = "auto", threads: int | None = None) -> Any:
+def loader(runtime: str | None) -> Load:
+    """`load` with a runtime, as `tasks.commands` takes it."""
+    return partial(load, runtime=runtime)
+
+
+def load(
+    path: str | Path,
+    device: str = "auto",
+    output_stride: int | None = None,
+    runtime: str | None = None,
+    threads: int | None = None,
+) -> Any:
     """What has a `spec` and `predict(images)`: a task from its checkpoint, or an exported file with its runtime.
 
     Args:
         path: .ckpt or .safetensors of ours, .onnx, .xml (OpenVINO), .pte (ExecuTorch) or .tflite (LiteRT).
         device: of a checkpoint, see `tasks.readiness.choose_device`; exported files run on the CPU.
+        output_stride: of a checkpoint, see `Task.at_output_stride`; None for that of training.
+        runtime: of `deploy.export_options.Runtime`; None for the one that the file is for.
         threads: of an exported file's runtime; None for as many as it likes.
 
     Raises:
@@ -31,10 +44,15 @@ def load(path: str | Path, device: str = "auto", threads: int | None = None) -> 
     """
     path = Path(path)
     format = next((format for format in FORMATS.values() if format.suffix == path.suffix), None)
+    made_for = "torch" if format is None else format.name
+    if runtime not in (None, made_for):
+        raise DeployError(f"--runtime {runtime}: {path} is for {made_for}")
     if format is None:
-        return load_task(path, choose_device(device)).fold()
+        return load_predictor(path, device, output_stride)
     if not path.is_file():
         raise DeployError(f"{path}: no such file")
+    if output_stride is not None:
+        raise DeployError(f"--output-stride is for a checkpoint, and {path} is an exported file")
     description = format.read_description(path)
     if description.task not in PREDICTORS:
         raise DeployError(f"{path}: its task cannot be {description.task!r:.80}; there are {', '.join(PREDICTORS)}")

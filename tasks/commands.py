@@ -1,5 +1,6 @@
 """What the tools do, for any task: train, evaluate, predict."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from backbones import BackboneOptions
 from datasets import tell_difference
 from datasets.faults import did_you_mean, unknown_dataset
-from tasks.errors import TaskError
+from tasks.errors import CheckpointError, TaskError
 from tasks.options import Data, Evaluation, EvaluationData, Network, Optimization, Prediction, Run
 from tasks.readiness import choose_device, require_folder, require_step
 from tasks.run import check_run, seed_everything, train_run
@@ -105,6 +106,21 @@ def _check_network(wing: Wing, network: Network, backbone: BackboneOptions, opti
             wing.network(spec)
 
 
+def load_predictor(checkpoint: Path, device: str, output_stride: int | None = None) -> Any:
+    """A trained task as it is evaluated and predicts.
+
+    Args:
+        checkpoint: written by training.
+        device: see `choose_device`.
+        output_stride: see `Task.at_output_stride`; None for that of training.
+    """
+    task = load_task(checkpoint, choose_device(device))
+    return (task if output_stride is None else task.at_output_stride(output_stride)).fold()
+
+
+Load = Callable[[Path, str, int | None], Any]  # a file, a device, an output stride -> what predicts
+
+
 def evaluate(
     kind: str,
     checkpoint: Path,
@@ -112,17 +128,19 @@ def evaluate(
     evaluation: Evaluation,
     files: Any = None,
     output_stride: int | None = None,
+    load: Load = load_predictor,
     **options: Any,
 ) -> Path:
     """Evaluate a checkpoint on a split.
 
     Args:
         kind: of the task, a key of `WINGS`.
-        checkpoint: written by training.
+        checkpoint: written by training, or whatever else `load` reads.
         data: what is evaluated on.
         evaluation: how, and where to.
         files: of the split, if they are found already.
         output_stride: see `Task.at_output_stride`; None for that of training.
+        load: what makes a predictor of the file.
         **options: of `Wing.evaluate`.
 
     Returns:
@@ -133,7 +151,9 @@ def evaluate(
     """
     wing, device = WINGS[kind], choose_device(evaluation.device)
     folder = require_folder(evaluation.output or checkpoint.parent / f"eval_{data.split}")
-    task = _load(wing.task.load(checkpoint, device), output_stride)
+    task = load(checkpoint, device, output_stride)
+    if task.kind != kind:
+        raise CheckpointError(f"{checkpoint}: is for {task.kind}, not for {kind}")
     if files is None:
         split = [data.split]
         files = wing.find_files(data.dataset, split, data.data_root, group_by=data.group_by, classes=data.classes)[0]
@@ -144,11 +164,6 @@ def evaluate(
     settings = _settings(task, checkpoint, files)
     wing.evaluate(task, files, folder, settings, evaluation.drawn, evaluation.workers, **options)
     return folder
-
-
-def _load(task: Any, output_stride: int | None) -> Any:
-    """A trained task as it is evaluated and predicts."""
-    return (task if output_stride is None else task.at_output_stride(output_stride)).fold()
 
 
 def _settings(task: Any, checkpoint: Path, files: Any) -> dict[str, Any]:
@@ -163,17 +178,24 @@ def _require_same(names: list[str], others: list[str], one: str, other: str) -> 
 
 
 def predict(
-    checkpoint: Path, found: Sources, output: Path, options: Prediction, max_frames: int | None, device: str
+    checkpoint: Path,
+    found: Sources,
+    output: Path,
+    options: Prediction,
+    max_frames: int | None,
+    device: str,
+    load: Load = load_predictor,
 ) -> Path:
     """Write what a network sees in images, a video or a webcam.
 
     Args:
-        checkpoint: written by training.
+        checkpoint: written by training, or whatever else `load` reads.
         found: what is predicted, see `find_sources`.
         output: folder for the results.
         options: how it is predicted and drawn.
         max_frames: of a video or webcam.
         device: see `choose_device`.
+        load: what makes a predictor of the file.
 
     Returns:
         The folder.
@@ -182,7 +204,7 @@ def predict(
         DataError, TaskError: for whatever the user can mend, in one line.
     """
     require_folder(output)
-    task = _load(load_task(checkpoint, choose_device(device)), options.output_stride)
+    task = load(checkpoint, choose_device(device), options.output_stride)
     wing = WINGS[task.kind]
     if found.video is not None:
         written, frames = predict_video(found.video, output, wing.show(task, options, frames=True), max_frames)

@@ -11,25 +11,30 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets.ranges import BATCH, check_options
+from deploy.export_options import Runtime
 from tasks.errors import require_checkpoint
 from tasks.options import Evaluation, EvaluationData
 from tools.cli import command
 
 
-def eval_cls(data: EvaluationData, evaluation: Evaluation, checkpoint: Path, batch_size: int = 64) -> Path:
+def eval_cls(
+    data: EvaluationData, evaluation: Evaluation, checkpoint: Path, runtime: Runtime | None = None, batch_size: int = 64
+) -> Path:
     """Evaluate a classifier's checkpoint on a split.
 
     Args:
         data: what is evaluated on.
         evaluation: how, and where to.
-        checkpoint: written by train_cls.
+        checkpoint: written by train_cls, or exported from one by tools/export.py.
+        runtime: what runs it. By default torch for a checkpoint, and for an exported file the one that it is for.
         batch_size: images a step.
     """
     check_options(batch_size=(batch_size, *BATCH))
     require_checkpoint(checkpoint)
+    from deploy.runtimes import loader
     from tasks.commands import evaluate
 
-    return evaluate("classification", checkpoint, data, evaluation, batch_size=batch_size)
+    return evaluate("classification", checkpoint, data, evaluation, load=loader(runtime), batch_size=batch_size)
 
 
 if __name__ == "__main__":

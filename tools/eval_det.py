@@ -9,11 +9,12 @@ python tools/eval_det.py --predictions results/VOC2007/Main --dataset voc --data
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets.ranges import BATCH, check_options
+from deploy.export_options import Runtime
 from tasks.errors import TaskError, require_checkpoint
 from tasks.options import Evaluation, EvaluationData
 from tools.cli import command
@@ -26,6 +27,7 @@ def eval_det(
     predictions: Path | None = None,
     annotations: Path | None = None,
     backend: Literal["pycocotools", "faster"] = "pycocotools",
+    runtime: Runtime | None = None,
     batch_size: int = 8,
 ) -> Path:
     """Evaluate detections on a split.
@@ -33,12 +35,13 @@ def eval_det(
     Args:
         data: what is evaluated on.
         evaluation: how, and where to.
-        checkpoint: written by train_det.
+        checkpoint: written by train_det, or exported from one by tools/export.py.
         predictions: to evaluate in place of a checkpoint: COCO results json, or a folder with result files of PASCAL
             VOC's development kit, comp4_det_SPLIT_CLASS.txt.
         annotations: COCO json that holds the ground truth, in place of --dataset and --split; images are looked for in
             --data-root and drawn if they are there.
         backend: pycocotools, or faster (faster-coco-eval: the same numbers to about 1e-15, sooner).
+        runtime: what runs it. By default torch for a checkpoint, and for an exported file the one that it is for.
         batch_size: images a step.
     """
     check_options(batch_size=(batch_size, *BATCH))
@@ -49,6 +52,7 @@ def eval_det(
     if checkpoint is not None:
         require_checkpoint(checkpoint)
     from datasets.detection.find import find_detection, find_files
+    from deploy.runtimes import loader
     from tasks.commands import evaluate
     from tasks.detection.evaluation import evaluate_results
 
@@ -63,7 +67,8 @@ def eval_det(
             files = find_files(data.dataset, [data.split], data.data_root, False, data.group_by, data.classes)[0]
         return evaluate_results(predictions, files, evaluation, backend)
     assert checkpoint is not None
-    return evaluate("detection", checkpoint, data, evaluation, files, backend=backend, batch_size=batch_size)
+    options: dict[str, Any] = {"backend": backend, "batch_size": batch_size}
+    return evaluate("detection", checkpoint, data, evaluation, files, load=loader(runtime), **options)
 
 
 if __name__ == "__main__":

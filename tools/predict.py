@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets.ranges import COUNT, check_options
+from deploy.export_options import Runtime
 from tasks.errors import require_checkpoint
 from tasks.options import Prediction
 from tools.cli import command
@@ -24,6 +25,7 @@ def predict(
     output: Path = Path("predictions"),
     max_frames: int | None = None,
     device: str = "auto",
+    runtime: Runtime | None = None,
 ) -> Path:
     """Write what a network sees: NAME_overlay.png and NAME_mask.png, or NAME_boxes.png; or a video drawn on.
 
@@ -31,20 +33,22 @@ def predict(
 
     Args:
         options: how images are predicted, and what is written.
-        checkpoint: written by train_seg, train_det or train_cls.
+        checkpoint: written by train_seg, train_det or train_cls, or exported from one by tools/export.py.
         source: an image, a folder (searched in depth), a glob in quotes, a video, or webcam (webcam:1 for the second).
         output: folder for the results; names and sub-folders of the source are kept.
         max_frames: stop a video or webcam after so many frames.
         device: cpu, cuda, or auto.
+        runtime: what runs it. By default torch for a checkpoint, and for an exported file the one that it is for.
     """
     check_options(max_frames=(max_frames, *COUNT))
     require_checkpoint(checkpoint)
     from tasks.sources import find_sources
 
     found = find_sources(source, output)
+    from deploy.runtimes import loader
     from tasks import commands
 
-    return commands.predict(checkpoint, found, output, options, max_frames, device)
+    return commands.predict(checkpoint, found, output, options, max_frames, device, loader(runtime))
 
 
 if __name__ == "__main__":

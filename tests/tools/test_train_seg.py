@@ -200,6 +200,7 @@ def test_options_are_frozen(tool_here):
         "train_cls",
         "eval_cls",
         "predict",
+        "export",
         "cost",
         "check_data",
     ):

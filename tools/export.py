@@ -1,0 +1,53 @@
+"""Export a checkpoint for a phone, a browser or another runtime.
+
+python tools/export.py --checkpoint runs/shapes_v3-small_lraspp/best.ckpt --format onnx
+python tools/export.py --checkpoint best.ckpt --format litert --output-kind mask --size 256 256
+"""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from datasets.ranges import check_options
+from deploy.export_options import FormatName
+from tasks.errors import require_checkpoint
+from tools.cli import command
+
+
+def export(
+    checkpoint: Path,
+    format: FormatName,
+    output: Path | None = None,
+    output_kind: Literal["probabilities", "logits", "mask", "boxes", "raw"] | None = None,
+    size: tuple[int, int] | None = None,
+    input: Literal["uint8", "float32"] = "uint8",
+) -> Path:
+    """Write a checkpoint as one file that a runtime runs: image in, masks, boxes or probabilities out.
+
+    Every file says what it is: class names, sizes, where it comes from; the evaluation tools and predict take it in
+    place of the checkpoint.
+
+    Args:
+        checkpoint: written by training.
+        format: onnx (.onnx, for ONNX Runtime), openvino (.xml with .bin), executorch (.pte with .json, for phones) or
+            litert (.tflite, for phones and browsers).
+        output: the file; by default beside the checkpoint under its name.
+        output_kind: what comes out. For segmentation logits (at the head's own stride) or mask (class indices at the
+            image's size). For detection boxes (with scores; in onnx and openvino behind non-maximum suppression) or raw
+            (offsets from anchors, and logits). For classification probabilities. By default the first of these.
+        size: height and width of the image; by default those of training.
+        input: type of the image's values, which are 0 to 255 either way.
+    """
+    check_options(size=(size, 16, 8192))
+    require_checkpoint(checkpoint)
+    from deploy.exporting import export
+
+    path = export(checkpoint, format, output, output_kind, size, input)
+    print(f"wrote {path}, {path.stat().st_size / 1e6:.2f} MB")
+    return path
+
+
+if __name__ == "__main__":
+    command(export)
