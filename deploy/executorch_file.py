@@ -1,5 +1,6 @@
 """ExecuTorch's .pte for phones, its network run by XNNPACK, with a json of what it is beside it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from datasets.faults import one_line
 from deploy.description import Description
 from deploy.extras import DeployError, require
-from deploy.formats import Format, Run
+from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
 from deploy.seal import require_sealed, seal
 from tasks.writing import whole
@@ -19,7 +20,7 @@ class ExecutorchFormat(Format):
 
     name, suffix, extra = "executorch", ".pte", "executorch"
 
-    def write(self, graph: Graph, description: Description, path: Path) -> None:
+    def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
         exir = require("executorch.exir", self.extra, "--format executorch")
         partition = require("executorch.backends.xnnpack.partition.xnnpack_partitioner", self.extra, "executorch")
         example = torch.zeros(1, *graph.size, 3, dtype=getattr(torch, description.input))

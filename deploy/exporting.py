@@ -24,6 +24,7 @@ def export(
     output_kind: str | None = None,
     size: tuple[int, int] | None = None,
     input: str = "uint8",
+    precision: str = "float32",
 ) -> Path:
     """Write a checkpoint as a file for a runtime.
 
@@ -34,6 +35,7 @@ def export(
         output_kind: of `deploy.graph.OUTPUTS`; by default the first one of the task.
         size: height and width of the image; by default those of training.
         input: "uint8" or "float32".
+        precision: of `Format.precisions`.
 
     Returns:
         The file.
@@ -42,6 +44,8 @@ def export(
         CheckpointError, DeployError, TaskError: for whatever the user can mend, in one line.
     """
     writer = FORMATS[format]
+    if precision not in writer.precisions:
+        raise DeployError(f"{precision} is not to be had with --format {format}")
     path = path or checkpoint.with_suffix(writer.suffix)
     if path.suffix != writer.suffix:
         raise DeployError(f"--output {path}: files of {format} end in {writer.suffix}")
@@ -56,7 +60,7 @@ def export(
         outputs=list(graph.names),
         size=graph.size,
         input=input,
-        precision="float32",
+        precision=precision,
         checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         made_by=_versions(),
         thresholds=THRESHOLDS if kind == "boxes" and writer.suppresses else {},

@@ -1,7 +1,7 @@
 """What a file format of a deployed network offers, the same for all of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from deploy.description import Description
 from deploy.graph import Graph
 
-Run = Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]]  # image [1, H, W, 3] -> outputs by name
+Image = NDArray[np.uint8]
+Run = Callable[[Image], dict[str, NDArray[Any]]]  # image [1, H, W, 3] -> outputs by name
 
 
 class Format(ABC):
@@ -21,6 +22,7 @@ class Format(ABC):
         name: as given to --format.
         suffix: of its files.
         extra: of the install, which has its packages.
+        precisions: of its numbers, which it can have.
         suppresses: whether non-maximum suppression goes into the file.
     """
 
@@ -28,10 +30,17 @@ class Format(ABC):
     suffix: ClassVar[str]
     extra: ClassVar[str]
     suppresses: ClassVar[bool] = False
+    precisions: ClassVar[tuple[str, ...]] = ("float32",)
 
     @abstractmethod
-    def write(self, graph: Graph, description: Description, path: Path) -> None:
+    def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
         """Write a file, complete or not at all.
+
+        Args:
+            graph: what is written.
+            description: goes into it; its `precision` says how numbers are kept.
+            path: of the file.
+            calibration: for int8: images as the graph takes them, uint8 [1, H, W, 3].
 
         Raises:
             DeployError: if a package is missing, or the network does not convert.

@@ -1,5 +1,6 @@
 """LiteRT's .tflite for phones and browsers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from datasets.faults import one_line
 from deploy.description import Description
 from deploy.extras import DeployError, require
-from deploy.formats import Format, Run
+from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
 from deploy.onnx_file import ENTRY
 from deploy.seal import require_sealed, seal
@@ -23,7 +24,7 @@ class LitertFormat(Format):
 
     name, suffix, extra = "litert", ".tflite", "litert"
 
-    def write(self, graph: Graph, description: Description, path: Path) -> None:
+    def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
         litert = require("litert_torch", self.extra, "--format litert")
         example = torch.zeros(1, *graph.size, 3, dtype=getattr(torch, description.input))
         try:

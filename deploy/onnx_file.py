@@ -1,6 +1,7 @@
 """ONNX files, for ONNX Runtime and whatever else reads them; non-maximum suppression is inside."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from datasets.faults import one_line
 from deploy.description import Description
 from deploy.extras import DeployError, require
-from deploy.formats import Format, Run
+from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
 from deploy.seal import require_sealed, seal
 from tasks.writing import whole
@@ -126,7 +127,7 @@ class OnnxFormat(Format):
 
     name, suffix, extra, suppresses = "onnx", ".onnx", "onnx", True
 
-    def write(self, graph: Graph, description: Description, path: Path) -> None:
+    def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
         content = make_onnx(graph, description).SerializeToString()
         with whole(path) as unfinished:
             unfinished.write_bytes(content)

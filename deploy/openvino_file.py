@@ -1,6 +1,7 @@
 """OpenVINO's .xml with its .bin, converted by way of ONNX, so that non-maximum suppression is inside."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from datasets.faults import one_line
 from deploy.description import Description
 from deploy.extras import DeployError, require
-from deploy.formats import Format, Run
+from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
 from deploy.onnx_file import ENTRY, make_onnx
 from deploy.seal import require_sealed, seal
@@ -21,7 +22,7 @@ class OpenvinoFormat(Format):
 
     name, suffix, extra, suppresses = "openvino", ".xml", "openvino", True
 
-    def write(self, graph: Graph, description: Description, path: Path) -> None:
+    def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
         openvino = require("openvino", self.extra, "--format openvino")
         content = make_onnx(graph, description).SerializeToString()
         model = openvino.convert_model(io.BytesIO(content))
