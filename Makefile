@@ -1,6 +1,7 @@
 # make demo   trains, evaluates and draws a segmentation network on the embedded Shapes set
 # make setup  makes the environment that the others use, and no more
 # make test   runs the tests, and make test-slow those that take minutes
+# make test-deploy  runs those of exported files in an environment of their own, .venv-deploy, with all runtimes
 # make lint   style and types
 # Each sets up .venv first. PYTHON names another Python, PIP_ARGS adds options to pip install.
 PYTHON ?= python3
@@ -8,7 +9,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 ACTIVATE := Type first, once in each terminal: source $(BIN)/activate
 
-.PHONY: demo setup test test-slow lint clean
+.PHONY: demo setup test test-slow test-deploy lint clean
 .DELETE_ON_ERROR:
 
 .venv/installed: setup.py constraints.txt
@@ -30,10 +31,18 @@ test: .venv/installed
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -q -m slow
 
+.venv-deploy/installed: setup.py constraints-deploy.txt
+	$(PYTHON) -m venv .venv-deploy
+	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints-deploy.txt -e '.[deploy,test-phone]'
+	@touch $@
+
+test-deploy: .venv-deploy/installed
+	OMP_NUM_THREADS=1 .venv-deploy/bin/python -m pytest -q -m 'slow or not slow' tests/deploy tests/tools/test_export.py
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv runs data/shapes build *.egg-info
+	rm -rf .venv .venv-deploy runs data/shapes build *.egg-info
