@@ -49,7 +49,7 @@ def push_to_hub(source: Tapped | str | Path, repository: str, private: bool = Fa
     Args:
         source: a backbone, or a checkpoint of any task, of which the backbone is taken and the score is told.
         repository: "OWNER/NAME"; it is made if it is not there.
-        private: make it private.
+        private: whether it is to be private, which one that is there must be already.
 
     Returns:
         The address that `create_backbone` takes as a name and `load_weights` as a source.

@@ -38,7 +38,7 @@ def upload(folder: Path, repository: str, private: bool, message: str) -> str:
     Args:
         folder: what is put there.
         repository: "OWNER/NAME"; it is made if it is not there.
-        private: make it private, if it is made.
+        private: whether it is to be private, which one that is there must be already.
         message: of the commit.
 
     Returns:
@@ -54,6 +54,8 @@ def upload(folder: Path, repository: str, private: bool, message: str) -> str:
     api = HfApi()
     try:
         in_time(lambda: api.create_repo(repository, private=private, exist_ok=True), WAIT)
+        if private and not api.model_info(repository).private:
+            raise ValueError("it is there already, and public; make it private there first, or push it as public")
         api.upload_folder(
             repo_id=repository, folder_path=folder, commit_message=message, delete_patterns=list(REPLACED)
         )

@@ -30,7 +30,7 @@ def publish(
         license: of the weights, or None for that of the checkpoint, if it has one.
         scores: scores.json of its evaluations; without any, those of the checkpoint.
         files: exported from it.
-        private: make the repository private, if it is made.
+        private: whether the repository is to be private, which one that is there must be already.
         folder: to write into, in place of the hub.
 
     Returns:

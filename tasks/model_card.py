@@ -79,7 +79,7 @@ def write_card(
         predicts=task.predicts,
         mean=_numbers(spec.mean),
         std=_numbers(spec.std),
-        license="" if license is None else f"\n## License\n\n{license}, which the data sets that it was trained on.\n",
+        license=_license(license),
         scores=_scores(scores),
         classes="\n".join(
             f"| {index} | {_cell(one)} | #{bytes(colour).hex()} |"
@@ -90,7 +90,6 @@ def write_card(
 
 
 def _header(task: Any, name: str, license: License | None, scores: Mapping[str, float]) -> str:
-    metrics = [(*key.split("/", 2), value) for key, value in scores.items()]
     results = [
         EvalResult(
             task_type=task.pipeline_tag,
@@ -101,7 +100,7 @@ def _header(task: Any, name: str, license: License | None, scores: Mapping[str, 
             metric_name=metric,
             metric_value=round(value, 6),
         )
-        for data, split, metric, value in metrics
+        for data, split, metric, value in _rows(scores)
         if metric.partition(" (")[0] not in NO_METRIC
     ]
     terms: dict[str, Any] = {}
@@ -120,15 +119,29 @@ def _header(task: Any, name: str, license: License | None, scores: Mapping[str, 
     return str(data.to_yaml())
 
 
+def _license(license: License | None) -> str:
+    if license is None:
+        return ""
+    return f"\n## License\n\n{license}: the terms of the data that it was trained on hold for the weights too.\n"
+
+
 def _scores(scores: Mapping[str, float]) -> str:
     if not scores:
         return ""
-    rows = []
-    for key, value in scores.items():
-        data, split, metric = map(_cell, key.split("/", 2))
-        rows.append(f"| {data} | {split} | {metric} | {value:.0f} |" if metric == "images" else "")
-        rows[-1] = rows[-1] or f"| {data} | {split} | {metric} | {value:.4f} |"
+    rows = [
+        f"| {_cell(data)} | {_cell(split)} | {_cell(metric)} | {value:.{0 if metric == 'images' else 4}f} |"
+        for data, split, metric, value in _rows(scores)
+    ]
     return "\n## Scores\n\n| data | split | metric | value |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _rows(scores: Mapping[str, float]) -> list[tuple[str, str, str, float]]:
+    """Data, split, metric and value of each score."""
+    found = []
+    for key, value in scores.items():
+        data, split, metric = key.split("/")
+        found.append((data, split, metric, value))
+    return found
 
 
 def _files(files: Sequence[Path]) -> str:

@@ -30,7 +30,7 @@ def read_scores(paths: Sequence[Path], checkpoint: Path, names: Sequence[str]) -
         content = _read(path)
         _require_same(path, content, checkpoint, names)
         own = _numbers(content)
-        twice = sorted(found.keys() & own.keys())
+        twice = [key for key in own if key in found]
         if twice:
             raise TaskError(f"--scores {path}: {twice[0]} is in another one of these files too; give one of the two")
         found |= own
@@ -43,7 +43,7 @@ def require_scores(scores: Any) -> dict[str, float]:
     Raises:
         TaskError: for others.
     """
-    entries = dict(scores) if isinstance(scores, Mapping) else {None: None}
+    entries: dict[Any, Any] = dict(scores) if isinstance(scores, Mapping) else {None: None}
     for key, value in entries.items():
         known = isinstance(key, str) and key.count("/") == 2 and all(part.strip() for part in key.split("/"))
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -89,7 +89,7 @@ class Published:
 
         Args:
             repository: "OWNER/NAME"; it is made if it is not there.
-            private: make it private, if it is made.
+            private: whether it is to be private, which one that is there must be already.
             license: see `save_pretrained`.
             scores: likewise.
             files: likewise.

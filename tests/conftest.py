@@ -89,8 +89,8 @@ def tool_here(monkeypatch, capsys) -> Callable[..., str]:
     """`tool` without a process of its own, which saves seconds where what is tested needs none: what it says."""
     from tools import cli
 
-    def call(name: str, *options: str, succeeds: bool = True) -> str:
-        monkeypatch.chdir(ROOT)
+    def call(name: str, *options: str, succeeds: bool = True, folder: Path = ROOT) -> str:
+        monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", [f"{name}.py"])
         monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
         function = getattr(importlib.import_module(f"tools.{name}"), name)

@@ -98,7 +98,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             siblings = [{"rfilename": str(path)} for path in files(repository)]
             told = {"id": f"{owner}/{name}", "sha": self.server.commit(repository), "siblings": siblings}
-            self.answer(told | {"private": False, "tags": [], "downloads": 0})
+            private = (repository / "private").read_text() == "True"
+            self.answer(told | {"private": private, "tags": [], "downloads": 0})
 
     def do_POST(self):
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -127,9 +128,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"url": f"{self.server.address}/{owner}/{repository.name}"}, 409)
         else:
             repository.mkdir(parents=True)
-            (repository / "private").write_text(
-                str(asked.get("visibility") == "private" or asked.get("private", False))
-            )
+            private = bool(asked.get("private")) or asked.get("visibility") == "private"
+            (repository / "private").write_text(str(private))
             self.answer({"url": f"{self.server.address}/{owner}/{repository.name}"})
 
     def write(self, repository, operations):

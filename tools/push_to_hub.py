@@ -39,7 +39,7 @@ def push_to_hub(
         license_link: to the text of an other one.
         scores: scores.json of evaluations of this checkpoint, one for each split; they go into the card.
         files: exported from this checkpoint by tools/export.py; they go into the repository.
-        private: make the repository private, if it is made.
+        private: make the repository private; one that is there must be so already.
         folder: write everything into this folder, and put nothing on the hub.
     """
     if license is None and (license_name or license_link):
