@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 
 import tasks  # noqa: F401 which finds datasets
 from backbones.weights_download import sha256
@@ -135,9 +136,9 @@ def test_scores_of_another_checkpoint(checkpoint, evaluated, tmp_path, tool_here
     tool_here(*push(moved, *folder, "--scores", evaluated))  # the same weights under another name
     twice = tool_here(*push(checkpoint, *folder, "--scores", evaluated, evaluated), succeeds=False)
     assert "shapes/val/miou is in another one of these files too" in twice
-    trained_on = tmp_path / "other.ckpt"
-    shutil.copy(checkpoint.with_name("last.ckpt"), trained_on)
-    assert "not of" in tool_here(*push(trained_on, *folder, "--scores", evaluated), succeeds=False)
+    other_one = tmp_path / "other.ckpt"
+    torch.save(torch.load(checkpoint), other_one)
+    assert "not of" in tool_here(*push(other_one, *folder, "--scores", evaluated), succeeds=False)
     content = json.loads(evaluated.read_text())
     other = tmp_path / "classes.json"
     other.write_text(json.dumps(content | {"iou": {"a": 1.0}}))
