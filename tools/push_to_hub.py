@@ -21,8 +21,8 @@ def push_to_hub(
     license: str | None = None,
     license_name: str | None = None,
     license_link: str | None = None,
-    scores: list[Path] = [],  # noqa: B006 the parser reads the default and nobody changes it
-    files: list[Path] = [],  # noqa: B006
+    scores: list[str] = [],  # noqa: B006 the parser reads the default and nobody changes it
+    files: list[str] = [],  # noqa: B006
     private: bool = False,
     folder: Path | None = None,
 ) -> str:
@@ -48,7 +48,7 @@ def push_to_hub(
     require_checkpoint(checkpoint)
     from deploy.releasing import publish
 
-    return publish(checkpoint, repo, terms, scores, files, private, folder)
+    return publish(checkpoint, repo, terms, [*map(Path, scores)], [*map(Path, files)], private, folder)
 
 
 if __name__ == "__main__":
