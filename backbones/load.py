@@ -149,7 +149,7 @@ def _read(backbone: Tapped, source: str) -> tuple[dict[str, Tensor], dict[str, A
     if source == "imagenet":
         return published_weights(backbone), {}
     state, description = read_weights(local_file(source))
-    if source.startswith(HUB) and not split_address(source)[1] and "table" not in description:
+    if source.startswith(HUB) and not split_address(source).file and "table" not in description:
         with suppress(FileNotFoundError):  # others than push_to_hub put weights there too
             description = {**description, "table": fetch_table(source)}
     return state, description

@@ -8,7 +8,7 @@ from typing import Any
 import torchvision
 from torch import Tensor
 
-from backbones.hub import HUB, WEIGHTS_FILE, fetch, split_address
+from backbones.hub import CONFIG_FILE, HUB, WEIGHTS_FILE, fetch, split_address
 from backbones.papers import plain_table
 from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
@@ -103,7 +103,7 @@ def local_file(source: str | Path) -> Path:
 def _timm_config(address: str) -> dict[str, Any]:
     """What timm's own repositories on the hub say of how their weights were trained; nothing for others."""
     try:
-        path = fetch(f"{HUB}{split_address(address)[0]}/config.json")
+        path = fetch(split_address(address).of(CONFIG_FILE))
         return dict(json.loads(path.read_text(encoding="utf-8"))["pretrained_cfg"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}

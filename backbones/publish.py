@@ -6,7 +6,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from huggingface_hub import HfApi
 from safetensors.torch import save_file
 
 from backbones.counting import count_costs
@@ -16,6 +15,7 @@ from backbones.load import load_weights
 from backbones.tables import BackboneError, Table
 from backbones.taps import Tapped
 from backbones.timm_backbone import TimmTable
+from backbones.uploading import upload
 from backbones.weights_files import CHECKSUM, DESCRIPTION, checksum, read_torch, read_weights
 
 CARD = """---
@@ -49,7 +49,7 @@ def push_to_hub(source: Tapped | str | Path, repository: str, private: bool = Fa
     Args:
         source: a backbone, or a checkpoint of any task, of which the backbone is taken and the score is told.
         repository: "OWNER/NAME"; it is made if it is not there.
-        private: make it private.
+        private: whether it is to be private, which one that is there must be already.
 
     Returns:
         The address that `create_backbone` takes as a name and `load_weights` as a source.
@@ -61,14 +61,7 @@ def push_to_hub(source: Tapped | str | Path, repository: str, private: bool = Fa
     """
     with TemporaryDirectory() as folder:
         write_model(source, repository, Path(folder))
-        api = HfApi()
-        try:
-            api.create_repo(repository, private=private, exist_ok=True)
-            api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Backbone, table and card")
-        except OSError as error:
-            reason = str(error).splitlines()[0]
-            raise ConnectionError(f"{repository}: could not be put on the hub ({reason})") from error
-    return HUB + repository
+        return upload(Path(folder), repository, private, "Backbone, table and card")
 
 
 def write_model(source: Tapped | str | Path, repository: str, folder: Path) -> None:

@@ -18,7 +18,7 @@ from tasks.writing import whole
 class ExecutorchFormat(Format):
     """ExecuTorch's."""
 
-    name, suffix, extra = "executorch", ".pte", "executorch"
+    name, suffix, beside, extra = "executorch", ".pte", ".json", "executorch"
 
     def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
         exir = require("executorch.exir", self.extra, "--format executorch")

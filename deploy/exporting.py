@@ -11,6 +11,7 @@ from deploy.description import Description
 from deploy.extras import DeployError
 from deploy.graph import OUTPUTS, Graph
 from deploy.runtimes import FORMATS
+from tasks.hub_checkpoints import local_checkpoint, place
 from tasks.wings import load_task
 
 THRESHOLDS = {"score": 0.001, "iou": 0.55, "max_detections": 300}
@@ -29,7 +30,7 @@ def export(
     """Write a checkpoint as a file for a runtime.
 
     Args:
-        checkpoint: written by training.
+        checkpoint: written by training, or hf://OWNER/NAME.
         format: a key of `FORMATS`.
         path: of the file; by default beside the checkpoint, with the format's suffix.
         output_kind: of `deploy.graph.OUTPUTS`; by default the first one of the task.
@@ -46,9 +47,10 @@ def export(
     writer = FORMATS[format]
     if precision not in writer.precisions:
         raise DeployError(f"{precision} is not to be had with --format {format}")
-    path = path or checkpoint.with_suffix(writer.suffix)
+    path = path or place(checkpoint).with_suffix(writer.suffix)
     if path.suffix != writer.suffix:
         raise DeployError(f"--output {path}: files of {format} end in {writer.suffix}")
+    checkpoint = local_checkpoint(checkpoint)
     task = load_task(checkpoint, "cpu")
     kind = output_kind or next(iter(OUTPUTS[task.kind]))
     graph = Graph(task, kind, size)
@@ -65,6 +67,8 @@ def export(
         made_by=_versions(),
         thresholds=THRESHOLDS if kind == "boxes" and writer.suppresses else {},
         anchors=graph.anchors.tolist() if kind == "raw" else None,
+        license=str(task.license) if task.license else None,
+        scores=dict(task.scores),
     )
     writer.write(graph, description, path)
     return path

@@ -21,6 +21,7 @@ class Format(ABC):
     Attributes:
         name: as given to --format.
         suffix: of its files.
+        beside: suffix of the file that lies beside each, if one does.
         extra: of the install, which has its packages.
         precisions: of its numbers, which it can have.
         suppresses: whether non-maximum suppression goes into the file.
@@ -28,6 +29,7 @@ class Format(ABC):
 
     name: ClassVar[str]
     suffix: ClassVar[str]
+    beside: ClassVar[str] = ""
     extra: ClassVar[str]
     suppresses: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = ("float32",)

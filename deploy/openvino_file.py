@@ -20,7 +20,7 @@ from tasks.writing import whole
 class OpenvinoFormat(Format):
     """OpenVINO's, for processors of Intel's kind."""
 
-    name, suffix, extra, suppresses = "openvino", ".xml", "openvino", True
+    name, suffix, beside, extra, suppresses = "openvino", ".xml", ".bin", "openvino", True
 
     def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
         openvino = require("openvino", self.extra, "--format openvino")

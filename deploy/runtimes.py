@@ -12,15 +12,22 @@ from deploy.onnx_file import OnnxFormat
 from deploy.openvino_file import OpenvinoFormat
 from deploy.predictors import PREDICTORS
 from tasks.commands import Load, load_predictor
+from tasks.hub_checkpoints import SAFE, local_checkpoint
 
 FORMATS: dict[str, Format] = {
     format.name: format for format in (OnnxFormat(), OpenvinoFormat(), ExecutorchFormat(), LitertFormat())
 }
+BESIDE = {SAFE: ""} | {format.suffix: format.beside for format in FORMATS.values()}  # of what the hub may have
 
 
 def loader(runtime: str | None) -> Load:
     """`load` with a runtime, as `tasks.commands` takes it."""
     return partial(load, runtime=runtime)
+
+
+def format_of(path: Path) -> Format | None:
+    """The format of an exported file, or None for other files."""
+    return next((format for format in FORMATS.values() if format.suffix == path.suffix), None)
 
 
 def load(
@@ -33,7 +40,8 @@ def load(
     """What has a `spec` and `predict(images)`: a task from its checkpoint, or an exported file with its runtime.
 
     Args:
-        path: .ckpt or .safetensors of ours, .onnx, .xml (OpenVINO), .pte (ExecuTorch) or .tflite (LiteRT).
+        path: .ckpt or .safetensors of ours, .onnx, .xml (OpenVINO), .pte (ExecuTorch) or .tflite (LiteRT); or
+            hf://OWNER/NAME for the task of a repository on the hub, and hf://OWNER/NAME/FILE for a file of it.
         device: of a checkpoint, see `tasks.readiness.choose_device`; exported files run on the CPU.
         output_stride: of a checkpoint, see `Task.at_output_stride`; None for that of training.
         runtime: of `deploy.export_options.Runtime`; None for the one that the file is for.
@@ -42,8 +50,8 @@ def load(
     Raises:
         CheckpointError, DeployError: if the file is missing, damaged, or none of ours, or its runtime is not installed.
     """
-    path = Path(path)
-    format = next((format for format in FORMATS.values() if format.suffix == path.suffix), None)
+    path = local_checkpoint(path, BESIDE)
+    format = format_of(path)
     made_for = "torch" if format is None else format.name
     if runtime not in (None, made_for):
         raise DeployError(f"--runtime {runtime}: {path} is for {made_for}")

@@ -9,6 +9,7 @@ from .errors import CheckpointError as CheckpointError
 from .errors import NonFiniteLoss as NonFiniteLoss
 from .errors import RunError as RunError
 from .errors import TaskError as TaskError
+from .licenses import License as License
 from .options import Optimization as Optimization
 from .segmentation.metrics import segmentation_scores as segmentation_scores
 from .segmentation.task import SegmentationSpec as SegmentationSpec

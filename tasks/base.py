@@ -17,8 +17,10 @@ from backbones.mobilenet import ConvNormAct
 from backbones.weights_download import one_line
 from tasks.checkpoints import VERSION, first_not_finite, read_checkpoint
 from tasks.errors import CheckpointError, NonFiniteLoss, TaskError
+from tasks.hub_checkpoints import local_checkpoint
 from tasks.optim import build_optimizer, freeze, keep_frozen_statistics
 from tasks.options import Optimization
+from tasks.publishing import Published, described_terms
 from tasks.running_statistics import StartingAverage
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -91,7 +93,7 @@ class Spec:
         return cls(**values | {"colours": [tuple(colour) for colour in values["colours"]]})
 
 
-class Task(L.LightningModule):
+class Task(Published, L.LightningModule):
     """A network with its spec, how it is trained, and what its checkpoints hold.
 
     Args:
@@ -102,6 +104,8 @@ class Task(L.LightningModule):
 
     kind: ClassVar[str]
     monitor: ClassVar[str]  # the metric that the best checkpoint has most of
+    pipeline_tag: ClassVar[str]  # what the Hugging Face hub calls such tasks
+    predicts: ClassVar[str]  # what `predict` returns, in a word
     spec_type: ClassVar[type[Spec]]
     network: Any
     mean: Tensor
@@ -125,15 +129,18 @@ class Task(L.LightningModule):
         """A trained task from its checkpoint alone, ready to predict.
 
         Args:
-            path: a checkpoint written by training.
+            path: a checkpoint written by training, or hf://OWNER/NAME for a task on the hub.
             device: "cpu", "cuda", or "auto" for the latter where there is one.
 
         Raises:
             CheckpointError: if the file is missing, unreadable or of another task.
+            FileNotFoundError, ConnectionError: for one on the hub, if it is not there or cannot be fetched.
         """
-        checkpoint = read_checkpoint(Path(path), cls.kind)
+        path = local_checkpoint(path)
+        checkpoint = read_checkpoint(path, cls.kind)
         try:
             task = cls(cls.spec_type.from_dict(checkpoint["mobiledense"]))  # type: ignore[call-arg, arg-type]
+            task.license, task.scores = described_terms(checkpoint["mobiledense"])
         except Exception as error:  # whatever an entry of another type than ours runs into
             raise CheckpointError(
                 f"{path}: the network that it describes cannot be built ({one_line(error)})"

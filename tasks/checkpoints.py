@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +82,23 @@ def export_weights(checkpoint: Path, path: Path) -> None:
         TaskError: if the file cannot be written.
     """
     content = read_checkpoint(checkpoint)
-    description = json.dumps(content["mobiledense"])
-    tensors = {key: value.contiguous() for key, value in content["state_dict"].items()}
-    metadata = {DESCRIPTION: description, CHECKSUM: checksum(tensors, description)}
+    write_safetensors(content["state_dict"], content["mobiledense"], path)
+
+
+def write_safetensors(state: Mapping[str, Tensor], description: dict[str, Any], path: Path) -> None:
+    """Write weights with what they are of, as `read_checkpoint` reads them.
+
+    Args:
+        state: of a task.
+        description: see `Task.describe`.
+        path: ends in .safetensors.
+
+    Raises:
+        TaskError: if the file cannot be written.
+    """
+    text = json.dumps(description)
+    tensors = {key: value.cpu().contiguous() for key, value in state.items()}
+    metadata = {"format": "pt", DESCRIPTION: text, CHECKSUM: checksum(tensors, text)}
     with whole(path) as unfinished:
         try:
             save_file(tensors, unfinished, metadata)

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 
 from backbones import BackboneOptions
+from backbones.weights_download import sha256
 from datasets import tell_difference
 from datasets.faults import did_you_mean, unknown_dataset
 from tasks.errors import CheckpointError, TaskError
+from tasks.hub_checkpoints import pinned, place
 from tasks.options import Data, Evaluation, EvaluationData, Network, Optimization, Prediction, Run
 from tasks.readiness import choose_device, require_folder, require_step
 from tasks.run import check_run, seed_everything, train_run
@@ -150,15 +152,15 @@ def evaluate(
         DataError, TaskError: for whatever the user can mend, in one line.
     """
     wing, device = WINGS[kind], choose_device(evaluation.device)
-    folder = require_folder(evaluation.output or checkpoint.parent / f"eval_{data.split}")
+    folder = require_folder(evaluation.output or place(checkpoint).parent / f"eval_{data.split}")
     task = load(checkpoint, device, output_stride)
     if task.kind != kind:
-        raise CheckpointError(f"{checkpoint}: is for {task.kind}, not for {kind}")
+        raise CheckpointError(f"{pinned(checkpoint)}: is for {task.kind}, not for {kind}")
     if files is None:
         split = [data.split]
         files = wing.find_files(data.dataset, split, data.data_root, group_by=data.group_by, classes=data.classes)[0]
     files = wing.limit_files(files, data.max_images)
-    _require_same(task.spec.names, files.names, str(checkpoint), str(files.root))
+    _require_same(task.spec.names, files.names, pinned(checkpoint), str(files.root))
     for line in (line for summary in wing.check_files(files, read=data.check_data) for line in summary.lines()):
         print(line)
     settings = _settings(task, checkpoint, files)
@@ -168,7 +170,9 @@ def evaluate(
 
 def _settings(task: Any, checkpoint: Path, files: Any) -> dict[str, Any]:
     """What scores.json says beside the scores."""
-    told = {"checkpoint": str(checkpoint), "data": str(files.root), "split": files.split}
+    told = {"checkpoint": pinned(checkpoint), "data": str(files.root), "split": files.split}
+    if checkpoint.is_file():
+        told["sha256"] = sha256(checkpoint)  # so that scores are known to be this one's, wherever it goes
     return told | {"output_stride": task.spec.table.output_stride}
 
 

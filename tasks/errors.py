@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+ON_HUB = "hf:"  # the first part of the path that hf://OWNER/NAME is
+
 
 class TaskError(ValueError):
     """Something that a task was asked for cannot be done."""
@@ -22,8 +24,10 @@ class NonFiniteLoss(TaskError):
 def require_checkpoint(path: Path) -> None:
     """Refuse a checkpoint that is not there, which a tool does before it imports what takes seconds.
 
+    One on the hub is looked for once it is loaded.
+
     Raises:
         CheckpointError: if so.
     """
-    if not path.is_file():
+    if path.parts[:1] != (ON_HUB,) and not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")

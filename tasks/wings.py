@@ -7,6 +7,7 @@ from tasks.checkpoints import read_checkpoint
 from tasks.classification.wing import ClassificationWing
 from tasks.detection.wing import DetectionWing
 from tasks.errors import CheckpointError
+from tasks.hub_checkpoints import local_checkpoint
 from tasks.segmentation.wing import SegmentationWing
 from tasks.wing import Wing
 
@@ -18,8 +19,10 @@ def load_task(path: str | Path, device: str = "auto") -> Any:
 
     Raises:
         CheckpointError: if the file is missing or unreadable.
+        FileNotFoundError, ConnectionError: for one on the hub, if it is not there or cannot be fetched.
     """
-    kind = read_checkpoint(Path(path))["mobiledense"].get("task")
+    path = local_checkpoint(path)
+    kind = read_checkpoint(path)["mobiledense"].get("task")
     if kind not in [*WINGS]:  # a list, since a damaged entry may be what no dictionary takes as a key
         raise CheckpointError(f"{path}: its task cannot be {kind!r:.80}; there are {', '.join(WINGS)}")
     return WINGS[kind].task.load(path, device)

@@ -1,6 +1,7 @@
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,8 +89,8 @@ def tool_here(monkeypatch, capsys) -> Callable[..., str]:
     """`tool` without a process of its own, which saves seconds where what is tested needs none: what it says."""
     from tools import cli
 
-    def call(name: str, *options: str, succeeds: bool = True) -> str:
-        monkeypatch.chdir(ROOT)
+    def call(name: str, *options: str, succeeds: bool = True, folder: Path = ROOT) -> str:
+        monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", [f"{name}.py"])
         monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
         function = getattr(importlib.import_module(f"tools.{name}"), name)
@@ -103,6 +104,27 @@ def tool_here(monkeypatch, capsys) -> Callable[..., str]:
         return said
 
     return call
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The folder of a local Hugging Face hub, on which "me" is logged in; what is pushed lands there."""
+    from huggingface_hub import constants
+
+    from tests.hub_server import TOKEN, Hub
+
+    root = tmp_path / "hub"
+    root.mkdir()
+    server = Hub(root)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", server.address)  # HF_ENDPOINT is read when the library is imported
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    yield root
+    server.shutdown()
 
 
 @pytest.fixture(autouse=True)

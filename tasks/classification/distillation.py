@@ -36,7 +36,7 @@ def load_teacher(options: ClassificationOptions, names: Sequence[str]) -> Teache
         config = getattr(network, "pretrained_cfg", {})
         mean, std = config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD)
     else:
-        task = ClassificationTask.load(Path(options.teacher), "cpu")
+        task = ClassificationTask.load(options.teacher, "cpu")
         network, known, mean, std = task.network, task.spec.names, task.spec.mean, task.spec.std
     if set(known) != set(names):
         difference = tell_difference(known, names, "the teacher", "the data")

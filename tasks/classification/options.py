@@ -17,7 +17,8 @@ class ClassificationOptions:
         size: height and width that images of a folder are cropped to, by default 224 224; the others have theirs.
         dropout: before the last layer.
         label_smoothing: of the targets, in 0 to 1.
-        teacher: a checkpoint of train_cls, timm:NAME or torchvision:NAME; it sees the same images as the student.
+        teacher: a checkpoint of train_cls, hf://OWNER/NAME for one on the hub, timm:NAME or torchvision:NAME; it sees
+            the same images as the student.
         teacher_weights: of a teacher out of timm or torchvision: imagenet, or a weights file with the data's classes in
             their order.
         temperature: that softens the probabilities of both.

@@ -84,6 +84,8 @@ class ClassificationTask(Task):
 
     kind = "classification"
     monitor = "val/top1"
+    pipeline_tag = "image-classification"
+    predicts = "probabilities"
     spec_type = ClassificationSpec
 
     def __init__(

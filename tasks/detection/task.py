@@ -76,6 +76,8 @@ class DetectionTask(Task):
 
     kind = "detection"
     monitor = "val/ap"
+    pipeline_tag = "object-detection"
+    predicts = "detections"
     spec_type = DetectionSpec
 
     def __init__(self, spec: DetectionSpec, optimization: Optimization | None = None, box_weight: float = 1.0) -> None:

@@ -9,10 +9,9 @@ from torch import Tensor
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights
 
 from backbones import Backbone, LoadReport, Table, TimmTable, load_weights, start_normalisation
-from backbones.hub import HUB
 from backbones.keys import torchvision_keys
 from backbones.narrow import narrow
-from backbones.pretrained import fetch_weights
+from backbones.pretrained import fetch_weights, local_file
 from backbones.weights_files import read_weights, require_usable
 from tasks.detection.task import DetectionNetwork, DetectionSpec
 from tasks.errors import TaskError
@@ -27,9 +26,9 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
     Args:
         network: filled in place.
         spec: what the network was built from.
-        source: "coco" (torchvision's SSDLite320 on V3-Large, hash checked), "imagenet" or "hf://OWNER/NAME" (the
-            backbone), or a file: a detection checkpoint of ours, a state dict of torchvision's SSDLite320, or any
-            weights of the backbone.
+        source: "coco" (torchvision's SSDLite320 on V3-Large, hash checked), "imagenet" (the backbone), or a file or
+            "hf://OWNER/NAME": a detector of ours, a state dict of torchvision's SSDLite320, or any weights of the
+            backbone.
 
     Returns:
         Text for the user. Classes of the same name keep their rows of the class branches; the others start anew.
@@ -45,9 +44,9 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
         if spec.table.name != "mobilenet_v3_large":
             raise TaskError(f"torchvision publishes COCO weights for v3-large, not for {spec.table}")
         return _load(network, spec.names, from_torchvision(network, fetch_weights(COCO)), coco_names, "coco")
-    if _is_published(source):
+    if source == "imagenet":
         return str(load_weights(network.backbone, source))
-    state, description = read_weights(Path(source))
+    state, description = read_weights(local_file(source))
     same = description.get("table", {}).get("name") == spec.table.name
     if description.get("task") == "detection" and same:
         state = {key.removeprefix("network."): tensor for key, tensor in state.items() if key.startswith("network.")}
@@ -64,14 +63,9 @@ def start_detection_normalisation(table: Table | TimmTable, source: str | Path |
     if source == "coco":
         return SCALED
     known = start_normalisation(table, source)
-    if known or source is None or _is_published(source):
+    if known or source in (None, "imagenet"):
         return known
-    return {} if _torchvisions_bias(read_weights(Path(source))[0]) is None else SCALED
-
-
-def _is_published(source: str | Path) -> bool:
-    """Whether a source names weights of a backbone that are fetched, and no file."""
-    return source == "imagenet" or str(source).startswith(HUB)
+    return {} if _torchvisions_bias(read_weights(local_file(source))[0]) is None else SCALED
 
 
 def _torchvisions_bias(state: dict[str, Tensor]) -> Tensor | None:

@@ -86,6 +86,8 @@ class SegmentationTask(Task):
 
     kind = "segmentation"
     monitor = "val/miou"
+    pipeline_tag = "image-segmentation"
+    predicts = "masks"
     spec_type = SegmentationSpec
 
     def __init__(

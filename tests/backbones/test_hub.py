@@ -1,14 +1,9 @@
-"""The Hugging Face hub: downloads from a local server that answers as it does, uploads up to the library's door."""
+"""The Hugging Face hub: downloads from and uploads to a local server that answers as it does."""
 
 import json
-import shutil
-import threading
 import time
 from functools import partial
-from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
@@ -24,79 +19,10 @@ from backbones import (
     push_to_hub,
     start_normalisation,
 )
+from backbones.hub import cached_commit, split_address
 from backbones.publish import write_model
 from tasks import SegmentationSpec, SegmentationTask, detection_table, segmentation_table
 from tasks.detection.weights import start_detection_normalisation
-
-
-class Hub(BaseHTTPRequestHandler):
-    """GET and HEAD of /OWNER/NAME/resolve/REVISION/FILE out of a folder.
-
-    A file named `fault` in a repository's folder holds how the server fails: silent, cut or other.
-    """
-
-    def __init__(self, *args, root, **kwargs):
-        self.root = root
-        super().__init__(*args, **kwargs)
-
-    def do_HEAD(self):
-        self.do_GET(body=False)
-
-    def do_GET(self, body=True):
-        owner, name, _, _, *file = self.path.strip("/").split("/")
-        repository = self.root / owner / name
-        path = repository.joinpath(*file)
-        fault = (repository / "fault").read_text() if (repository / "fault").is_file() else ""
-        if fault == "silent":
-            time.sleep(5)
-            return
-        if not path.is_file():
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound" if repository.is_dir() else "RepoNotFound")
-            self.send_header("X-Repo-Commit", "0" * 40)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        content = path.read_bytes()
-        etag = sha256(content).hexdigest()
-        content = bytes(len(content)) if fault == "other" else content
-        self.send_response(200)
-        self.send_header("X-Repo-Commit", "0" * 40)
-        self.send_header("ETag", f'"{etag}"')
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if body:
-            self.wfile.write(content[: len(content) // 2] if fault == "cut" else content)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """The folder of a local hub; what is pushed lands there."""
-    root = tmp_path / "hub"
-    root.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, root=root))
-    server.handle_error = lambda *_: None
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"  # HF_ENDPOINT is read when the library is imported
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-
-    def upload_folder(_self, repo_id, folder_path, commit_message):
-        assert commit_message
-        shutil.copytree(folder_path, root / repo_id, dirs_exist_ok=True)
-
-    def create_repo(_self, repo_id, private, exist_ok):
-        assert exist_ok
-        (root / repo_id).mkdir(parents=True)
-        (root / repo_id / "private").write_text(str(private))
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", upload_folder)
-    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", create_repo)
-    yield root
-    server.shutdown()
 
 
 @pytest.mark.parametrize("name", ["v3-small", "timm:resnet10t"])
@@ -281,13 +207,71 @@ def test_a_broken_table(hub, content):
         create_table("hf://me/net")
 
 
-def test_a_hub_that_refuses(hub, monkeypatch):
-    def refuse(*_, **__):
-        raise huggingface_hub.errors.LocalTokenNotFoundError("Token is required\nlog in first")
+@pytest.mark.parametrize(
+    "repository, token, said",
+    [
+        (
+            "me/net",
+            None,
+            r"me/net: could not be put on the hub \(no token\); log in with hf auth login, or set HF_TOKEN",
+        ),
+        ("me/net", "hf_old", r"me/net: could not be put on the hub \(.*401.*; log in with hf auth login"),
+        ("you/net", "hf_standin", r"you/net: could not be put on the hub \(.*403.*; this token may not write there"),
+        ("net", "hf_standin", "net: is no name of a repository; write OWNER/NAME"),
+        ("m e/net", "hf_standin", "m e/net: Repo id must use alphanumeric chars"),
+    ],
+)
+def test_a_hub_that_refuses(hub, repository, token, said, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", token) if token else monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises((ConnectionError, BackboneError), match=said) as caught:
+        push_to_hub(create_backbone("v3-small"), repository)
+    assert "\n" not in str(caught.value)
+    assert not any(hub.iterdir())
 
-    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", refuse)
-    with pytest.raises(ConnectionError, match=r"me/net: could not be put on the hub \(Token is required\)"):
+
+def test_a_hub_that_cannot_be_reached(hub, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ConnectionError, match=r"me/net: could not be put on the hub \(.+\)") as caught:
         push_to_hub(create_backbone("v3-small"), "me/net")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_push_takes_what_an_earlier_one_made_of_other_weights(hub):
+    push_to_hub(create_backbone("v3-small"), "me/net")
+    for name in ("best.onnx", "best.json", "photo.png"):
+        (hub / "me/net" / name).write_bytes(b"x")
+    push_to_hub(create_backbone("v2"), "me/net")
+    assert {path.name for path in (hub / "me/net").iterdir()} == {
+        "README.md",
+        "model.safetensors",
+        "table.json",
+        "photo.png",
+        "private",
+    }
+
+
+def test_a_revision_stays_what_it_was(hub):
+    push_to_hub(create_backbone("v3-small"), "me/net")
+    load_weights(create_backbone("v3-small"), "hf://me/net")
+    before = cached_commit("hf://me/net")
+    push_to_hub(create_backbone("v2"), "me/net")
+    assert create_table("hf://me/net").name == "mobilenet_v2"
+    assert create_table(f"hf://me/net@{before}").name == "mobilenet_v3_small"
+    with pytest.raises(FileNotFoundError, match=r"hf://me/net@v9/table\.json: the repository has no revision v9"):
+        create_table("hf://me/net@v9")
+
+
+@pytest.mark.parametrize(
+    "address, parts",
+    [
+        ("hf://me/net", ("me/net", "", "")),
+        ("hf://me/net@v1/a/b.pth", ("me/net", "v1", "a/b.pth")),
+        ("hf://me/net@refs/pr/3", ("me/net", "refs/pr/3", "")),
+        ("hf://me/net@refs/pr/3/b.pth", ("me/net", "refs/pr/3", "b.pth")),
+    ],
+)
+def test_addresses(address, parts):
+    assert split_address(address) == parts and split_address(address).of(parts[2]) == address
 
 
 def test_a_file_that_is_no_checkpoint(tmp_path):

@@ -76,7 +76,7 @@ def _nonsense(option: str, kind: Any, folder: Path) -> Iterator[tuple[list[str],
         yield [str(folder / "file")], True
         yield [str(folder / LONG)], True
         yield [""], True
-        yield [str(folder / "none")], option != "output"
+        yield [str(folder / "none")], option not in ("output", "folder")
     elif kind is str:
         yield from (([text], True) for text in (LONG, ""))
         yield from (([text], False) for text in ("none", "*a", "[1]"))
@@ -112,6 +112,7 @@ def prepare(folder: Path) -> dict[str, list[str]]:
     output = ["--output", str(folder / "output")]
     base = {"predict": ["--checkpoint", str(folder / "seg.ckpt"), "--source", str(image), *output]}
     base["export"] = ["--checkpoint", str(folder / "seg.ckpt"), "--format", "onnx"]
+    base["push_to_hub"] = [*base["export"][:2], "--repo", "me/net", "--folder", str(folder / "net")]
     base["cost"] = ["--backbone", "v3-small", "--width", "0.25", "--head", "lraspp", "--size", "64", "64"]
     base["check_data"] = [*data["det"], *output, "--task", "detection", "--drawn", "0"]
     for kind, where in data.items():
