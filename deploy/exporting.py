@@ -143,7 +143,7 @@ def _conclude(path: Path, verdict: Verdict, graph: Graph, images: Sequence[Image
     Raises:
         DeployError: if so.
     """
-    beside = path.with_suffix(".quantisation.txt")
+    beside = path.with_name(f"{path.name}.quantisation.txt")
     if images:
         errors = layer_errors(graph, images)
         print(report(errors, SHOWN))

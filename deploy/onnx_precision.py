@@ -193,4 +193,5 @@ def halve(model: Any) -> Any:
     halved = tools.convert_float_to_float16(model, keep_io_types=True, node_block_list=outside(model))
     sorting = require("onnxruntime.transformers.onnx_model", "onnx", "--float16")
     sorting.OnnxModel.graph_topological_sort(halved.graph)  # the new casts are last
+    del halved.graph.value_info[:]  # of which some are wrong now
     return halved
