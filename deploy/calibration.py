@@ -44,20 +44,20 @@ def find_calibration(wing: Wing, options: Quantisation, gate: Gate) -> Calibrati
         DataError: if nothing is there.
         DeployError: if they are the split that judges the file, or too few.
     """
-    name = options.calibration
-    if name is None:
+    if options.calibration is None:
         return Calibration([], [], "")
-    where = f"--calibration {name}"
+    where = f"--calibration {options.calibration}"
+    name, _, split = options.calibration.partition(":")
     if name in wing.datasets:
         if gate.dataset not in (None, name):
             raise DeployError(f"{where}: --data-root is that of --dataset {gate.dataset}; give a folder of images")
-        if gate.dataset and gate.split == options.calibration_split:
+        split = split or "train"
+        if gate.dataset and gate.split == split:
             raise DeployError(f"{where}: --split {gate.split} judges the file; calibrate on another one")
-        splits, group_by = [options.calibration_split], gate.group_by
-        files = wing.find_files(name, splits, gate.data_root, group_by=group_by, classes=gate.classes)[0]
+        files = wing.find_files(name, [split], gate.data_root, group_by=gate.group_by, classes=gate.classes)[0]
         found = [*wing.images(files)]
     else:
-        found = [*find_sources(name, Path(name)).image_paths]
+        found = [*find_sources(options.calibration, Path(options.calibration)).image_paths]
     if not found:
         raise DeployError(f"{where}: no images in it")
     kept_back = [] if gate.dataset else found[KEPT_BACK - 1 :: KEPT_BACK]

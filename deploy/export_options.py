@@ -21,9 +21,9 @@ class Quantisation:
         int8: compute with 8-bit integers, a quarter of the size; --calibration is needed.
         float16: keep numbers in 16 bits, half of the size, for GPUs of phones.
         calibration: what int8's ranges are measured on: a folder with images like those that the network will see, or
-            the name of a dataset (a folder of such a name is ./NAME). Without --dataset, every fifth of the images is
-            kept back, and the file must agree on them with the checkpoint.
-        calibration_split: of that dataset; COCO's is train2017.
+            the name of a dataset, NAME or NAME:SPLIT (of its split train by default; a folder of such a name is
+            ./NAME). Without --dataset, every fifth of the images is kept back, and the file must agree on them with the
+            checkpoint.
         calibration_images: how many are taken, from all over the folder or split.
 
     Raises:
@@ -34,7 +34,6 @@ class Quantisation:
     int8: bool = False
     float16: bool = False
     calibration: str | None = None
-    calibration_split: str = "train"
     calibration_images: int = 128
 
     def __post_init__(self) -> None:

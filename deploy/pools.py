@@ -13,7 +13,7 @@ class FixedPool(nn.Module):
         size: cells in height and width; None for as many as there are.
     """
 
-    def __init__(self, size: int | None | tuple[int | None, int | None]) -> None:
+    def __init__(self, size: int | tuple[int | None, int | None] | None) -> None:
         super().__init__()
         self.size = size if isinstance(size, tuple) else (size, size)
 
