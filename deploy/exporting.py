@@ -69,6 +69,8 @@ def export(
     task = load_task(checkpoint, "cpu")
     kind, wing = output_kind or next(iter(OUTPUTS[task.kind])), WINGS[task.kind]
     calibration = find_calibration(wing, quantisation, gate)
+    if calibration.sources and not quantisation.int8 and gate.dataset:
+        raise DeployError(f"{calibration.where}: is not needed for --{precision} with --dataset, which judges the file")
     files = judging_files(wing, gate, task.spec.names)
     graph = Graph(task, kind, size)
     _try(graph)

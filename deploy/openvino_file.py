@@ -1,6 +1,7 @@
 """OpenVINO's .xml with its .bin, converted by way of ONNX, so that non-maximum suppression is inside."""
 
 import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ def quantise(model: Any, images: Sequence[Image], kind: str) -> Any:
         images: uint8 [1, H, W, 3], on which the ranges of activations are measured.
         kind: of the model's input, "uint8" or "float32".
     """
-    nncf = require("nncf", OpenvinoFormat.extra, "--int8 for OpenVINO")
+    nncf = require("nncf", OpenvinoFormat.extra, "--int8 with --format openvino")
+    nncf.set_log_level(logging.ERROR)
     return nncf.quantize(
         model,
         nncf.Dataset([image.astype(kind) for image in images]),
