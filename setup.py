@@ -14,7 +14,7 @@ if any("build_wheel" in word for word in sys.orig_argv):  # pip's first hook, be
 ONNX = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]
 EXTRAS = {
     "onnx": ONNX,
-    "openvino": [*ONNX, "openvino>=2025.0"],
+    "openvino": [*ONNX, "openvino>=2025.0", "nncf>=2.14"],
     "executorch": ["executorch>=1.0"],
     "litert": ["litert-torch>=0.10", "ai-edge-litert>=2.0", "flatbuffers>=24"],
 }

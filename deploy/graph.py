@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from deploy.extras import DeployError
+from deploy.pools import fix_pools
 from heads.anchors import decode_boxes
 from heads.decoding import class_scores
 from heads.lraspp import resize
@@ -30,7 +31,7 @@ class Graph(nn.Module):
     """A trained network as an app uses it, for `torch.export` as it is.
 
     `graph(image)` takes one RGB image, [1, H, W, 3] of values 0 to 255, uint8 or float32, and returns a tuple of what
-    `OUTPUTS` says. Batch norms are folded.
+    `OUTPUTS` says. Batch norms are folded, and no pool depends on the size of what it is given.
 
     Args:
         task: trained; it is copied.
@@ -57,7 +58,8 @@ class Graph(nn.Module):
         self.kind, self.output_kind = task.kind, output_kind
         self.size = tuple(size or task.spec.input_size)
         self.names = OUTPUTS[task.kind][output_kind]
-        self.network = copy.deepcopy(task).cpu().eval().fold().network.to(memory_format=torch.contiguous_format)
+        network = copy.deepcopy(task).cpu().eval().fold().network.to(memory_format=torch.contiguous_format)
+        self.network = fix_pools(network)
         self.register_buffer("mean", task.mean.cpu())
         self.register_buffer("scale", 1 / task.std.cpu())
         self.sigmoid = getattr(task.spec, "sigmoid", False)
