@@ -9,7 +9,8 @@ import torch
 
 from deploy.description import Description
 from deploy.extras import DeployError
-from deploy.graph import OUTPUTS, Graph
+from deploy.graph import TARGETS, Graph
+from deploy.mediapipe_outputs import PLAIN_THRESHOLDS
 from deploy.runtimes import FORMATS
 from tasks.wings import load_task
 
@@ -23,8 +24,10 @@ def export(
     path: Path | None = None,
     output_kind: str | None = None,
     size: tuple[int, int] | None = None,
-    input: str = "uint8",
+    input: str | None = None,
     precision: str = "float32",
+    target: str | None = None,
+    license: str | None = None,
 ) -> Path:
     """Write a checkpoint as a file for a runtime.
 
@@ -32,10 +35,13 @@ def export(
         checkpoint: written by training.
         format: a key of `FORMATS`.
         path: of the file; by default beside the checkpoint, with the format's suffix.
-        output_kind: of `deploy.graph.OUTPUTS`; by default the first one of the task.
+        output_kind: of `deploy.graph.TARGETS`; by default the first one of the task.
         size: height and width of the image; by default those of training.
-        input: "uint8" or "float32".
+        input: "uint8" or "float32"; by default float32 for MediaPipe, whose GPU delegate takes no other, and uint8
+            otherwise.
         precision: of `Format.precisions`.
+        target: "mediapipe" for a .tflite that MediaPipe Tasks takes.
+        license: of the data that the network was trained on.
 
     Returns:
         The file.
@@ -46,12 +52,14 @@ def export(
     writer = FORMATS[format]
     if precision not in writer.precisions:
         raise DeployError(f"{precision} is not to be had with --format {format}")
+    if target and format != "litert":
+        raise DeployError(f"--target {target} is for --format litert, not for {format}")
     path = path or checkpoint.with_suffix(writer.suffix)
     if path.suffix != writer.suffix:
         raise DeployError(f"--output {path}: files of {format} end in {writer.suffix}")
     task = load_task(checkpoint, "cpu")
-    kind = output_kind or next(iter(OUTPUTS[task.kind]))
-    graph = Graph(task, kind, size)
+    kind = output_kind or next(iter(TARGETS[target][task.kind]))
+    graph = Graph(task, kind, size, target)
     _try(graph)
     description = Description(
         task=task.kind,
@@ -59,15 +67,22 @@ def export(
         output_kind=kind,
         outputs=list(graph.names),
         size=graph.size,
-        input=input,
+        input=input or ("float32" if target == "mediapipe" else "uint8"),
         precision=precision,
         checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         made_by=_versions(),
-        thresholds=THRESHOLDS if kind == "boxes" and writer.suppresses else {},
+        thresholds=_thresholds(kind, writer.suppresses or target == "mediapipe"),
         anchors=graph.anchors.tolist() if kind == "raw" else None,
+        target=target,
+        license=license,
     )
     writer.write(graph, description, path)
     return path
+
+
+def _thresholds(kind: str, suppresses: bool) -> dict[str, float]:
+    """Those of non-maximum suppression, where it is inside a file."""
+    return {"boxes": THRESHOLDS if suppresses else {}, "plain": PLAIN_THRESHOLDS}.get(kind, {})
 
 
 def _try(graph: Graph) -> None:
