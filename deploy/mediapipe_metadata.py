@@ -155,7 +155,8 @@ def _detector(w: Writer, description: Description, flatbuffers: Any) -> tuple[li
     if description.output_kind == "raw":
         options = _custom(w, "DETECTOR_METADATA", _decoding(description, flatbuffers))
         return [location, _feature(w, names[1], AXIS_LABELS)], [options]
-    return [location, _feature(w, names[1], VALUE_LABELS), _feature(w, names[2]), _feature(w, names[3])], []
+    category, score = _feature(w, names[1], VALUE_LABELS), _feature(w, names[2])
+    return [location, category, score, _feature(w, "number of detections")], []
 
 
 def _decoding(description: Description, flatbuffers: Any) -> bytes:
@@ -166,7 +167,9 @@ def _decoding(description: Description, flatbuffers: Any) -> bytes:
         w.integer(len(description.spec["names"])),
         w.integer(len(anchors)),
         w.integer(4),  # numbers of a box
-        *(w.integer(0),) * 3,  # no keypoints
+        w.integer(0),
+        w.integer(0),  # keypoints, which if there were any would have
+        w.integer(2),  # numbers each; MediaPipe ends the process at any other
         *map(w.number, CODING),
         w.byte(True),  # sides are logarithms
         w.byte(False),  # scores are probabilities already

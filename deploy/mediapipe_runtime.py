@@ -5,6 +5,7 @@ gives boxes in whole pixels, and enlarges logits with their corners aligned. Its
 image stretched; the middle of it, which training's evaluation takes, is asked for here as a region of interest.
 """
 
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -54,6 +55,7 @@ class MediapipePredictor:
             self.runner = getattr(self.tasks.vision, self.task_name).create_from_options(options)
         except Exception as error:
             raise DeployError(f"{path}: MediaPipe cannot load it ({one_line(error)})") from None
+        weakref.finalize(self, self.runner.close)  # which fails once Python has begun to end
 
     def image(self, image: Image) -> Any:
         """MediaPipe's own image of uint8 [H, W, 3]."""
