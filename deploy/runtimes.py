@@ -39,7 +39,7 @@ def load(
         output_stride: of a checkpoint, see `Task.at_output_stride`; None for that of training.
         runtime: of `deploy.export_options.Runtime`; None for the one that the file is for. mediapipe is MediaPipe Tasks
             as an app has them, for a .tflite that was exported for them.
-        threads: of an exported file's runtime; None for as many as it likes. MediaPipe always takes as many as it likes.
+        threads: of an exported file's runtime; None for as many as it likes, which MediaPipe always takes.
 
     Raises:
         CheckpointError, DeployError: if the file is missing, damaged, or none of ours, or its runtime is not installed.

@@ -114,7 +114,10 @@ def test_networks_that_the_segmenter_takes_for_others(names, said):
 def test_what_cannot_be_exported_for_mediapipe(checkpoint, tmp_path):
     for options, said in (
         ({"format": "onnx"}, "--target mediapipe is for --format litert, not for onnx"),
-        ({"format": "litert", "output_kind": "mask"}, "--output-kind mask: segmentation for --target mediapipe has logi"),
+        (
+            {"format": "litert", "output_kind": "mask"},
+            "--output-kind mask: segmentation for --target mediapipe has logi",
+        ),
     ):
         with pytest.raises(DeployError, match=said):
             export(checkpoint, path=tmp_path / "x.tflite", target="mediapipe", **options)
@@ -170,9 +173,9 @@ def test_files_for_others_are_told(classifier, files, tmp_path):
     said = f"--runtime mediapipe: {re.escape(str(plain))} lacks its metadata; export the checkpoint with --target medi"
     with pytest.raises(DeployError, match=said):
         load(plain, runtime="mediapipe")
-    with pytest.raises(DeployError, match="--runtime mediapipe: .*is for torch"):
+    with pytest.raises(DeployError, match=r"--runtime mediapipe: .*is for torch"):
         load(classifier, runtime="mediapipe")
-    with pytest.raises(DeployError, match="--runtime onnx: .*is for litert"):
+    with pytest.raises(DeployError, match=r"--runtime onnx: .*is for litert"):
         load(files["boxes"][0], runtime="onnx")
 
 
