@@ -15,6 +15,7 @@ from deploy.runtimes import FORMATS
 from tasks.wings import load_task
 
 THRESHOLDS = {"score": 0.001, "iou": 0.55, "max_detections": 300}
+LONGEST_LICENSE = 200  # characters; it is a name, not the text
 PACKAGES = ("mobiledense", "torch", "onnx", "onnxruntime", "openvino", "executorch", "litert-torch")
 
 
@@ -54,6 +55,8 @@ def export(
         raise DeployError(f"{precision} is not to be had with --format {format}")
     if target and format != "litert":
         raise DeployError(f"--target {target} is for --format litert, not for {format}")
+    if license is not None and not 0 < len(license.strip()) <= LONGEST_LICENSE:
+        raise DeployError(f"--license: give 1 to {LONGEST_LICENSE} characters, such as its name and where it stands")
     path = path or checkpoint.with_suffix(writer.suffix)
     if path.suffix != writer.suffix:
         raise DeployError(f"--output {path}: files of {format} end in {writer.suffix}")

@@ -137,13 +137,13 @@ def _custom(w: Writer, name: str, content: bytes) -> int:
 
 
 def _classifier(w: Writer, description: Description, flatbuffers: Any) -> tuple[list[int], list[int]]:
-    return [_feature(w, *description.outputs, AXIS_LABELS)], []
+    return [_feature(w, description.outputs[0], AXIS_LABELS)], []
 
 
 def _segmenter(w: Writer, description: Description, flatbuffers: Any) -> tuple[list[int], list[int]]:
     own = Writer(flatbuffers)
     options = own.finish(own.table(own.byte(SOFTMAX), own.text(PARSER)), b"V001")
-    return [_feature(w, *description.outputs, AXIS_LABELS)], [_custom(w, "SEGMENTER_METADATA", options)]
+    return [_feature(w, description.outputs[0], AXIS_LABELS)], [_custom(w, "SEGMENTER_METADATA", options)]
 
 
 def _detector(w: Writer, description: Description, flatbuffers: Any) -> tuple[list[int], list[int]]:
