@@ -20,6 +20,7 @@ from deploy.seal import require_sealed, seal
 from tasks.writing import whole
 
 IDENTIFIER = b"TFL3"
+ALIGNMENT = 16  # bytes
 
 
 class LitertFormat(Format):
@@ -94,6 +95,17 @@ def describe(content: bytes, description: Description) -> bytes:
         entry.name, entry.buffer = name, len(model.buffers)
         model.buffers.append(buffer)
         model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(content) + 65536)
+    builder = aligned_builder(flatbuffers, len(content) + 65536)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def aligned_builder(flatbuffers: Any, size: int) -> Any:
+    """A builder whose arrays begin at multiples of 16 bytes, which the schema asks for and its Python code forgets."""
+
+    class Builder(flatbuffers.Builder):  # type: ignore[misc]
+        def CreateNumpyVector(self, array: Any) -> Any:
+            self.Prep(ALIGNMENT, array.nbytes)
+            return super().CreateNumpyVector(array)
+
+    return Builder(size)

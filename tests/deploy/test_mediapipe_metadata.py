@@ -157,6 +157,16 @@ def test_litert_finds_what_the_checkpoint_finds(kind, files):
     assert file.description.thresholds.get("iou") == {"raw": None}.get(kind, 0.55)
 
 
+def test_weights_are_aligned(files):
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    for path, _ in files.values():
+        content = path.read_bytes()
+        model = schema.Model.GetRootAs(content, 0)
+        buffers = [model.Buffers(place) for place in range(model.BuffersLength())]
+        arrays = [buffer._tab.Vector(buffer._tab.Offset(4)) for buffer in buffers if buffer.DataLength()]
+        assert len(arrays) > 50 and {start % 16 for start in arrays} == {0}
+
+
 def test_the_checksum_covers_the_labels(files, tmp_path):
     content = bytearray(files["probabilities"][0].read_bytes())
     assert load(files["probabilities"][0]).description.target == "mediapipe"
