@@ -67,6 +67,10 @@ setup(
     extras_require=EXTRAS
     | {
         "deploy": sorted({package for packages in EXTRAS.values() for package in packages}),
+        # Runs what --target mediapipe writes, beside litert, which reads it. mediapipe brings opencv-contrib-python,
+        # which has the folder cv2 of opencv-python-headless: either works, but taking one away breaks the other. If
+        # they collide, pip install --no-deps mediapipe==1.2.2 is enough.
+        "test-phone": ["mediapipe==1.2.2", "pytest>=8"],
         "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "mypy>=1.14", *EXTRAS["onnx"]],
     },
     classifiers=[

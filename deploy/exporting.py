@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,19 @@ from deploy.export_options import Gate, Quantisation
 from deploy.extras import DeployError
 from deploy.formats import Image
 from deploy.gate import Verdict, judge_by_agreement, judge_by_labels, judging_files
-from deploy.graph import OUTPUTS, Graph
+from deploy.graph import OUTPUTS, TARGETS, Graph
 from deploy.layer_errors import SHOWN, layer_errors, report
+from deploy.mediapipe_outputs import PLAIN_THRESHOLDS
 from deploy.predictors import PREDICTORS, Predictor
 from deploy.runtimes import FORMATS, load
+from tasks.base import Task
 from tasks.errors import TaskError
 from tasks.hub_checkpoints import local_checkpoint, place
 from tasks.wings import WINGS, load_task
 from tasks.writing import whole
 
 THRESHOLDS = {"score": 0.001, "iou": 0.55, "max_detections": 300}
+LONGEST_LICENSE = 200  # characters; it is a name, not the text
 FLOAT, NO_GATE = Quantisation(), Gate()
 PACKAGES = ("mobiledense", "torch", "onnx", "onnxruntime", "openvino", "nncf", "executorch", "litert-torch")
 
@@ -38,7 +42,9 @@ def export(
     path: Path | None = None,
     output_kind: str | None = None,
     size: tuple[int, int] | None = None,
-    input: str = "uint8",
+    input: str | None = None,
+    target: str | None = None,
+    license: str | None = None,
     quantisation: Quantisation = FLOAT,
     gate: Gate = NO_GATE,
 ) -> Path:
@@ -48,9 +54,12 @@ def export(
         checkpoint: written by training, or hf://OWNER/NAME.
         format: a key of `FORMATS`.
         path: of the file; by default beside the checkpoint, with the format's suffix, behind .int8 or .float16.
-        output_kind: of `deploy.graph.OUTPUTS`; by default the first one of the task.
+        output_kind: of `deploy.graph.TARGETS`; by default the first one of the task.
         size: height and width of the image; by default those of training.
-        input: "uint8" or "float32".
+        input: "uint8" or "float32"; by default float32 for MediaPipe, whose GPU delegate takes no other, and uint8
+            otherwise.
+        target: "mediapipe" for a .tflite that MediaPipe Tasks takes.
+        license: of the data that the network was trained on; by default what the checkpoint says.
         quantisation: how numbers are kept.
         gate: what the file has to show; without a dataset, int8 is compared with float on images that were kept back
             from calibration.
@@ -64,18 +73,21 @@ def export(
     writer, precision = FORMATS[format], quantisation.precision
     if precision not in writer.precisions:
         raise DeployError(f"--{precision} is not to be had with --format {format}")
-    suffix = ("" if precision == "float32" else f".{precision}") + writer.suffix
-    path = path or place(checkpoint).with_suffix(suffix)
+    if target and format != "litert":
+        raise DeployError(f"--target {target} is for --format litert, not for {format}")
+    if license is not None and not 0 < len(license.strip()) <= LONGEST_LICENSE:
+        raise DeployError(f"--license: give 1 to {LONGEST_LICENSE} characters, such as its name and where it stands")
+    path = path or place(checkpoint).with_suffix(("" if precision == "float32" else f".{precision}") + writer.suffix)
     if path.suffix != writer.suffix:
         raise DeployError(f"--output {path}: files of {format} end in {writer.suffix}")
     checkpoint = local_checkpoint(checkpoint)
     task = load_task(checkpoint, "cpu")
-    kind, wing = output_kind or next(iter(OUTPUTS[task.kind])), WINGS[task.kind]
+    kind, wing = output_kind or next(iter(TARGETS[target][task.kind])), WINGS[task.kind]
     calibration = find_calibration(wing, quantisation, gate)
     if calibration.sources and not quantisation.int8 and gate.dataset:
         raise DeployError(f"{calibration.where}: is not needed for --{precision} with --dataset, which judges the file")
     files = judging_files(wing, gate, task.spec.names)
-    graph = Graph(task, kind, size)
+    graph = Graph(task, kind, size, target)
     _try(graph)
     description = Description(
         task=task.kind,
@@ -83,16 +95,17 @@ def export(
         output_kind=kind,
         outputs=list(graph.names),
         size=graph.size,
-        input=input,
+        input=input or ("float32" if target == "mediapipe" else "uint8"),
         precision=precision,
         checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         made_by=_versions(),
-        thresholds=THRESHOLDS if kind == "boxes" and writer.suppresses else {},
+        thresholds=_thresholds(kind, writer.suppresses or target == "mediapipe"),
         anchors=graph.anchors.tolist() if kind == "raw" else None,
-        license=str(task.license) if task.license else None,
+        target=target,
+        license=license or (str(task.license) if task.license else None),
         scores=dict(task.scores),
     )
-    plain = in_torch(graph, description)
+    plain = _in_torch(task, graph, description)
     images: list[Image] = []
     if quantisation.int8:
         images, shown = read_calibration(calibration, plain.prepare)
@@ -113,8 +126,16 @@ def export(
     return path
 
 
-def in_torch(graph: Graph, description: Description) -> Predictor:
-    """What is exported, as it predicts before that."""
+def _thresholds(kind: str, suppresses: bool) -> dict[str, float]:
+    """Those of non-maximum suppression, where it is inside a file."""
+    return {"boxes": THRESHOLDS if suppresses else {}, "plain": PLAIN_THRESHOLDS}.get(kind, {})
+
+
+def _in_torch(task: Task, graph: Graph, description: Description) -> Predictor:
+    """What is exported, as it predicts before that; for MediaPipe by the plain outputs."""
+    if description.target is not None:
+        graph = Graph(task, next(iter(OUTPUTS[task.kind])), graph.size)
+        description = replace(description, target=None, thresholds={})
 
     def run(image: Image) -> dict[str, Any]:
         with torch.inference_mode():

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from deploy.extras import DeployError
+from deploy.mediapipe_outputs import detector_outputs
 from deploy.pools import fix_pools
 from heads.anchors import decode_boxes
 from heads.decoding import class_scores
@@ -25,18 +26,33 @@ OUTPUTS: dict[str, dict[str, tuple[str, ...]]] = {
         "raw": ("offsets", "logits"),  # [1, A, 4]; [1, A, K + 1] with background first
     },
 }
+# the same of a .tflite for MediaPipe Tasks
+MEDIAPIPE_OUTPUTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "classification": {"probabilities": ("probabilities",)},
+    "segmentation": {"logits": ("logits",)},
+    "detection": {
+        # all float32: [1, n, 4] as ymin, xmin, ymax, xmax in shares of the image, [1, n], [1, n], [1]; of boxes by
+        # LiteRT's own operator (see `deploy.litert_postprocess`), of plain by operators that are in every runtime
+        "boxes": ("location", "category", "score", "count"),
+        "plain": ("location", "category", "score", "count"),
+        "raw": ("location", "score"),  # [1, A, 4], offsets of y, x, height, width; [1, A, K] without background
+    },
+}
+TARGETS = {None: OUTPUTS, "mediapipe": MEDIAPIPE_OUTPUTS}
 
 
 class Graph(nn.Module):
     """A trained network as an app uses it, for `torch.export` as it is.
 
     `graph(image)` takes one RGB image, [1, H, W, 3] of values 0 to 255, uint8 or float32, and returns a tuple of what
-    `OUTPUTS` says. Batch norms are folded, and no pool depends on the size of what it is given.
+    `OUTPUTS` says, or for MediaPipe what `detector_outputs` does. Batch norms are folded, and no pool depends on the
+    size of what it is given.
 
     Args:
         task: trained; it is copied.
-        output_kind: of `OUTPUTS`.
+        output_kind: of `TARGETS[target]`.
         size: height and width of the image; None for those of training.
+        target: None, or "mediapipe".
 
     Raises:
         DeployError: for a kind that the task does not have, or a mask of more than 256 classes.
@@ -46,18 +62,21 @@ class Graph(nn.Module):
     scale: Tensor
     anchors: Tensor
 
-    def __init__(self, task: Task, output_kind: str, size: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, task: Task, output_kind: str, size: Sequence[int] | None = None, target: str | None = None
+    ) -> None:
         super().__init__()
-        if output_kind not in OUTPUTS[task.kind]:
-            known = ", ".join(OUTPUTS[task.kind])
-            raise DeployError(f"--output-kind {output_kind}: {task.kind} has {known}")
+        outputs = TARGETS[target][task.kind]
+        if output_kind not in outputs:
+            told = f" for --target {target}" if target else ""
+            raise DeployError(f"--output-kind {output_kind}: {task.kind}{told} has {', '.join(outputs)}")
         if output_kind == "mask" and len(task.spec.names) > 256:
             raise DeployError(
                 f"--output-kind mask holds 256 classes, and there are {len(task.spec.names)}; give logits"
             )
-        self.kind, self.output_kind = task.kind, output_kind
+        self.kind, self.output_kind, self.target = task.kind, output_kind, target
         self.size = tuple(size or task.spec.input_size)
-        self.names = OUTPUTS[task.kind][output_kind]
+        self.names = outputs[output_kind]
         network = copy.deepcopy(task).cpu().eval().fold().network.to(memory_format=torch.contiguous_format)
         self.network = fix_pools(network)
         self.register_buffer("mean", task.mean.cpu())
@@ -77,6 +96,8 @@ class Graph(nn.Module):
         if self.output_kind == "mask":
             return (resize(raw, self.size).argmax(1).to(torch.uint8),)
         logits, offsets = raw
+        if self.target == "mediapipe":
+            return detector_outputs(self.output_kind, logits, offsets, self.anchors, self.sigmoid)
         if self.output_kind == "raw":
             return offsets, logits
         return decode_boxes(offsets, self.anchors).clamp(0, 1), class_scores(logits, self.sigmoid)

@@ -12,11 +12,15 @@ from deploy.description import Description
 from deploy.extras import DeployError, require
 from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
+from deploy.litert_postprocess import append_postprocess
+from deploy.mediapipe_metadata import ENTRY as MEDIAPIPE_ENTRY
+from deploy.mediapipe_metadata import append_labels, model_metadata, require_fit
 from deploy.onnx_file import ENTRY
 from deploy.seal import require_sealed, seal
 from tasks.writing import whole
 
 IDENTIFIER = b"TFL3"
+ALIGNMENT = 16  # bytes
 
 
 class LitertFormat(Format):
@@ -25,6 +29,8 @@ class LitertFormat(Format):
     name, suffix, extra = "litert", ".tflite", "litert"
 
     def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
+        if description.target == "mediapipe":
+            require_fit(description)
         litert = require("litert_torch", self.extra, "--format litert")
         example = torch.zeros(1, *graph.size, 3, dtype=getattr(torch, description.input))
         try:
@@ -34,6 +40,8 @@ class LitertFormat(Format):
         with whole(path) as unfinished:
             converted.export(str(unfinished))
             unfinished.write_bytes(describe(unfinished.read_bytes(), description))
+            if description.target == "mediapipe":
+                append_labels(unfinished, description.spec["names"])
             seal(unfinished)
 
     def read_description(self, path: Path) -> Description:
@@ -66,19 +74,38 @@ class LitertFormat(Format):
 
 
 def describe(content: bytes, description: Description) -> bytes:
-    """A .tflite file with names for its tensors and a description among its metadata."""
+    """A .tflite file with names for its tensors, a description among its metadata, and what its target asks for."""
     flatbuffers = require("flatbuffers", LitertFormat.extra, "--format litert")
     schema: Any = require("ai_edge_litert.schema_py_generated", LitertFormat.extra, "--format litert")
     model = schema.ModelT.InitFromPackedBuf(content)
     graph = model.subgraphs[0]
+    if description.target == "mediapipe" and description.output_kind == "boxes":
+        flexbuffers = require("flatbuffers.flexbuffers", LitertFormat.extra, "--target mediapipe")
+        classes, thresholds = len(description.spec["names"]), description.thresholds
+        append_postprocess(model, schema, flexbuffers, classes, description.outputs, thresholds)
     for tensor, name in zip([*graph.inputs, *graph.outputs], ["image", *description.outputs], strict=True):
         graph.tensors[tensor].name = name
     model.signatureDefs = None  # which have the converter's names
-    buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(description.to_json().encode(), dtype=np.uint8)
-    entry.name, entry.buffer = ENTRY, len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(content) + 65536)
+    entries = {ENTRY: description.to_json().encode()}
+    if description.target == "mediapipe":
+        entries[MEDIAPIPE_ENTRY] = model_metadata(description, flatbuffers)
+    for name, value in entries.items():
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data = np.frombuffer(value, dtype=np.uint8)
+        entry.name, entry.buffer = name, len(model.buffers)
+        model.buffers.append(buffer)
+        model.metadata = [*(model.metadata or []), entry]
+    builder = aligned_builder(flatbuffers, len(content) + 65536)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def aligned_builder(flatbuffers: Any, size: int) -> Any:
+    """A builder whose arrays begin at multiples of 16 bytes, which the schema asks for and its Python code forgets."""
+
+    class Builder(flatbuffers.Builder):  # type: ignore[misc]
+        def CreateNumpyVector(self, array: Any) -> Any:
+            self.Prep(ALIGNMENT, array.nbytes)
+            return super().CreateNumpyVector(array)
+
+    return Builder(size)

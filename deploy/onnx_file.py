@@ -72,6 +72,7 @@ def metadata(description: Description) -> dict[str, str]:
         "batch": 1,
         "imgsz": list(description.size),
         "names": dict(enumerate(spec["names"])),
+        "license": description.license or "",
     }
     ours = {"mean": spec["mean"], "std": spec["std"], "colours": spec["colours"], "thresholds": description.thresholds}
     texts = {name: str(value) for name, value in known.items()} | {k: json.dumps(v) for k, v in ours.items()}

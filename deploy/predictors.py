@@ -12,6 +12,7 @@ from deploy import numpy_decoding as decoding
 from deploy.description import Description
 from deploy.extras import DeployError
 from deploy.formats import Run
+from deploy.mediapipe_outputs import own_outputs
 from tasks.detection.detections import Detections
 from tasks.wings import WINGS
 
@@ -108,9 +109,12 @@ class DetectionPredictor(Predictor):
 
     def _detect(self, image: Image, score_threshold: float, iou_threshold: float) -> Detections:
         found = self.outputs(image)
-        if "logits" in found:
+        if self.description.target == "mediapipe":
+            found = own_outputs(found)
+        if "offsets" in found:
             anchors = np.array(self.description.anchors, dtype=np.float32)
             found["boxes"] = decoding.decode_boxes(found["offsets"], anchors)
+        if "logits" in found:
             found["scores"] = decoding.class_scores(found["logits"], self.spec.sigmoid)
         if "classes" in found:
             if iou_threshold != self.description.thresholds["iou"]:

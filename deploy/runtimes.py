@@ -8,6 +8,7 @@ from deploy.executorch_file import ExecutorchFormat
 from deploy.extras import DeployError
 from deploy.formats import Format
 from deploy.litert_file import LitertFormat
+from deploy.mediapipe_runtime import open_mediapipe
 from deploy.onnx_file import OnnxFormat
 from deploy.openvino_file import OpenvinoFormat
 from deploy.predictors import PREDICTORS
@@ -44,8 +45,9 @@ def load(
             hf://OWNER/NAME for the task of a repository on the hub, and hf://OWNER/NAME/FILE for a file of it.
         device: of a checkpoint, see `tasks.readiness.choose_device`; exported files run on the CPU.
         output_stride: of a checkpoint, see `Task.at_output_stride`; None for that of training.
-        runtime: of `deploy.export_options.Runtime`; None for the one that the file is for.
-        threads: of an exported file's runtime; None for as many as it likes.
+        runtime: of `deploy.export_options.Runtime`; None for the one that the file is for. mediapipe is MediaPipe Tasks
+            as an app has them, for a .tflite that was exported for them.
+        threads: of an exported file's runtime; None for as many as it likes, which MediaPipe always takes.
 
     Raises:
         CheckpointError, DeployError: if the file is missing, damaged, or none of ours, or its runtime is not installed.
@@ -53,7 +55,7 @@ def load(
     path = local_checkpoint(path, BESIDE)
     format = format_of(path)
     made_for = "torch" if format is None else format.name
-    if runtime not in (None, made_for):
+    if runtime not in (None, made_for) and (runtime, made_for) != ("mediapipe", "litert"):
         raise DeployError(f"--runtime {runtime}: {path} is for {made_for}")
     if format is None:
         return load_predictor(path, device, output_stride)
@@ -64,4 +66,6 @@ def load(
     description = format.read_description(path)
     if description.task not in PREDICTORS:
         raise DeployError(f"{path}: its task cannot be {description.task!r:.80}; there are {', '.join(PREDICTORS)}")
+    if runtime == "mediapipe":
+        return open_mediapipe(path, description)
     return PREDICTORS[description.task](description, format.open(path, description, threads))
