@@ -2,19 +2,17 @@
 
 import copy
 import hashlib
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
-from deploy.description import Description
+from deploy.description import Description, package_versions
 from deploy.extras import DeployError
 from deploy.graph import OUTPUTS, Graph
 from deploy.runtimes import FORMATS
 from tasks.wings import load_task
 
 THRESHOLDS = {"score": 0.001, "iou": 0.55, "max_detections": 300}
-PACKAGES = ("mobiledense", "torch", "onnx", "onnxruntime", "openvino", "executorch", "litert-torch")
 
 
 def export(
@@ -62,7 +60,7 @@ def export(
         input=input,
         precision=precision,
         checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-        made_by=_versions(),
+        made_by=package_versions(),
         thresholds=THRESHOLDS if kind == "boxes" and writer.suppresses else {},
         anchors=graph.anchors.tolist() if kind == "raw" else None,
     )
@@ -81,13 +79,3 @@ def _try(graph: Graph) -> None:
     except (ValueError, RuntimeError) as error:
         height, width = graph.size
         raise DeployError(f"--size {height} {width}: the network cannot take it ({error})") from None
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
