@@ -19,7 +19,7 @@ from deploy.onnx_file import OnnxFormat
 from deploy.openvino_file import OpenvinoFormat
 from tasks.base import Task
 
-RUNTIMES = {"onnx": OnnxFormat(), "openvino": OpenvinoFormat()}
+RUNTIMES: dict[str, OnnxFormat | OpenvinoFormat] = {"onnx": OnnxFormat(), "openvino": OpenvinoFormat()}
 TITLES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 MODULES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino")}
 SOURCES = ("backbones", "heads", "tasks", "deploy")

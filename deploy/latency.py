@@ -133,16 +133,16 @@ def time_stages(stages: tuple[Callable[..., Any], ...], image: Image) -> list[fl
     return [1000 * step for step in (*np.diff(times), times[-1] - times[0])]
 
 
-def _stages(task: Task) -> tuple[Callable[..., Any], ...]:
+def _stages(task: Any) -> tuple[Callable[..., Any], ...]:
     """The stages of a checkpoint in torch, for one image stretched to the size of training."""
-    spec: Any = task.spec
+    spec = task.spec
     prepares: dict[str, Callable[[Image], Image]] = {
         "classification": lambda image: CentreCrop(spec.input_size, spec.crop_ratio)(image)
     }
     decodes: dict[str, Callable[[Any, tuple[int, int]], Any]] = {
         "classification": lambda raw, _: raw.softmax(1).numpy(),
         "segmentation": lambda raw, size: arg_max_mask(raw, size)[0].numpy(),
-        "detection": lambda raw, _: decode_detections(*raw, task.anchors.boxes, spec.sigmoid),  # type: ignore[union-attr]
+        "detection": lambda raw, _: decode_detections(*raw, task.anchors.boxes, spec.sigmoid),
     }
     prepare = prepares.get(task.kind, lambda image: resize_image(image, spec.input_size))
 
@@ -153,9 +153,9 @@ def _stages(task: Task) -> tuple[Callable[..., Any], ...]:
     return prepare, run, torch.inference_mode()(decodes[task.kind])
 
 
-def machine_peak(rounds: int = 8) -> float:
-    """float32 multiply-adds a second of a large matrix product, the best of some, with torch's number of threads."""
-    one, other = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
+def machine_peak(kind: torch.dtype = torch.float32, rounds: int = 8) -> float:
+    """Multiply-adds a second of a large matrix product, the best of some, with torch's number of threads."""
+    one, other = torch.rand(2, SIDE, SIDE).to(kind)
     times = []
     for _ in range(rounds):
         started = time.perf_counter()

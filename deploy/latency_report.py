@@ -84,27 +84,25 @@ def read_score(path: Path) -> tuple[Path, float]:
 
 
 def print_table(found: Sequence[Latency], accuracy: dict[Path, float]) -> None:
-    """A row for each file and number of threads."""
-    table = plain_table("file", "threads", *STAGES, "total, ms", "MB", "MiB grown", "M MAdds", "of peak", "score")
+    """Times and costs, a row for each file and number of threads in both."""
+    times = plain_table("file", "threads", *STAGES, "total")
+    costs = plain_table("file", "threads", "MB", "MiB grown", "M MAdds", "of peak", "score")
     for one in found:
-        score, grown = _score(one, accuracy), one.peak_memory
-        table.add_row(
-            one.file,
-            str(one.threads),
-            *(_spread(one.milliseconds[stage]) for stage in (*STAGES, "total")),
-            f"{one.megabytes:.2f}",
-            "-" if grown is None else f"{grown:.0f}",
-            f"{one.madds / 1e6:,.1f}",
-            f"{one.peak_share:.0%}",
-            "-" if score is None else f"{100 * score:.2f}",
+        score, grown, name = _score(one, accuracy), one.peak_memory, [one.file, str(one.threads)]
+        times.add_row(*name, *(_spread(one.milliseconds[stage]) for stage in (*STAGES, "total")))
+        memory, accurate = "-" if grown is None else f"{grown:.0f}", "-" if score is None else f"{100 * score:.2f}"
+        costs.add_row(
+            *name, f"{one.megabytes:.2f}", memory, f"{one.madds / 1e6:,.1f}", f"{one.peak_share:.0%}", accurate
         )
-    wide_console().print(table)
+    wide_console().print(times)
+    print("Milliseconds: median (10th to 90th percentile). Decode is what is done behind the file.\n")
+    wide_console().print(costs)
     peaks = {one.threads: one.peak_madds for one in found}
-    told = ", ".join(f"{peak / 1e9:.0f} G with {threads}" for threads, peak in peaks.items())
+    told = ", ".join(f"{peak / 1e9:.0f} G a second with {count}" for count, peak in peaks.items())
     print(
-        "Milliseconds are medians, with 10th to 90th percentile in brackets; preprocess is the resize, decode all that is "
-        "not in the file.\nMiB grown: most that the process grew by from loading the file on, its runtime included.\n"
-        f"of peak: multiply-adds a second over those of a float32 matrix product here ({told} threads), for int8 too."
+        "MiB grown: by how much the process grew from loading the file on, at most, the runtime's libraries included.\n"
+        "of peak: the network's multiply-adds a second over those of a float32 matrix product here, for int8 too:\n"
+        f"{told} threads."
     )
 
 
@@ -144,4 +142,4 @@ def _entry(one: Latency, accuracy: dict[Path, float]) -> dict[str, object]:
 
 def _spread(milliseconds: tuple[float, float, float]) -> str:
     median, low, high = milliseconds
-    return f"{median:.2f} ({low:.2f}-{high:.2f})"
+    return f"{median:.3g} ({low:.3g}-{high:.3g})"

@@ -46,11 +46,13 @@ class OpenvinoFormat(Format):
     def open(self, path: Path, description: Description, threads: int | None = None) -> Run:
         return self.start(path, str(path), threads)
 
-    def start(self, model: Path | bytes, where: str, threads: int | None = None) -> Run:
-        """Run a file, or the content of an ONNX file; errors name `where` it comes from."""
+    def start(self, model: Path | bytes, where: str, threads: int | None = None, precision: str = "f32") -> Run:
+        """Run a file, or the content of an ONNX file; errors name `where` it comes from.
+
+        Float operations are computed in `precision`: OpenVINO's own choice would be "bf16" where the processor has it.
+        """
         openvino = require("openvino", self.extra, where)
-        # its own choice would be bfloat16 where the processor has it
-        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if threads:
             options["INFERENCE_NUM_THREADS"] = threads
         try:

@@ -14,14 +14,14 @@ from tools.cli import command
 
 
 def benchmark(
-    files: list[Path],
+    files: list[str],
     threads: list[int] = [1],  # noqa: B006 the parser reads the default and nobody changes it
     image: Path | None = None,
-    scores: list[Path] | None = None,
+    scores: list[str] | None = None,
     rounds: int = 50,
     output: Path = Path("benchmark"),
 ) -> Path:
-    """Print a table, and write latency.json and plots of accuracy over latency; every file runs in a process of its own.
+    """Print tables, and write latency.json and plots of accuracy over latency; each file runs in a process of its own.
 
     Args:
         files: checkpoints, which run in torch, and what tools/export.py wrote. They may stand without --files, before
@@ -36,7 +36,7 @@ def benchmark(
     check_options(threads=(threads, 1, 1024), rounds=(rounds, 1, 10**6))
     from deploy.latency_report import benchmark
 
-    return benchmark(files, threads, image, scores or [], rounds, output)
+    return benchmark([*map(Path, files)], threads, image, [*map(Path, scores or [])], rounds, output)
 
 
 if __name__ == "__main__":

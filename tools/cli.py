@@ -147,8 +147,8 @@ def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
             and following[0][:1] not in ("[", "(")
         ):
             single = len(following) == 1 and "Literal" in kinds[name]
-            paths = "Path" in kinds[name]  # which may have any character in them
-            together = json.dumps(following) if paths else f"[{', '.join(following)}]"
+            texts = "[str]" in kinds[name]  # which may have any character in them
+            together = json.dumps(following) if texts else f"[{', '.join(following)}]"
             equals, value, following = "=", following[0] if single else together, []
         result += [f"--{name}{equals}{value}", *following]
     return result
