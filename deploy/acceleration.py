@@ -23,7 +23,7 @@ RUNTIMES: dict[str, OnnxFormat | OpenvinoFormat] = {"onnx": OnnxFormat(), "openv
 TITLES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 MODULES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino")}
 SOURCES = ("backbones", "heads", "tasks", "deploy")
-START, CONVERT = 20, 200  # images that it takes to be worth the start of a runtime, and a conversion
+START, CONVERT = 50, 200  # images that it takes to be worth the start of a runtime, and a conversion
 TOLERANCE = 1e-3  # of the largest value of an output
 
 
@@ -61,16 +61,15 @@ def accelerate(task: Task, checkpoint: Path, runtime: str, threads: int | None =
         require(module, runtime, f"--runtime {runtime}")
     if task.device.type != "cpu":
         raise DeployError(f"--runtime {runtime} runs on the CPU; give --device cpu, or leave --runtime out")
-    key = _key(task, checkpoint, runtime)
-    content = read_entry(key)
-    known = content is not None
-    if content is None:
-        print(f"converting the network for {TITLES[runtime]}; this is done once for each checkpoint", flush=True)
-        content = export_network(task)
-    threads = threads or torch.get_num_threads()
-    network = RuntimeNetwork(RUNTIMES[runtime].start(content, str(checkpoint), threads), OUTPUTS[task.kind])
-    if not known:
-        _require_equal(network, task)
+    key = _key(task, checkpoint)
+    known = read_entry(key)
+    if known is None:
+        print(f"converting the network for {TITLES[runtime]}, which is done once for each checkpoint", flush=True)
+    content = known or export_network(task)
+    run = RUNTIMES[runtime].start(content, str(checkpoint), threads or torch.get_num_threads())
+    network = RuntimeNetwork(run, OUTPUTS[task.kind])
+    _require_equal(network, task)
+    if known is None:
         write_entry(key, content)
     task.network, task.memory_format = network, torch.contiguous_format
     return task
@@ -84,7 +83,7 @@ def accelerate_if_worth_it(task: Task, checkpoint: Path, images: float) -> Task:
     runtime = _fastest(task, images) if task.device.type == "cpu" else None
     if runtime is None or images < START:
         return _told(task, "torch" if runtime is None else f"torch; {TITLES[runtime]} takes over from {START} images")
-    if images < CONVERT and read_entry(_key(task, checkpoint, runtime)) is None:
+    if images < CONVERT and read_entry(_key(task, checkpoint)) is None:
         return _told(task, f"torch; {TITLES[runtime]} takes over from {CONVERT} images, or with --runtime {runtime}")
     try:
         return _told(accelerate(task, checkpoint, runtime), f"{TITLES[runtime]} {version(MODULES[runtime][-1])}")
@@ -106,10 +105,10 @@ def _fastest(task: Task, images: float) -> str | None:
     return None
 
 
-def _key(task: Task, checkpoint: Path, runtime: str) -> str:
+def _key(task: Task, checkpoint: Path) -> str:
     """Of the cache: another one for whatever may change what is converted."""
     told = hashlib.sha256(checkpoint.read_bytes())
-    told.update(json.dumps([runtime, str(task.spec.table), package_versions()]).encode())
+    told.update(json.dumps([task.describe(), package_versions()]).encode())
     root = Path(__file__).resolve().parents[1]
     for path in sorted(path for folder in SOURCES for path in (root / folder).rglob("*.py")):
         told.update(path.read_bytes())

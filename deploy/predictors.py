@@ -39,6 +39,7 @@ class Predictor(ABC):
         self.description, self.run = description, run
         self.spec = WINGS[self.kind].task.spec_type.from_dict(description.spec)
         self.size = description.size
+        self.anchors = np.array(description.anchors or [], dtype=np.float32)
 
     def prepare(self, image: Image) -> Image:
         """uint8 [H, W, 3] of any size -> uint8 [1, height, width, 3], as the file takes it."""
@@ -120,8 +121,7 @@ class DetectionPredictor(Predictor):
         """Detections in pixels of the image."""
         found = {name: value[0] for name, value in found.items()}
         if "logits" in found:
-            anchors = np.array(self.description.anchors, dtype=np.float32)
-            found["boxes"] = decoding.decode_boxes(found["offsets"], anchors)
+            found["boxes"] = decoding.decode_boxes(found["offsets"], self.anchors)
             found["scores"] = decoding.class_scores(found["logits"], self.spec.sigmoid)
         if "classes" in found:
             if iou_threshold != self.description.thresholds["iou"]:

@@ -41,7 +41,7 @@ def predict(
         device: cpu, cuda, or auto.
         runtime: what runs the network. By default the one that an exported file is for; and for a checkpoint on the CPU
             the fastest one that is installed, openvino or onnx, where it is worth its start: for a video, from 200
-            images on, and from 20 on if the network was converted before. The first time takes some seconds to convert
+            images on, and from 50 on if the network was converted before. The first time takes some seconds to convert
             it. Results are the same; torch is the plain way.
     """
     check_options(max_frames=(max_frames, *COUNT))
