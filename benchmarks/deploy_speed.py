@@ -8,7 +8,7 @@ SSDLite (ssdlite-torchvision) on COCO's 80 at 320x320; DIR is a COCO tree. A che
 first, with its decoding in the graph and behind it in NumPy; --files are others of the same network, such as int8 ones.
 
 All sides run in turn on images of the split, and a ratio is the median over rounds of torchvision's time over a side's
-own. Beside it stand the agreement with torchvision's results (share of pixels; share of boxes above 0.3 that have a
+own. Beside it stand the agreement with torchvision's results (share of pixels; share of boxes above 0.1 that have a
 counterpart of IoU 0.95 and a score within 0.02), the score on the split, and the share of what this machine reaches in
 a matrix product of the same precision (of float32 for int8). Images of segmentation are 512x512 beforehand; those of
 detection have their own size, and agreement and AP are of images that are 320x320 already, for torchvision resizes
@@ -251,7 +251,7 @@ def pixels_agreed(expected: list[Image], found: list[Image]) -> float:
     return float(np.mean([(one == other).mean() for one, other in zip(expected, found, strict=True)]))
 
 
-def boxes_agreed(expected: list[Detections], found: list[Detections], least: float = 0.3) -> float:
+def boxes_agreed(expected: list[Detections], found: list[Detections], least: float = 0.1) -> float:
     """Share of boxes of either side that have a counterpart in the other."""
     agreed = total = 0
     for pair in zip(expected, found, strict=True):

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -108,8 +109,14 @@ def _fastest(task: Task, images: float) -> str | None:
 def _key(task: Task, checkpoint: Path) -> str:
     """Of the cache: another one for whatever may change what is converted."""
     told = hashlib.sha256(checkpoint.read_bytes())
-    told.update(json.dumps([task.describe(), package_versions()]).encode())
-    root = Path(__file__).resolve().parents[1]
+    told.update(json.dumps([task.describe(), package_versions(), _sources()]).encode())
+    return told.hexdigest()
+
+
+@cache
+def _sources() -> str:
+    """SHA-256 of this package's own files, which change between releases too."""
+    told, root = hashlib.sha256(), Path(__file__).resolve().parents[1]
     for path in sorted(path for folder in SOURCES for path in (root / folder).rglob("*.py")):
         told.update(path.read_bytes())
     return told.hexdigest()

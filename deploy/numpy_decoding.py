@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 CODING = np.array([10, 10, 5, 5], dtype=np.float32)  # offsets are multiplied by these
 LARGEST_GROWTH = np.float32(np.log(1000 / 16))  # of an anchor's side
-CANDIDATES = 600  # of an image, looked at first
-TOGETHER = 200  # boxes that are compared with one another at a time
+CANDIDATES = 1200  # of an image, looked at first
+TOGETHER = 100  # boxes that are compared with one another at a time
 
 
 def softmax(logits: Floats) -> Floats:
@@ -122,7 +122,9 @@ def suppress(boxes: Floats, labels: NDArray[np.int64], iou_threshold: float, mos
     return kept[:most]
 
 
-def _rivals(boxes: Floats, labels: NDArray[np.int64], ones: Any, others: Any, iou_threshold: float) -> NDArray[np.bool_]:
+def _rivals(
+    boxes: Floats, labels: NDArray[np.int64], ones: Any, others: Any, iou_threshold: float
+) -> NDArray[np.bool_]:
     """Whether boxes of one class overlap too much, bool [ones, others]."""
     x1, y1, x2, y2 = boxes[ones].T[:, :, None]
     left, top, right, bottom = boxes[others].T
