@@ -47,9 +47,10 @@ def turns(sides: list[Callable[[], Any]], rounds: int) -> list[float]:
 
 
 def twin(task: DetectionTask) -> torch.nn.Module:
-    """torchvision's network with a task's weights."""
+    """torchvision's network with a task's weights and normalisation."""
+    normalisation = {"image_mean": list(task.spec.mean), "image_std": list(task.spec.std)}
     theirs = ssdlite320_mobilenet_v3_large(
-        weights=None, weights_backbone=None, num_classes=len(task.spec.names) + 1
+        weights=None, weights_backbone=None, num_classes=len(task.spec.names) + 1, **normalisation
     ).eval()
     keys = list(theirs.state_dict())
     marked = {key: torch.tensor(float(number)) for number, key in enumerate(keys)}

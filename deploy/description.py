@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from deploy.extras import DeployError
 from deploy.seal import ZEROS
 
 FORMAT = 1  # of the description
+PACKAGES = ("mobiledense", "torch", "onnx", "onnxruntime", "openvino", "nncf", "executorch", "litert-torch")
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,14 @@ class Description:
         if not isinstance(version, int) or version > FORMAT:
             raise DeployError(f"{where}: is of format {version}, and this release reads up to {FORMAT}; update it")
         return cls(**asdict(found) | {"size": (int(height), int(width))})
+
+
+def package_versions() -> dict[str, str]:
+    """Of those that take part in exporting, as far as they are installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -7,14 +7,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from deploy.calibration import find_calibration, keep_judges_apart, read_calibration
-from deploy.description import Description
+from deploy.description import Description, package_versions
 from deploy.export_options import Gate, Quantisation
 from deploy.extras import DeployError
 from deploy.formats import Image
@@ -33,7 +32,6 @@ from tasks.writing import whole
 THRESHOLDS = {"score": 0.001, "iou": 0.55, "max_detections": 300}
 LONGEST_LICENSE = 200  # characters; it is a name, not the text
 FLOAT, NO_GATE = Quantisation(), Gate()
-PACKAGES = ("mobiledense", "torch", "onnx", "onnxruntime", "openvino", "nncf", "executorch", "litert-torch")
 
 
 def export(
@@ -98,7 +96,7 @@ def export(
         input=input or ("float32" if target == "mediapipe" else "uint8"),
         precision=precision,
         checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-        made_by=_versions(),
+        made_by=package_versions(),
         thresholds=_thresholds(kind, writer.suppresses or target == "mediapipe"),
         anchors=graph.anchors.tolist() if kind == "raw" else None,
         target=target,
@@ -193,13 +191,3 @@ def _try(graph: Graph) -> None:
     except (ValueError, RuntimeError) as error:
         height, width = graph.size
         raise DeployError(f"--size {height} {width}: the network cannot take it ({error})") from None
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 CODING = np.array([10, 10, 5, 5], dtype=np.float32)  # offsets are multiplied by these
 LARGEST_GROWTH = np.float32(np.log(1000 / 16))  # of an anchor's side
-CANDIDATES = 600  # of an image, looked at first
+CANDIDATES = 1200  # of an image, looked at first
+TOGETHER = 100  # boxes that are compared with one another at a time
 
 
 def softmax(logits: Floats) -> Floats:
@@ -81,11 +82,10 @@ def detect(
         if taken > topk_per_class:
             best = best[rank_in_class(labels) < topk_per_class]
             labels = best % classes
-        kept = suppress(boxes[best // classes], labels, iou_threshold)
+        kept = suppress(boxes[best // classes], labels, iou_threshold, max_detections)
         if len(kept) >= max_detections or taken >= len(above):
             break
         taken *= 4
-    kept = kept[:max_detections]
     return boxes[best[kept] // classes], flat[best[kept]], labels[kept]
 
 
@@ -98,25 +98,40 @@ def rank_in_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return ranks
 
 
-def suppress(boxes: Floats, labels: NDArray[np.int64], iou_threshold: float) -> NDArray[np.int64]:
+def suppress(boxes: Floats, labels: NDArray[np.int64], iou_threshold: float, most: int) -> NDArray[np.int64]:
     """Which boxes are kept, best first, where a better one of the same class does not overlap them too much.
 
     Args:
         boxes: float32 [n, 4], corners, best first.
         labels: int64 [n].
         iou_threshold: see `detect`.
+        most: how many are kept at most; boxes behind the last of them are not looked at.
     """
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    intersection = (high - low).clip(0).prod(-1)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    union = area[:, None] + area - intersection
-    rivals = (intersection > np.float32(iou_threshold) * union) & (labels[:, None] == labels)
-    alive = np.ones(len(boxes), dtype=bool)
-    for place in range(len(boxes)):
-        if alive[place]:
-            alive[place + 1 :] &= ~rivals[place, place + 1 :]
-    return np.nonzero(alive)[0]
+    kept = np.empty(0, dtype=np.int64)
+    for start in range(0, len(boxes), TOGETHER):
+        next_ones = np.arange(start, min(start + TOGETHER, len(boxes)))
+        next_ones = next_ones[~_rivals(boxes, labels, kept, next_ones, iou_threshold).any(0)]
+        rivals = np.triu(_rivals(boxes, labels, next_ones, next_ones, iou_threshold), 1)
+        alive = np.ones(len(next_ones), dtype=bool)
+        for place in np.nonzero(rivals.any(1))[0]:
+            if alive[place]:
+                alive &= ~rivals[place]
+        kept = np.concatenate([kept, next_ones[alive]])
+        if len(kept) >= most:
+            break
+    return kept[:most]
+
+
+def _rivals(
+    boxes: Floats, labels: NDArray[np.int64], ones: Any, others: Any, iou_threshold: float
+) -> NDArray[np.bool_]:
+    """Whether boxes of one class overlap too much, bool [ones, others]."""
+    x1, y1, x2, y2 = boxes[ones].T[:, :, None]
+    left, top, right, bottom = boxes[others].T
+    width = (np.minimum(x2, right) - np.maximum(x1, left)).clip(0)
+    intersection = width * (np.minimum(y2, bottom) - np.maximum(y1, top)).clip(0)
+    union = (x2 - x1) * (y2 - y1) + (right - left) * (bottom - top) - intersection
+    return (intersection > np.float32(iou_threshold) * union) & (labels[ones][:, None] == labels[others])
 
 
 def class_mask(logits: Floats, size: tuple[int, int]) -> NDArray[Any]:

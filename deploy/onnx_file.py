@@ -159,13 +159,18 @@ class OnnxFormat(Format):
         return Description.from_json(found[ENTRY], str(path))
 
     def open(self, path: Path, description: Description, threads: int | None = None) -> Run:
-        runtime = require("onnxruntime", self.extra, str(path))
+        return self.start(path, str(path), threads)
+
+    def start(self, model: Path | bytes, where: str, threads: int | None = None) -> Run:
+        """Run a file, or its content; errors name `where` it comes from."""
+        runtime = require("onnxruntime", self.extra, where)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         try:
-            session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            content = model if isinstance(model, bytes) else str(model)
+            session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise DeployError(f"{path}: ONNX Runtime cannot load it ({one_line(error)})") from None
+            raise DeployError(f"{where}: ONNX Runtime cannot load it ({one_line(error)})") from None
         (given,), names = session.get_inputs(), [output.name for output in session.get_outputs()]
         kind = np.uint8 if "uint8" in given.type else np.float32
 

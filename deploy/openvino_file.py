@@ -50,20 +50,28 @@ class OpenvinoFormat(Format):
         return Description.from_json(text, str(path))
 
     def open(self, path: Path, description: Description, threads: int | None = None) -> Run:
-        openvino = require("openvino", self.extra, str(path))
-        # its own choice would be bfloat16 where the processor has it
-        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        return self.start(path, str(path), threads)
+
+    def start(self, model: Path | bytes, where: str, threads: int | None = None, precision: str = "f32") -> Run:
+        """Run a file, or the content of an ONNX file; errors name `where` it comes from.
+
+        Float operations are computed in `precision`: OpenVINO's own choice would be "bf16" where the processor has it.
+        """
+        openvino = require("openvino", self.extra, where)
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if threads:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
-            model = openvino.Core().compile_model(path, "CPU", options)
+            core = openvino.Core()
+            read = core.read_model(io.BytesIO(model) if isinstance(model, bytes) else model)
+            compiled = core.compile_model(read, "CPU", options)
         except Exception as error:
-            raise DeployError(f"{path}: OpenVINO cannot load it ({one_line(error)})") from None
-        kind = np.uint8 if "u8" in str(model.inputs[0].element_type) else np.float32
-        names = [output.any_name for output in model.outputs]
+            raise DeployError(f"{where}: OpenVINO cannot load it ({one_line(error)})") from None
+        kind = np.uint8 if "u8" in str(compiled.inputs[0].element_type) else np.float32
+        names = [output.any_name for output in compiled.outputs]
 
         def run(image: Any) -> dict[str, Any]:
-            found = model(image.astype(kind, copy=False))
+            found = compiled(image.astype(kind, copy=False))
             return dict(zip(names, found.values(), strict=True))
 
         return run

@@ -1,5 +1,6 @@
 """An exported file as it predicts: the same `spec` and `predict(images)` as the checkpoint that it was made from."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -17,10 +18,11 @@ from tasks.detection.detections import Detections
 from tasks.wings import WINGS
 
 Image = NDArray[np.uint8]
+Outputs = dict[str, NDArray[Any]]
 
 
-class Predictor:
-    """An exported file.
+class Predictor(ABC):
+    """An exported file: `decode(run(prepare(image)), size)` for each image.
 
     Attributes:
         kind: of the task.
@@ -29,7 +31,7 @@ class Predictor:
 
     Args:
         description: as read from the file.
-        run: runs the file.
+        run: runs the file: uint8 [1, H, W, 3] -> its outputs by name.
     """
 
     kind: ClassVar[str]
@@ -38,14 +40,15 @@ class Predictor:
         self.description, self.run = description, run
         self.spec = WINGS[self.kind].task.spec_type.from_dict(description.spec)
         self.size = description.size
+        self.anchors = np.array(description.anchors or [], dtype=np.float32)
 
     def prepare(self, image: Image) -> Image:
-        """An image, uint8 [H, W, 3], as the file takes it: [1, h, w, 3]."""
+        """uint8 [H, W, 3] of any size -> uint8 [1, height, width, 3], as the file takes it."""
         return resize_image(image, self.size)[None]
 
-    def outputs(self, image: Image) -> dict[str, NDArray[Any]]:
-        """Of one image, uint8 [H, W, 3], without the batch's dimension."""
-        return {name: value[0] for name, value in self.run(self.prepare(image)).items()}
+    @abstractmethod
+    def decode(self, found: Outputs, size: tuple[int, int]) -> Any:
+        """What the outputs for one image, [1, ...] each, mean in an image of `size`, its height and width."""
 
 
 class ClassificationPredictor(Predictor):
@@ -58,7 +61,11 @@ class ClassificationPredictor(Predictor):
 
     def predict(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """As `ClassificationTask.predict`."""
-        return np.stack([self.outputs(image)["probabilities"] for image in images])
+        return np.stack([self.decode(self.run(self.prepare(image)), self.size) for image in images])
+
+    def decode(self, found: Outputs, size: tuple[int, int]) -> NDArray[np.float32]:
+        """float32 [classes]."""
+        return found["probabilities"][0]
 
 
 class SegmentationPredictor(Predictor):
@@ -80,13 +87,13 @@ class SegmentationPredictor(Predictor):
         """
         if tuple(tta_scales) != (1.0,) or tta_flip or window is not None:
             raise DeployError("several scales, flips and windows are for a checkpoint, and this is an exported file")
-        return [self._mask(image) for image in images]
+        return [self.decode(self.run(self.prepare(image)), image.shape[:2]) for image in images]
 
-    def _mask(self, image: Image) -> Image:
-        found, size = self.outputs(image), image.shape[:2]
+    def decode(self, found: Outputs, size: tuple[int, int]) -> Image:
+        """uint8 [height, width] of class indices."""
         if "logits" in found:
-            return decoding.class_mask(found["logits"], (size[0], size[1]))
-        mask: Any = found["mask"]
+            return decoding.class_mask(found["logits"][0], size)
+        mask: Any = found["mask"][0]
         return mask if mask.shape == size else cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
@@ -105,15 +112,18 @@ class DetectionPredictor(Predictor):
         Raises:
             DeployError: for another `iou_threshold` than such a file's.
         """
-        return [self._detect(image, score_threshold, iou_threshold) for image in images]
+        thresholds = score_threshold, iou_threshold
+        return [self.decode(self.run(self.prepare(image)), image.shape[:2], *thresholds) for image in images]
 
-    def _detect(self, image: Image, score_threshold: float, iou_threshold: float) -> Detections:
-        found = self.outputs(image)
+    def decode(
+        self, found: Outputs, size: tuple[int, int], score_threshold: float = 0.001, iou_threshold: float = 0.55
+    ) -> Detections:
+        """Detections in pixels of the image."""
+        found = {name: value[0] for name, value in found.items()}
         if self.description.target == "mediapipe":
             found = own_outputs(found)
         if "offsets" in found:
-            anchors = np.array(self.description.anchors, dtype=np.float32)
-            found["boxes"] = decoding.decode_boxes(found["offsets"], anchors)
+            found["boxes"] = decoding.decode_boxes(found["offsets"], self.anchors)
         if "logits" in found:
             found["scores"] = decoding.class_scores(found["logits"], self.spec.sigmoid)
         if "classes" in found:
@@ -123,7 +133,7 @@ class DetectionPredictor(Predictor):
             boxes, scores, labels = (found[name][:count] for name in ("boxes", "scores", "classes"))
         else:
             boxes, scores, labels = decoding.detect(found["boxes"], found["scores"], score_threshold, iou_threshold)
-        height, width = image.shape[:2]
+        height, width = size
         sides = np.array([width, height] * 2, dtype=np.float32)
         return Detections(boxes * sides, scores, labels.astype(np.int64))
 

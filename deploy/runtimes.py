@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from deploy.acceleration import RUNTIMES, accelerate, accelerate_if_worth_it
 from deploy.executorch_file import ExecutorchFormat
 from deploy.extras import DeployError
 from deploy.formats import Format
@@ -21,9 +22,9 @@ FORMATS: dict[str, Format] = {
 BESIDE = {SAFE: ""} | {format.suffix: format.beside for format in FORMATS.values()}  # of what the hub may have
 
 
-def loader(runtime: str | None) -> Load:
+def loader(runtime: str | None, images: float | None = None) -> Load:
     """`load` with a runtime, as `tasks.commands` takes it."""
-    return partial(load, runtime=runtime)
+    return partial(load, runtime=runtime, images=images)
 
 
 def format_of(path: Path) -> Format | None:
@@ -37,6 +38,7 @@ def load(
     output_stride: int | None = None,
     runtime: str | None = None,
     threads: int | None = None,
+    images: float | None = None,
 ) -> Any:
     """What has a `spec` and `predict(images)`: a task from its checkpoint, or an exported file with its runtime.
 
@@ -45,9 +47,12 @@ def load(
             hf://OWNER/NAME for the task of a repository on the hub, and hf://OWNER/NAME/FILE for a file of it.
         device: of a checkpoint, see `tasks.readiness.choose_device`; exported files run on the CPU.
         output_stride: of a checkpoint, see `Task.at_output_stride`; None for that of training.
-        runtime: of `deploy.export_options.Runtime`; None for the one that the file is for. mediapipe is MediaPipe Tasks
-            as an app has them, for a .tflite that was exported for them.
-        threads: of an exported file's runtime; None for as many as it likes, which MediaPipe always takes.
+        runtime: of `deploy.export_options.Runtime`; None for the one that the file is for, which is torch for a
+            checkpoint. A checkpoint's network runs in onnx and openvino, too, the rest in torch. mediapipe is MediaPipe
+            Tasks as an app has them, for a .tflite that was exported for them.
+        threads: of a runtime; None for as many as it likes, which MediaPipe always takes.
+        images: how many a checkpoint is to predict, where it may run in whatever is fastest, see
+            `deploy.acceleration`; infinity for a video, None for torch.
 
     Raises:
         CheckpointError, DeployError: if the file is missing, damaged, or none of ours, or its runtime is not installed.
@@ -55,10 +60,14 @@ def load(
     path = local_checkpoint(path, BESIDE)
     format = format_of(path)
     made_for = "torch" if format is None else format.name
-    if runtime not in (None, made_for) and (runtime, made_for) != ("mediapipe", "litert"):
-        raise DeployError(f"--runtime {runtime}: {path} is for {made_for}")
+    takes = {"torch": ("torch", *RUNTIMES), "litert": ("litert", "mediapipe")}.get(made_for, (made_for,))
+    if runtime not in (None, *takes):
+        raise DeployError(f"--runtime {runtime}: {path} is for {made_for}; tools/export.py makes files for others")
     if format is None:
-        return load_predictor(path, device, output_stride)
+        task = load_predictor(path, device, output_stride)
+        if runtime in RUNTIMES:
+            return accelerate(task, path, runtime, threads)
+        return task if runtime or images is None else accelerate_if_worth_it(task, path, images)
     if not path.is_file():
         raise DeployError(f"{path}: no such file")
     if output_stride is not None:

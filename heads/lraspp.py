@@ -64,6 +64,23 @@ class RASPP(nn.Module):
         return self.classify(self.fuse(torch.cat([branch, pooled], dim=1)))
 
 
+class WindowPool(nn.Module):
+    """Average pooling whose window is never larger than the map.
+
+    Args:
+        window: side of the window.
+        stride: down and across.
+    """
+
+    def __init__(self, window: int, stride: tuple[int, int]) -> None:
+        super().__init__()
+        self.window, self.stride = window, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        return F.avg_pool2d(x, (min(self.window, height), min(self.window, width)), self.stride)
+
+
 class LRASPP(nn.Module):
     """Lite R-ASPP (V3 paper, Section 6.4 and Figure 10): a gated branch at the deepest tap, a skip at stride 8.
 
@@ -87,7 +104,7 @@ class LRASPP(nn.Module):
         super().__init__()
         low, high = tap_channels(channels, self.taps)
         stride = strides["c5"]
-        self.pool, self.pool_stride = 768 // stride + 1, (4, 5) if stride == 32 else (256 // stride, 320 // stride)
+        self.pool = WindowPool(768 // stride + 1, (4, 5) if stride == 32 else (256 // stride, 320 // stride))
         self.branch = conv_norm_relu(high, filters)
         self.gate = nn.Conv2d(high, filters, 1)
         self.classify_high = nn.Conv2d(filters, num_classes, 1)
@@ -99,9 +116,7 @@ class LRASPP(nn.Module):
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         low, high = (features[tap] for tap in self.taps)
-        height, width = high.shape[2:]
-        pooled = F.avg_pool2d(high, (min(self.pool, height), min(self.pool, width)), self.pool_stride)
-        gate = resize(self.gate(pooled).sigmoid(), (height, width))
+        gate = resize(self.gate(self.pool(high)).sigmoid(), high.shape[2:])
         branch = resize(self.branch(high) * gate, low.shape[2:])
         return self.classify_high(branch) + self.classify_low(low)
 

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import errno
 import inspect
+import json
 import os
 import re
 import sys
@@ -115,10 +116,14 @@ def _fields(group: Any) -> set[str]:
 def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
     """Underscores for hyphens in names, `--flag` as `--flag=true`, and `--crop 360 480` as `--crop=[360, 480]`.
 
+    What stands before all options are --files, for a tool that has those.
+
     Raises:
         ConfigError: for a value that is empty, which would be the present folder where a path is wanted.
     """
     kinds = {name: str(p.annotation) for c in callables for name, p in inspect.signature(c).parameters.items()}
+    if "files" in kinds and arguments and not arguments[0].startswith("-"):
+        arguments = ["--files", *arguments]
     result: list[str] = []
     position = 0
     while position < len(arguments):
@@ -142,7 +147,9 @@ def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
             and following[0][:1] not in ("[", "(")
         ):
             single = len(following) == 1 and "Literal" in kinds[name]
-            equals, value, following = "=", following[0] if single else f"[{', '.join(following)}]", []
+            texts = "[str]" in kinds[name]  # which may have any character in them
+            together = json.dumps(following) if texts else f"[{', '.join(following)}]"
+            equals, value, following = "=", following[0] if single else together, []
         result += [f"--{name}{equals}{value}", *following]
     return result
 

@@ -26,7 +26,8 @@ def eval_cls(
         data: what is evaluated on.
         evaluation: how, and where to.
         checkpoint: written by train_cls, or exported from one by tools/export.py.
-        runtime: what runs it. By default torch for a checkpoint, and for an exported file the one that it is for.
+        runtime: what runs it. By default torch for a checkpoint, whose network runs in onnx and openvino, too; and for
+            an exported file the one that it is for.
         batch_size: images a step.
     """
     check_options(batch_size=(batch_size, *BATCH))

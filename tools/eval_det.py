@@ -41,7 +41,8 @@ def eval_det(
         annotations: COCO json that holds the ground truth, in place of --dataset and --split; images are looked for in
             --data-root and drawn if they are there.
         backend: pycocotools, or faster (faster-coco-eval: the same numbers to about 1e-15, sooner).
-        runtime: what runs it. By default torch for a checkpoint, and for an exported file the one that it is for.
+        runtime: what runs it. By default torch for a checkpoint, whose network runs in onnx and openvino, too; and for
+            an exported file the one that it is for.
         batch_size: images a step.
     """
     check_options(batch_size=(batch_size, *BATCH))

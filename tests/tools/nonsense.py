@@ -113,6 +113,7 @@ def prepare(folder: Path) -> dict[str, list[str]]:
     base = {"predict": ["--checkpoint", str(folder / "seg.ckpt"), "--source", str(image), *output]}
     base["export"] = ["--checkpoint", str(folder / "seg.ckpt"), "--format", "onnx", *data["seg"]]
     base["push_to_hub"] = [*base["export"][:2], "--repo", "me/net", "--folder", str(folder / "net")]
+    base["benchmark"] = ["--files", str(folder / "seg.ckpt"), "--rounds", "1", *output]
     base["cost"] = ["--backbone", "v3-small", "--width", "0.25", "--head", "lraspp", "--size", "64", "64"]
     base["check_data"] = [*data["det"], *output, "--task", "detection", "--drawn", "0"]
     for kind, where in data.items():

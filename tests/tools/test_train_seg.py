@@ -202,6 +202,7 @@ def test_options_are_frozen(tool_here):
         "predict",
         "export",
         "push_to_hub",
+        "benchmark",
         "cost",
         "check_data",
     ):
