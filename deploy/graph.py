@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from backbones.mobilenet import Bottleneck, SqueezeExcite
 from deploy.extras import DeployError
 from heads.anchors import decode_boxes
 from heads.decoding import class_scores
@@ -58,6 +59,7 @@ class Graph(nn.Module):
         self.size = tuple(size or task.spec.input_size)
         self.names = OUTPUTS[task.kind][output_kind]
         self.network = copy.deepcopy(task).cpu().eval().fold().network.to(memory_format=torch.contiguous_format)
+        _fold_gates(self.network)
         self.register_buffer("mean", task.mean.cpu())
         self.register_buffer("scale", 1 / task.std.cpu())
         self.sigmoid = getattr(task.spec, "sigmoid", False)
@@ -78,3 +80,18 @@ class Graph(nn.Module):
         if self.output_kind == "raw":
             return offsets, logits
         return decode_boxes(offsets, self.anchors).clamp(0, 1), class_scores(logits, self.sigmoid)
+
+
+def _fold_gates(network: nn.Module) -> None:
+    """Have the gates of squeeze-and-excitation be ReLU6, which runtimes have, where they are hard sigmoids.
+
+    A hard sigmoid is ReLU6(x + 3) / 6: the sum goes into the convolution before it, the quotient into the one behind.
+    """
+    for module in network.modules():
+        if not isinstance(module, Bottleneck) or not isinstance(module.squeeze_excite, SqueezeExcite):
+            continue
+        gated, behind = module.squeeze_excite, module.project.conv
+        if isinstance(gated.gate, nn.Hardsigmoid):
+            gated.gate = nn.ReLU6()
+            gated.expand.bias = nn.Parameter(gated.expand.bias + 3)  # type: ignore[operator]
+            behind.weight = nn.Parameter(behind.weight / 6)

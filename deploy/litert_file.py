@@ -12,6 +12,7 @@ from deploy.description import Description
 from deploy.extras import DeployError, require
 from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
+from deploy.litert_quantization import at_precision
 from deploy.onnx_file import ENTRY
 from deploy.seal import require_sealed, seal
 from tasks.writing import whole
@@ -23,6 +24,7 @@ class LitertFormat(Format):
     """LiteRT's, which was TensorFlow Lite."""
 
     name, suffix, extra = "litert", ".tflite", "litert"
+    precisions = ("float32", "float16", "int8")
 
     def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
         litert = require("litert_torch", self.extra, "--format litert")
@@ -33,7 +35,8 @@ class LitertFormat(Format):
             raise DeployError(f"--format litert: this network does not convert ({one_line(error)})") from error
         with whole(path) as unfinished:
             converted.export(str(unfinished))
-            unfinished.write_bytes(describe(unfinished.read_bytes(), description))
+            content = at_precision(unfinished.read_bytes(), description, calibration, self.extra)
+            unfinished.write_bytes(describe(content, description))
             seal(unfinished)
 
     def read_description(self, path: Path) -> Description:
@@ -70,6 +73,10 @@ def describe(content: bytes, description: Description) -> bytes:
     flatbuffers = require("flatbuffers", LitertFormat.extra, "--format litert")
     schema: Any = require("ai_edge_litert.schema_py_generated", LitertFormat.extra, "--format litert")
     model = schema.ModelT.InitFromPackedBuf(content)
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # AI Edge Quantizer has weights behind the model itself, where packing would lose them
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
     graph = model.subgraphs[0]
     for tensor, name in zip([*graph.inputs, *graph.outputs], ["image", *description.outputs], strict=True):
         graph.tensors[tensor].name = name
