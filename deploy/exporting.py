@@ -2,19 +2,33 @@
 
 import copy
 import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from deploy.calibration import find_calibration, keep_judges_apart, read_calibration
 from deploy.description import Description
+from deploy.export_options import Gate, Quantisation
 from deploy.extras import DeployError
+from deploy.formats import Image
+from deploy.gate import Verdict, judge_by_agreement, judge_by_labels, judging_files
 from deploy.graph import OUTPUTS, Graph
-from deploy.runtimes import FORMATS
-from tasks.wings import load_task
+from deploy.layer_errors import SHOWN, layer_errors, report
+from deploy.predictors import PREDICTORS, Predictor
+from deploy.runtimes import FORMATS, load
+from tasks.errors import TaskError
+from tasks.wings import WINGS, load_task
+from tasks.writing import whole
 
 THRESHOLDS = {"score": 0.001, "iou": 0.55, "max_detections": 300}
-PACKAGES = ("mobiledense", "torch", "onnx", "onnxruntime", "openvino", "executorch", "litert-torch")
+FLOAT, NO_GATE = Quantisation(), Gate()
+PACKAGES = ("mobiledense", "torch", "onnx", "onnxruntime", "openvino", "nncf", "executorch", "litert-torch")
 
 
 def export(
@@ -24,33 +38,38 @@ def export(
     output_kind: str | None = None,
     size: tuple[int, int] | None = None,
     input: str = "uint8",
-    precision: str = "float32",
+    quantisation: Quantisation = FLOAT,
+    gate: Gate = NO_GATE,
 ) -> Path:
     """Write a checkpoint as a file for a runtime.
 
     Args:
         checkpoint: written by training.
         format: a key of `FORMATS`.
-        path: of the file; by default beside the checkpoint, with the format's suffix.
+        path: of the file; by default beside the checkpoint, with the format's suffix, behind .int8 or .float16.
         output_kind: of `deploy.graph.OUTPUTS`; by default the first one of the task.
         size: height and width of the image; by default those of training.
         input: "uint8" or "float32".
-        precision: of `Format.precisions`.
+        quantisation: how numbers are kept.
+        gate: what the file has to show; without a dataset, int8 is compared with float on images that were kept back
+            from calibration.
 
     Returns:
         The file.
 
     Raises:
-        CheckpointError, DeployError, TaskError: for whatever the user can mend, in one line.
+        CheckpointError, DataError, DeployError, TaskError: for whatever the user can mend, in one line.
     """
-    writer = FORMATS[format]
+    writer, precision = FORMATS[format], quantisation.precision
     if precision not in writer.precisions:
-        raise DeployError(f"{precision} is not to be had with --format {format}")
-    path = path or checkpoint.with_suffix(writer.suffix)
+        raise DeployError(f"--{precision} is not to be had with --format {format}")
+    path = path or checkpoint.with_suffix(("" if precision == "float32" else f".{precision}") + writer.suffix)
     if path.suffix != writer.suffix:
         raise DeployError(f"--output {path}: files of {format} end in {writer.suffix}")
     task = load_task(checkpoint, "cpu")
-    kind = output_kind or next(iter(OUTPUTS[task.kind]))
+    kind, wing = output_kind or next(iter(OUTPUTS[task.kind])), WINGS[task.kind]
+    calibration = find_calibration(wing, quantisation, gate)
+    files = judging_files(wing, gate, task.spec.names)
     graph = Graph(task, kind, size)
     _try(graph)
     description = Description(
@@ -66,8 +85,73 @@ def export(
         thresholds=THRESHOLDS if kind == "boxes" and writer.suppresses else {},
         anchors=graph.anchors.tolist() if kind == "raw" else None,
     )
-    writer.write(graph, description, path)
+    plain = in_torch(graph, description)
+    images: list[Image] = []
+    if quantisation.int8:
+        images, shown = read_calibration(calibration, plain.prepare)
+        if files is not None:
+            keep_judges_apart(wing, files, shown, calibration.where)
+    if files is None and not calibration.kept_back:
+        writer.write(graph, description, path, images)
+        return path
+    with draft(path) as unfinished:
+        writer.write(graph, description, unfinished, images)
+        file = load(unfinished)
+        if files is None:
+            verdict = judge_by_agreement(task.kind, plain, file, calibration.kept_back)
+        else:
+            verdict = judge_by_labels(wing, checkpoint, file, files, gate.max_drop)
+        print(verdict.said)
+        _conclude(path, verdict, graph, images)
     return path
+
+
+def in_torch(graph: Graph, description: Description) -> Predictor:
+    """What is exported, as it predicts before that."""
+
+    def run(image: Image) -> dict[str, Any]:
+        with torch.inference_mode():
+            return {
+                name: value.numpy() for name, value in zip(graph.names, graph(torch.from_numpy(image)), strict=True)
+            }
+
+    return PREDICTORS[description.task](description, run)
+
+
+@contextmanager
+def draft(path: Path) -> Iterator[Path]:
+    """A path of the same name in a hidden folder; what is there in the end moves to `path` and beside it.
+
+    Whatever ends the block early removes it again, and leaves what was at `path` before.
+
+    Raises:
+        TaskError: if files cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".part", dir=path.parent) as folder:
+            yield Path(folder, path.name)
+            for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
+                os.replace(made, path.with_name(made.name))
+    except OSError as error:
+        raise TaskError(f"{path}: could not be written ({error.strerror or error})") from None
+
+
+def _conclude(path: Path, verdict: Verdict, graph: Graph, images: Sequence[Image]) -> None:
+    """Write and print a report for int8, and end the export of a file that did not pass.
+
+    Raises:
+        DeployError: if so.
+    """
+    beside = path.with_name(f"{path.name}.quantisation.txt")
+    if images:
+        errors = layer_errors(graph, images)
+        print(report(errors, SHOWN))
+        with whole(beside) as unfinished:
+            unfinished.write_text(f"{path.name}: {verdict.said}\n\n{report(errors)}\n", encoding="utf-8")
+    if not verdict.passed:
+        told = f"; {beside.name} has the error of every layer" if images else ""
+        raise DeployError(f"{path}: was not written, as it loses too much: {verdict.said}{told}")
 
 
 def _try(graph: Graph) -> None:

@@ -1,7 +1,8 @@
 """ONNX files, for ONNX Runtime and whatever else reads them; non-maximum suppression is inside."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from deploy.description import Description
 from deploy.extras import DeployError, require
 from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
+from deploy.onnx_precision import OUTSIDE, halve, name_outside, quantise
 from deploy.seal import require_sealed, seal
 from tasks.writing import whole
 
@@ -21,8 +23,13 @@ TASKS = {"classification": "classify", "segmentation": "semantic", "detection": 
 OPSET = 20
 
 
-def make_onnx(graph: Graph, description: Description) -> Any:
+def make_onnx(graph: Graph, description: Description, convert: Callable[[Any], Any] | None = None) -> Any:
     """The ONNX model of a graph, an `onnx.ModelProto`, with its metadata.
+
+    Args:
+        graph: what it is made of.
+        description: goes into the metadata.
+        convert: what makes another precision of the model, before suppression is put behind it.
 
     Raises:
         DeployError: if a package is missing, or something in the network cannot be converted.
@@ -44,6 +51,9 @@ def make_onnx(graph: Graph, description: Description) -> Any:
     except torch.onnx.errors.OnnxExporterError as error:
         raise DeployError(f"--format onnx: this network does not convert ({one_line(error)})") from None
     model = program.model_proto
+    name_outside(model)
+    if convert is not None:
+        model = convert(model)
     if description.thresholds:
         suppress(model, onnx, description)
     onnx.helper.set_model_props(model, metadata(description))
@@ -83,7 +93,7 @@ def suppress(model: Any, onnx: Any, description: Description) -> None:
         return name
 
     def node(kind: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
-        graph.node.append(helper.make_node(kind, inputs, outputs, **attributes))
+        graph.node.append(helper.make_node(kind, inputs, outputs, f"{OUTSIDE}{outputs[0]}", **attributes))
         return outputs[0]
 
     renamed = {boxes.name: "all_boxes", scores.name: "all_scores"}
@@ -126,9 +136,11 @@ class OnnxFormat(Format):
     """ONNX Runtime's."""
 
     name, suffix, extra, suppresses = "onnx", ".onnx", "onnx", True
+    precisions = ("float32", "float16", "int8")
 
     def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
-        content = make_onnx(graph, description).SerializeToString()
+        converts = {"float32": None, "float16": halve, "int8": partial(quantise, images=calibration)}
+        content = make_onnx(graph, description, converts[description.precision]).SerializeToString()
         with whole(path) as unfinished:
             unfinished.write_bytes(content)
             seal(unfinished)

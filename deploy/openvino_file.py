@@ -13,6 +13,7 @@ from deploy.extras import DeployError, require
 from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
 from deploy.onnx_file import ENTRY, make_onnx
+from deploy.onnx_precision import OUTSIDE
 from deploy.seal import require_sealed, seal
 from tasks.writing import whole
 
@@ -21,14 +22,18 @@ class OpenvinoFormat(Format):
     """OpenVINO's, for processors of Intel's kind."""
 
     name, suffix, extra, suppresses = "openvino", ".xml", "openvino", True
+    precisions = ("float32", "float16", "int8")
 
     def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
         openvino = require("openvino", self.extra, "--format openvino")
         content = make_onnx(graph, description).SerializeToString()
         model = openvino.convert_model(io.BytesIO(content))
+        if description.precision == "int8":
+            model = quantise(model, calibration, description.input)
         model.set_rt_info(description.to_json(), [ENTRY])
         with whole(path) as unfinished, whole(path.with_suffix(".bin")) as weights:
-            openvino.save_model(model, unfinished, compress_to_fp16=False)  # and the weights beside it
+            # and the weights beside it
+            openvino.save_model(model, unfinished, compress_to_fp16=description.precision == "float16")
             seal(unfinished, weights)
 
     def read_description(self, path: Path) -> Description:
@@ -61,3 +66,23 @@ class OpenvinoFormat(Format):
             return dict(zip(names, found.values(), strict=True))
 
         return run
+
+
+def quantise(model: Any, images: Sequence[Image], kind: str) -> Any:
+    """A model whose network computes in int8: symmetric weights with a scale for each output channel.
+
+    What is around the network, and what decodes boxes and scores, stays in float.
+
+    Args:
+        model: of OpenVINO, with the names of `deploy.onnx_precision.name_outside`.
+        images: uint8 [1, H, W, 3], on which the ranges of activations are measured.
+        kind: of the model's input, "uint8" or "float32".
+    """
+    nncf = require("nncf", OpenvinoFormat.extra, "--int8 for OpenVINO")
+    return nncf.quantize(
+        model,
+        nncf.Dataset([image.astype(kind) for image in images]),
+        preset=nncf.QuantizationPreset.MIXED,  # weights symmetric, activations with a zero point
+        subset_size=len(images),
+        ignored_scope=nncf.IgnoredScope(patterns=[f"{OUTSIDE}.*"], validate=False),
+    )

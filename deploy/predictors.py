@@ -38,10 +38,13 @@ class Predictor:
         self.spec = WINGS[self.kind].task.spec_type.from_dict(description.spec)
         self.size = description.size
 
+    def prepare(self, image: Image) -> Image:
+        """An image, uint8 [H, W, 3], as the file takes it: [1, h, w, 3]."""
+        return resize_image(image, self.size)[None]
+
     def outputs(self, image: Image) -> dict[str, NDArray[Any]]:
-        """Of one image, uint8 [H, W, 3], once it is resized to what the file takes; without the batch's dimension."""
-        found = self.run(resize_image(image, self.size)[None])
-        return {name: value[0] for name, value in found.items()}
+        """Of one image, uint8 [H, W, 3], without the batch's dimension."""
+        return {name: value[0] for name, value in self.run(self.prepare(image)).items()}
 
 
 class ClassificationPredictor(Predictor):
@@ -49,10 +52,12 @@ class ClassificationPredictor(Predictor):
 
     kind = "classification"
 
+    def prepare(self, image: Image) -> Image:
+        return CentreCrop(self.size, self.spec.crop_ratio)(image)[None]
+
     def predict(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """As `ClassificationTask.predict`."""
-        crop = CentreCrop(self.size, self.spec.crop_ratio)
-        return np.stack([self.outputs(crop(image))["probabilities"] for image in images])
+        return np.stack([self.outputs(image)["probabilities"] for image in images])
 
 
 class SegmentationPredictor(Predictor):

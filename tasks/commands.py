@@ -70,7 +70,7 @@ def train(
     for line in (line for summary in summaries for line in summary.lines()):
         print(line)
     names, size = train_files.names, wing.input_size(options, data.dataset, train_files) or (224, 224)
-    _require_same(names, val_files.names, data.train_split, data.val_split)
+    require_same(names, val_files.names, data.train_split, data.val_split)
     spec = wing.make_spec(network, backbone, names, train_files.colours, size, options, data.dataset)
     spec = replace(spec, **wing.start_normalisation(spec, network.weights))
     seed_everything(run.seed)
@@ -158,7 +158,7 @@ def evaluate(
         split = [data.split]
         files = wing.find_files(data.dataset, split, data.data_root, group_by=data.group_by, classes=data.classes)[0]
     files = wing.limit_files(files, data.max_images)
-    _require_same(task.spec.names, files.names, str(checkpoint), str(files.root))
+    require_same(task.spec.names, files.names, str(checkpoint), str(files.root))
     for line in (line for summary in wing.check_files(files, read=data.check_data) for line in summary.lines()):
         print(line)
     settings = _settings(task, checkpoint, files)
@@ -172,7 +172,12 @@ def _settings(task: Any, checkpoint: Path, files: Any) -> dict[str, Any]:
     return told | {"output_stride": task.spec.table.output_stride}
 
 
-def _require_same(names: list[str], others: list[str], one: str, other: str) -> None:
+def require_same(names: list[str], others: list[str], one: str, other: str) -> None:
+    """Refuse class names that differ; `one` and `other` say whose they are.
+
+    Raises:
+        TaskError: if they do.
+    """
     if names != others:
         raise TaskError(f"classes of {one} and {other} differ: {tell_difference(names, others, one, other)}")
 

@@ -49,7 +49,7 @@ class Data:
 
     def __post_init__(self) -> None:
         check_fields(self, {"max_images": COUNT})
-        _require_data(self.data_root, self.download or self.dataset == "shapes")
+        require_data(self.data_root, self.download or self.dataset == "shapes")
         check_group_by(self.group_by)
 
 
@@ -81,10 +81,10 @@ class EvaluationData:
     def __post_init__(self) -> None:
         check_fields(self, {"max_images": COUNT})
         check_group_by(self.group_by)
-        _require_data(self.data_root, self.dataset == "shapes")
+        require_data(self.data_root, self.dataset == "shapes")
 
 
-def _require_data(root: Path | None, made: bool) -> None:
+def require_data(root: Path | None, made: bool) -> None:
     """Refuse a place where there is no data, unless it is made there."""
     if root is not None and not made and not os.path.exists(root):  # False for names that no file can have, too
         raise DataError(f"--data-root {one_line(root)}: no such file or folder")

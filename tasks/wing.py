@@ -40,6 +40,7 @@ class Wing(ABC):
         classes: how many a published network has, for its costs.
         batch_size: images a step, by default.
         drawn: images of a run that are drawn with each validation.
+        measure: what `score` is called.
     """
 
     task: ClassVar[type[Task]]
@@ -49,6 +50,7 @@ class Wing(ABC):
     classes: ClassVar[int]
     batch_size: ClassVar[int] = 16
     drawn: ClassVar[int] = 4
+    measure: ClassVar[str]
 
     @abstractmethod
     def epochs(self, dataset: str) -> int:
@@ -74,6 +76,11 @@ class Wing(ABC):
     @abstractmethod
     def limit_files(files: Any, most: int | None) -> Any:
         """At most so many images of a split."""
+
+    @staticmethod
+    @abstractmethod
+    def images(files: Any) -> Sequence[Path | Image]:
+        """The images of a split: paths, or uint8 [H, W, 3] where they are held in memory."""
 
     @abstractmethod
     def check_files(self, *files: Any, read: bool) -> list[Any]:
@@ -170,6 +177,14 @@ class Wing(ABC):
 
         Raises:
             TaskError: if a file cannot be written.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def score(predictor: Predictor, files: Any, workers: int = 1) -> float:
+        """The one number of a split that a network is judged by, see `measure`: 0 to 1, nan where nothing is to find.
+
+        It is one of those that `evaluate` prints.
         """
 
     @staticmethod

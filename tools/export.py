@@ -2,6 +2,8 @@
 
 python tools/export.py --checkpoint runs/shapes_v3-small_lraspp/best.ckpt --format onnx
 python tools/export.py --checkpoint best.ckpt --format litert --output-kind mask --size 256 256
+python tools/export.py --checkpoint best.ckpt --format openvino --int8 --calibration photos/
+python tools/export.py --checkpoint best.ckpt --format onnx --int8 --calibration voc --dataset voc --data-root DIR
 """
 
 import sys
@@ -11,12 +13,14 @@ from typing import Literal
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets.ranges import check_options
-from deploy.export_options import FormatName
+from deploy.export_options import FormatName, Gate, Quantisation
 from tasks.errors import require_checkpoint
 from tools.cli import command
 
 
 def export(
+    quantisation: Quantisation,
+    gate: Gate,
     checkpoint: Path,
     format: FormatName,
     output: Path | None = None,
@@ -30,10 +34,12 @@ def export(
     place of the checkpoint.
 
     Args:
+        quantisation: how its numbers are kept.
+        gate: what it has to show.
         checkpoint: written by training.
         format: onnx (.onnx, for ONNX Runtime), openvino (.xml with .bin), executorch (.pte with .json, for phones) or
             litert (.tflite, for phones and browsers).
-        output: the file; by default beside the checkpoint under its name.
+        output: the file; by default beside the checkpoint under its name, with .int8 or .float16 behind it.
         output_kind: what comes out. For segmentation logits (at the head's own stride) or mask (class indices at the
             image's size). For detection boxes (with scores; in onnx and openvino behind non-maximum suppression) or raw
             (offsets from anchors, and logits). For classification probabilities. By default the first of these.
@@ -44,8 +50,9 @@ def export(
     require_checkpoint(checkpoint)
     from deploy.exporting import export
 
-    path = export(checkpoint, format, output, output_kind, size, input)
-    print(f"wrote {path}, {path.stat().st_size / 1e6:.2f} MB")
+    path = export(checkpoint, format, output, output_kind, size, input, quantisation, gate)
+    files = [path, path.with_suffix(".bin")] if format == "openvino" else [path]
+    print(f"wrote {path}, {sum(file.stat().st_size for file in files) / 1e6:.2f} MB")
     return path
 
 

@@ -143,3 +143,8 @@ def evaluate(
     written = write_classification_evaluation(folder, predictor, scores, samples, settings | {"images": images}, drawn)
     print(f"wrote {', '.join(path.name for path in written)} to {folder}")
     return scores
+
+
+def score(predictor: Any, files: ClassificationFiles, workers: int = 1) -> float:
+    """See `tasks.wing.Wing.score`: top-1."""
+    return evaluate_classes(predictor, sample_loader(ClassificationDataset(files), workers, 64)).top1

@@ -11,7 +11,7 @@ from datasets.classification.dataset import evaluation_samples, training_samples
 from datasets.classification.find import DATASETS, find_files, limit_classification
 from tasks.classification.distillation import load_teacher
 from tasks.classification.drawing import draw_labels
-from tasks.classification.evaluation import evaluate
+from tasks.classification.evaluation import evaluate, score
 from tasks.classification.options import ClassificationOptions
 from tasks.classification.prediction import classify_images, show_labels
 from tasks.classification.task import (
@@ -20,6 +20,7 @@ from tasks.classification.task import (
     ClassificationTask,
     classification_table,
 )
+from tasks.drawing import Image
 from tasks.errors import TaskError
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
@@ -41,7 +42,13 @@ class ClassificationWing(Wing):
     find_files = staticmethod(find_files)
     limit_files = staticmethod(limit_classification)
     evaluate = staticmethod(evaluate)
+    score = staticmethod(score)
+    measure = "top-1"
     draw = staticmethod(draw_labels)
+
+    @staticmethod
+    def images(files: ClassificationFiles) -> Sequence[Path | Image]:
+        return [*map(Path, files.image_paths)] if files.images is None else [*files.images]
 
     def epochs(self, dataset: str) -> int:
         return 10

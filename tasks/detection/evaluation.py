@@ -164,11 +164,23 @@ def evaluate(
 ) -> DetectionEvaluation:
     """See `tasks.wing.Wing.evaluate`; `batch_size` is images a step, and for `backend` see `coco_scores`."""
     drawn = DRAWN if drawn is None else drawn
+    detections = _detect(predictor, files, workers, batch_size, **options)
+    return report(detections, files, folder, settings, drawn, backend)
+
+
+def score(predictor: Any, files: DetectionFiles, workers: int = 1) -> float:
+    """See `tasks.wing.Wing.score`: COCO's AP, the mean over IoU 0.5 to 0.95."""
+    ap = float(coco_scores(files, _detect(predictor, files, workers, 8)).stats[0])
+    return ap if ap >= 0 else float("nan")
+
+
+def _detect(predictor: Any, files: DetectionFiles, workers: int, batch_size: int, **options: Any) -> list[Detections]:
+    """Detections of all images of a split, in its order."""
     batches = sample_loader(DetectionDataset(files), workers, batch_size)
     detections: list[Detections] = []
     for batch in track(batches, "Detecting", transient=True):
         detections += predictor.predict([sample["image"] for sample in batch], **options)
-    return report(detections, files, folder, settings, drawn, backend)
+    return detections
 
 
 def evaluate_results(predictions: Path, files: DetectionFiles, evaluation: Evaluation, backend: str) -> Path:

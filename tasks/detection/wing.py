@@ -1,6 +1,7 @@
 """Detection as the tools see it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from backbones import BackboneOptions
@@ -16,7 +17,7 @@ from datasets.detection.checks import check_files
 from datasets.detection.find import DATASETS, find_files, limit_detection
 from heads import DETECTION_HEADS, DetectionLoss
 from tasks.detection.drawing import draw_detections, show_boxes
-from tasks.detection.evaluation import evaluate
+from tasks.detection.evaluation import evaluate, score
 from tasks.detection.options import DetectionOptions
 from tasks.detection.task import DetectionNetwork, DetectionSpec, DetectionTask, detection_table
 from tasks.detection.weights import load_detection_weights, start_detection_normalisation
@@ -39,7 +40,13 @@ class DetectionWing(Wing):
     find_files = staticmethod(find_files)
     limit_files = staticmethod(limit_detection)
     evaluate = staticmethod(evaluate)
+    score = staticmethod(score)
+    measure = "COCO AP"
     draw = staticmethod(draw_detections)
+
+    @staticmethod
+    def images(files: DetectionFiles) -> Sequence[Path]:
+        return files.image_paths
 
     def epochs(self, dataset: str) -> int:
         return 12 if dataset == "shapes" else 60

@@ -73,6 +73,11 @@ def evaluate(
     return evaluation
 
 
+def score(predictor: Any, files: SegmentationFiles, workers: int = 1) -> float:
+    """See `tasks.wing.Wing.score`: mIoU."""
+    return evaluate_masks(predictor, sample_loader(SegmentationDataset(files), workers)).scores.miou
+
+
 def write_evaluation(
     folder: Path,
     predictor: Any,

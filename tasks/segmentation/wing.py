@@ -1,6 +1,7 @@
 """Segmentation as the tools see it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from backbones import BackboneOptions
@@ -18,7 +19,7 @@ from tasks.errors import TaskError
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
 from tasks.segmentation.drawing import draw_masks, show_masks
-from tasks.segmentation.evaluation import evaluate
+from tasks.segmentation.evaluation import evaluate, score
 from tasks.segmentation.options import SegmentationOptions
 from tasks.segmentation.task import SegmentationNetwork, SegmentationSpec, SegmentationTask, segmentation_table
 from tasks.wing import Wing
@@ -36,7 +37,13 @@ class SegmentationWing(Wing):
     find_files = staticmethod(find_files)
     limit_files = staticmethod(limit_segmentation)
     evaluate = staticmethod(evaluate)
+    score = staticmethod(score)
+    measure = "mIoU"
     draw = staticmethod(draw_masks)
+
+    @staticmethod
+    def images(files: SegmentationFiles) -> Sequence[Path]:
+        return [image for image, _ in files.pairs]
 
     def epochs(self, dataset: str) -> int:
         return 40
