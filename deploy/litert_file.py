@@ -12,7 +12,7 @@ from deploy.description import Description
 from deploy.extras import DeployError, require
 from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
-from deploy.litert_quantization import at_precision
+from deploy.litert_quantization import at_precision, settle
 from deploy.onnx_file import ENTRY
 from deploy.seal import require_sealed, seal
 from tasks.writing import whole
@@ -70,13 +70,9 @@ class LitertFormat(Format):
 
 def describe(content: bytes, description: Description) -> bytes:
     """A .tflite file with names for its tensors and a description among its metadata."""
-    flatbuffers = require("flatbuffers", LitertFormat.extra, "--format litert")
     schema: Any = require("ai_edge_litert.schema_py_generated", LitertFormat.extra, "--format litert")
     model = schema.ModelT.InitFromPackedBuf(content)
-    for buffer in model.buffers:
-        if buffer.offset > 1:  # AI Edge Quantizer has weights behind the model itself, where packing would lose them
-            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
+    builder = settle(model, content)
     graph = model.subgraphs[0]
     for tensor, name in zip([*graph.inputs, *graph.outputs], ["image", *description.outputs], strict=True):
         graph.tensors[tensor].name = name
@@ -86,6 +82,5 @@ def describe(content: bytes, description: Description) -> bytes:
     entry.name, entry.buffer = ENTRY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(content) + 65536)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
