@@ -95,7 +95,7 @@ def settle(model: Any, content: bytes) -> Any:
     flatbuffers = require("flatbuffers", "litert", "--format litert")
 
     class Sharing(flatbuffers.Builder):  # type: ignore[misc, name-defined]
-        def CreateNumpyVector(self, x: Any) -> int:  # noqa: N802 the base class has the name
+        def CreateNumpyVector(self, x: Any) -> int:
             key = x.dtype.str, x.tobytes()
             if key not in self.made:
                 self.made[key] = super().CreateNumpyVector(x)

@@ -95,7 +95,7 @@ def test_an_operator_that_does_not_convert_is_named_in_one_line(checkpoints, pho
     trained = load_task(checkpoints["segmentation"], "cpu")
     graph = Graph(trained, "logits")
     graph.network.head.branch = torch.nn.Sequential(graph.network.head.branch, Spectrum())
-    with pytest.raises(DeployError, match="does not convert .*fft") as raised:
+    with pytest.raises(DeployError, match=r"does not convert .*fft") as raised:
         write("executorch", "float32", graph, trained, photos, tmp_path)
     assert "\n" not in str(raised.value) and list(tmp_path.iterdir()) == []
 
