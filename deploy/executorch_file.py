@@ -1,5 +1,6 @@
 """ExecuTorch's .pte for phones, its network run by XNNPACK, with a json of what it is beside it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ import torch
 
 from datasets.faults import one_line
 from deploy.description import Description
+from deploy.executorch_quantization import quantize
 from deploy.extras import DeployError, require
 from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
 from deploy.seal import require_sealed, seal
+from tasks.errors import TaskError
 from tasks.writing import whole
 
 
@@ -19,17 +22,23 @@ class ExecutorchFormat(Format):
     """ExecuTorch's."""
 
     name, suffix, beside, extra = "executorch", ".pte", ".json", "executorch"
+    precisions = ("float32", "int8")
 
     def write(self, graph: Graph, description: Description, path: Path, calibration: Sequence[Image] = ()) -> None:
         exir = require("executorch.exir", self.extra, "--format executorch")
         partition = require("executorch.backends.xnnpack.partition.xnnpack_partitioner", self.extra, "executorch")
         example = torch.zeros(1, *graph.size, 3, dtype=getattr(torch, description.input))
         try:
-            program = torch.export.export(graph, (example,), strict=True)
+            module = quantize(graph, example, calibration, self.extra) if description.precision == "int8" else graph
+            program = torch.export.export(module, (example,), strict=True)
             lowered = exir.to_edge_transform_and_lower(program, partitioner=[partition.XnnpackPartitioner()])
             content = lowered.to_executorch().buffer
+        except TaskError:
+            raise
         except Exception as error:
             raise DeployError(f"--format executorch: this network does not convert ({one_line(error)})") from error
+        outside = _outside(lowered.exported_program())
+        print(f"operators outside of XNNPACK: {outside or 'none'}")
         beside = path.with_suffix(".json")
         with whole(path) as unfinished, whole(beside) as description_file:
             unfinished.write_bytes(content)
@@ -60,3 +69,11 @@ class ExecutorchFormat(Format):
             return {name: value.numpy() for name, value in zip(description.outputs, found, strict=True)}
 
         return run
+
+
+def _outside(program: Any) -> str:
+    """The operators of a lowered program that XNNPACK does not run, with how many there are of each."""
+    kind = require("executorch.exir.dialects.edge._ops", "executorch", "--format executorch").EdgeOpOverload
+    targets = (node.target for node in program.graph.nodes if node.op == "call_function")
+    names = (target.name() for target in targets if isinstance(target, kind))
+    return ", ".join(f"{count} {name}" for name, count in sorted(Counter(names).items()))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from backbones.mobilenet import Bottleneck, SqueezeExcite
 from deploy.extras import DeployError
 from deploy.mediapipe_outputs import detector_outputs
 from deploy.pools import fix_pools
@@ -79,6 +80,7 @@ class Graph(nn.Module):
         self.names = outputs[output_kind]
         network = copy.deepcopy(task).cpu().eval().fold().network.to(memory_format=torch.contiguous_format)
         self.network = fix_pools(network)
+        _fold_gates(self.network)
         self.register_buffer("mean", task.mean.cpu())
         self.register_buffer("scale", 1 / task.std.cpu())
         self.sigmoid = getattr(task.spec, "sigmoid", False)
@@ -101,3 +103,18 @@ class Graph(nn.Module):
         if self.output_kind == "raw":
             return offsets, logits
         return decode_boxes(offsets, self.anchors).clamp(0, 1), class_scores(logits, self.sigmoid)
+
+
+def _fold_gates(network: nn.Module) -> None:
+    """Have the gates of squeeze-and-excitation be ReLU6, which runtimes have, where they are hard sigmoids.
+
+    A hard sigmoid is ReLU6(x + 3) / 6: the sum goes into the convolution before it, the quotient into the one behind.
+    """
+    for module in network.modules():
+        if not isinstance(module, Bottleneck) or not isinstance(module.squeeze_excite, SqueezeExcite):
+            continue
+        gated, behind = module.squeeze_excite, module.project.conv
+        if isinstance(gated.gate, nn.Hardsigmoid):
+            gated.gate = nn.ReLU6()
+            gated.expand.bias = nn.Parameter(gated.expand.bias + 3)  # type: ignore[operator]
+            behind.weight = nn.Parameter(behind.weight / 6)
