@@ -89,7 +89,11 @@ def make_site(models: list[Path], runtime_files: Path | None = None) -> Site:
     """
     site = {path.relative_to(PAGE).as_posix(): path.read_bytes() for path in PAGE.rglob("*") if path.is_file()}
     offered = []
+    if runtime_files is not None and not runtime_files.is_dir():
+        raise DeployError(f"--runtime-files {runtime_files}: no such folder")
     for index, path in enumerate(models):
+        if not path.is_file():
+            raise DeployError(f"--model {path}: no such file")
         if path.suffix not in SUFFIXES:
             raise DeployError(f"--model {path}: the page runs {' and '.join(SUFFIXES)} files; see tools/export.py")
         require_sealed(path)
@@ -194,5 +198,6 @@ def make_server(site: Site, host: str, port: int) -> ThreadingHTTPServer:
 
     try:
         return ThreadingHTTPServer((host, port), Handler)
-    except OSError as error:
-        raise DeployError(f"--host {host} --port {port}: {error.strerror or error}; name another") from None
+    except (OSError, UnicodeError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise DeployError(f"--host {host} --port {port}: {said}; name another") from None

@@ -29,11 +29,11 @@ def serve_demo(
         model: .tflite and .onnx files of tools/export.py.
         host: to listen at; 0.0.0.0 for other devices. Browsers give camera and offline use to https and localhost only,
             which a phone on a cable has by: adb reverse tcp:8000 tcp:8000
-        port: to listen at.
+        port: to listen at; 0 for any that is free.
         output: write all files into this folder and serve nothing; any web server with https then serves them.
         runtime_files: folder with the packages of npm, where there is no network.
     """
-    check_options(port=(port, 1, 65535))
+    check_options(port=(port, 0, 65535))
     from deploy.serving import make_server, make_site, write_site
 
     site = make_site(model, runtime_files)
@@ -42,7 +42,7 @@ def serve_demo(
         print(f"wrote {len(site)} files to {output}, {sum(map(len, site.values())) / 1e6:.0f} MB")
         return
     with make_server(site, host, port) as server:
-        print(f"http://{host}:{port}/ until Ctrl-C", flush=True)
+        print(f"http://{host}:{server.server_port}/ until Ctrl-C", flush=True)
         server.serve_forever()
 
 

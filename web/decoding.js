@@ -105,24 +105,27 @@ export function classMask(logits, [h, w, classes], [height, width]) {
   for (let y = 0, at = 0; y < height; y++) {
     const [top, bottom, down] = [rows.before[y] * w, rows.behind[y] * w, rows.share[y]];
     for (let x = 0; x < width; x++, at++) {
-      const [left, right, across] = [columns.before[x], columns.behind[x], columns.share[x]];
+      const left = columns.before[x];
+      const right = columns.behind[x];
       const first = coarse[top + left];
-      mask[at] = first;
-      if (first === coarse[top + right] && first === coarse[bottom + left] && first === coarse[bottom + right]) continue;
-      const corners = [top + left, top + right, bottom + left, bottom + right].map((cell) => cell * classes);
-      let most = -Infinity;
-      for (let k = 0; k < classes; k++) {
-        const above = logits[corners[0] + k] * (1 - across) + logits[corners[1] + k] * across;
-        const below = logits[corners[2] + k] * (1 - across) + logits[corners[3] + k] * across;
-        const value = above * (1 - down) + below * down;
-        if (value > most) {
-          most = value;
-          mask[at] = k;
-        }
-      }
+      const alike = first === coarse[top + right] && first === coarse[bottom + left] && first === coarse[bottom + right];
+      mask[at] = alike ? first : between(top + left, top + right, bottom + left, bottom + right, columns.share[x], down);
     }
   }
   return mask;
+
+  /** The class between four cells: above left and right, below left and right. */
+  function between(a, b, c, d, across, down) {
+    let most = -Infinity;
+    let best = 0;
+    for (let k = 0; k < classes; k++) {
+      const above = logits[a * classes + k] * (1 - across) + logits[b * classes + k] * across;
+      const below = logits[c * classes + k] * (1 - across) + logits[d * classes + k] * across;
+      const value = above * (1 - down) + below * down;
+      if (value > most) [most, best] = [value, k];
+    }
+    return best;
+  }
 }
 
 function argMax(values, classes) {

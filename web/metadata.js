@@ -39,7 +39,7 @@ function parse(text, name) {
   } catch {
     throw new ModelError(`${name} has a description that cannot be read. Export it again.`);
   }
-  if (!(found.format <= FORMAT)) {
+  if (!(typeof found.format === 'number' && found.format <= FORMAT)) {
     throw new ModelError(`${name} is of format ${found.format}, and this page reads up to ${FORMAT}. Reload or update it.`);
   }
   const lacking = ['task', 'spec', 'output_kind', 'outputs', 'size', 'input'].filter((key) => !(key in found));

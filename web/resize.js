@@ -9,8 +9,9 @@
 export function resize(image, [height, width], window = [0, 0, image.width, image.height]) {
   const [left, top, columns, rows] = window;
   const area = rows >= height && columns >= width;
-  const across = area ? areaTaps(columns, width) : linearTaps(columns, width);
-  const down = area ? areaTaps(rows, height) : linearTaps(rows, height);
+  const across = (area ? areaTaps : linearTaps)(columns, width);
+  const down = (area ? areaTaps : linearTaps)(rows, height);
+  const factor = Math.fround((height * width) / (rows * columns)); // of an area, so that sums over whole pixels are exact
   const out = new Uint8Array(height * width * 3);
   const sums = new Float32Array(width * 3);
   const lines = new Map(); // rows resized along x, as long as they are needed
@@ -20,9 +21,12 @@ export function resize(image, [height, width], window = [0, 0, image.width, imag
     for (let tap = down.first[y], row = down.start[y]; tap < down.first[y + 1]; tap++, row++) {
       if (!lines.has(row)) lines.set(row, resizeRow(image, top + row, left, across, width));
       const [line, weight] = [lines.get(row), down.weights[tap]];
-      for (let i = 0; i < sums.length; i++) sums[i] += line[i] * weight;
+      if (area) for (let i = 0; i < sums.length; i++) sums[i] += line[i] * weight;
+      else for (let i = 0; i < sums.length; i++) sums[i] += (weight * (line[i] >> 4)) >> 16; // OpenCV's own rounding
     }
-    for (let i = 0, at = y * sums.length; i < sums.length; i++) out[at + i] = roundToEven(sums[i]);
+    const at = y * sums.length;
+    if (area) for (let i = 0; i < sums.length; i++) out[at + i] = roundToEven(Math.fround(sums[i] * factor));
+    else for (let i = 0; i < sums.length; i++) out[at + i] = (sums[i] + 2) >> 2;
   }
   return out;
 }
@@ -73,17 +77,17 @@ function areaTaps(from, to) {
     const begin = Math.floor(low + 1e-6); // lest rounding add a sliver of a pixel
     const end = Math.max(Math.ceil(high - 1e-6), begin + 1);
     const shares = [];
-    for (let x = begin; x < end; x++) shares.push((Math.min(x + 1, high) - Math.max(x, low)) / (high - low));
+    for (let x = begin; x < end; x++) shares.push(Math.min(x + 1, high) - Math.max(x, low));
     return [begin, shares];
   });
 }
 
-/** Two source pixels by their distance, pixel centres aligned; weights have 11 bits, as OpenCV's. */
+/** Two source pixels by their distance, pixel centres aligned; weights are whole numbers of 1 / 2048. */
 function linearTaps(from, to) {
   return taps(to, (i) => {
-    const place = Math.min(Math.max(((i + 0.5) * from) / to - 0.5, 0), from - 1);
+    const place = Math.min(Math.max(Math.fround((i + 0.5) * (from / to) - 0.5), 0), from - 1);
     const begin = Math.min(Math.floor(place), Math.max(from - 2, 0));
-    const share = Math.round((place - begin) * 2048) / 2048;
-    return [begin, from === 1 ? [1] : [1 - share, share]];
+    const share = place - begin;
+    return [begin, from === 1 ? [2048] : [roundToEven((1 - share) * 2048), roundToEven(share * 2048)]];
   });
 }

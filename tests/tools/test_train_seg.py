@@ -201,6 +201,7 @@ def test_options_are_frozen(tool_here):
         "eval_cls",
         "predict",
         "export",
+        "serve_demo",
         "cost",
         "check_data",
     ):
