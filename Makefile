@@ -1,6 +1,7 @@
 # make demo   trains, evaluates and draws a segmentation network on the embedded Shapes set
 # make setup  makes the environment that the others use, and no more
 # make test   runs the tests, and make test-slow those that take minutes
+# make test-web   runs the page of web/ in headless Chromium, and its JavaScript in Node.js
 # make lint   style and types
 # Each sets up .venv first. PYTHON names another Python, PIP_ARGS adds options to pip install.
 PYTHON ?= python3
@@ -8,7 +9,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 ACTIVATE := Type first, once in each terminal: source $(BIN)/activate
 
-.PHONY: demo setup test test-slow lint clean
+.PHONY: demo setup test test-slow test-web lint clean
 .DELETE_ON_ERROR:
 
 .venv/installed: setup.py constraints.txt
@@ -29,6 +30,11 @@ test: .venv/installed
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -q -m slow
+
+test-web: .venv/installed
+	@command -v chromium google-chrome || { echo 'make test-web needs chromium on the path; apt-get install chromium, say'; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev,test-web]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow' tests/web
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -67,6 +67,7 @@ setup(
     extras_require=EXTRAS
     | {
         "deploy": sorted({package for packages in EXTRAS.values() for package in packages}),
+        "test-web": ["playwright>=1.50"],
         "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "mypy>=1.14", *EXTRAS["onnx"]],
     },
     classifiers=[

@@ -55,7 +55,7 @@ async function useModel(name, read) {
     state.predictor?.close();
     Object.assign(state, { predictor, result: null, times: [] });
     $('model-name').textContent = name.replace(/\.(tflite|onnx)$/i, '');
-    describe(predictor, name);
+    describe(predictor);
     if (state.image && !state.frames) await show(state.image);
   }));
 }
@@ -66,10 +66,10 @@ async function download(path) {
   return response.arrayBuffer();
 }
 
-function describe({ description, task, names }, name) {
+function describe({ file, description, task, names }) {
   const { size, suffix, precision, output_kind: kind, scores, license } = description;
   const rows = {
-    File: name,
+    File: file,
     Task: `${task}, ${names.length} classes`,
     Image: `${size[1]} × ${size[0]} pixels`,
     Numbers: `${precision}, ${kind}, by ${suffix === '.onnx' ? 'ONNX Runtime' : 'LiteRT.js'}`,
@@ -79,7 +79,7 @@ function describe({ description, task, names }, name) {
   $('about').replaceChildren(...Object.entries(rows).filter(([, text]) => text).flatMap(([key, text]) => {
     return [make('dt', key), make('dd', text)];
   }));
-  for (const button of $('models').children) button.ariaPressed = String(button.dataset.file === name);
+  for (const button of $('models').children) button.ariaPressed = String(button.dataset.file === file);
   const [label, value] = { segmentation: ['Opacity'], detection: ['Score above'] }[task] ?? [];
   $('setting').hidden = !label;
   $('setting').firstChild.textContent = label;
@@ -225,6 +225,7 @@ function listen() {
     };
   }
   $('camera').onclick = () => (state.frames && $('camera').ariaPressed === 'true' ? stop() : useCamera());
+  $('view').onclick = () => state.frames?.toggle();
   $('flip').onclick = () => {
     state.facing = state.facing === 'user' ? 'environment' : 'user';
     useCamera();

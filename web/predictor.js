@@ -11,12 +11,13 @@ const YXHW = [1, 0, 3, 2]; // MediaPipe's order y, x, height, width among our x,
 export async function openModel(bytes, name) {
   const description = await readDescription(bytes, name);
   const { open } = await import(RUNTIMES[description.suffix]);
-  return new Predictor(description, await open(bytes, name));
+  return new Predictor(name, description, await open(bytes, name));
 }
 
 class Predictor {
   /** `model` runs an image [1, H, W, 3], uint8 or float32, into {name: {data, shape}}. */
-  constructor(description, model) {
+  constructor(file, description, model) {
+    this.file = file;
     this.description = description;
     this.model = model;
     this.task = description.task;

@@ -75,8 +75,15 @@ class Frames {
     this.open = true;
   }
 
+  /** Hold it, or go on. */
+  toggle() {
+    if (this.video.paused) this.video.play();
+    else this.video.pause();
+  }
+
   /** The next frame's pixels, once there is one; undefined after close(). */
   async next() {
+    if (this.video.paused) await new Promise((resolve) => this.video.addEventListener('play', resolve, { once: true }));
     await Promise.race([
       new Promise((resolve) => this.video.requestVideoFrameCallback(resolve)),
       new Promise((resolve) => setTimeout(resolve, 250)), // a video that stands still is drawn, too
