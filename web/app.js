@@ -239,7 +239,7 @@ function listen() {
     if (state.predictor.task === 'detection' && state.image && !state.frames) inTurn(() => show(state.image));
     else draw();
   };
-  addEventListener('resize', draw);
+  new ResizeObserver(() => state.result?.boxes && draw()).observe($('stage')); // boxes are drawn at the screen's size
   addEventListener('dragover', (event) => { event.preventDefault(); $('stage').className = 'drop'; });
   addEventListener('dragleave', () => { $('stage').className = ''; });
   addEventListener('drop', (event) => {

@@ -302,4 +302,4 @@ def test_it_fits_a_phone(phone, models, picture):
     assert (wide, high) == (390, 844)
     for button in phone.page.query_selector_all("nav > *, #model, #setting"):
         box = button.bounding_box()
-        assert box["height"] >= 44 and 0 <= box["x"] and box["x"] + box["width"] <= 390
+        assert box["height"] >= 44 and box["x"] >= 0 and box["x"] + box["width"] <= 390
