@@ -29,25 +29,29 @@ export function drawBoxes(canvas, { boxes, scores, labels }, width, height, name
   context.scale(density, density);
   context.font = '600 13px system-ui, sans-serif';
   context.textBaseline = 'middle';
-  for (let i = scores.length - 1; i >= 0; i--) {
+  const places = Array.from(scores, (_, i) => {
     const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4);
-    const start = mirrored ? width - x2 : x1;
-    const place = [left + start * scale, top + y1 * scale, (x2 - x1) * scale, (y2 - y1) * scale];
-    drawBox(context, place, `${names[labels[i]]} ${Math.round(100 * scores[i])}`, colours[labels[i]], across);
+    return [left + (mirrored ? width - x2 : x1) * scale, top + y1 * scale, (x2 - x1) * scale, (y2 - y1) * scale];
+  });
+  for (let i = scores.length - 1; i >= 0; i--) drawBox(context, places[i], colours[labels[i]]);
+  for (let i = scores.length - 1; i >= 0; i--) {
+    drawName(context, places[i], `${names[labels[i]]} ${Math.round(100 * scores[i])}`, colours[labels[i]], across);
   }
 }
 
-function drawBox(context, [x, y, width, height], text, colour, across) {
-  const paint = `rgb(${colour.join(' ')})`;
-  context.strokeStyle = paint;
+function drawBox(context, [x, y, width, height], colour) {
+  context.strokeStyle = `rgb(${colour.join(' ')})`;
   context.lineWidth = 2.5;
   context.beginPath();
   context.roundRect(x, y, width, height, Math.min(6, width / 4, height / 4));
   context.stroke();
+}
+
+function drawName(context, [x, y], text, colour, across) {
   const plate = context.measureText(text).width + 12;
   const start = Math.max(0, Math.min(x - 1.25, across - plate));
   const above = y >= 22 ? y - 22 : y + 1.25; // inside where there is no room above
-  context.fillStyle = paint;
+  context.fillStyle = `rgb(${colour.join(' ')})`;
   context.beginPath();
   context.roundRect(start, above, plate, 21, 6);
   context.fill();

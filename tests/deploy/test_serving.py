@@ -100,11 +100,11 @@ def test_packages_that_cannot_be_had_are_told(tmp_path, monkeypatch):
     with pytest.raises(DeployError, match=f"has no {first.tarball}"):
         make_site([], tmp_path)
     (tmp_path / first.tarball).write_bytes(b"another")
-    with pytest.raises(DeployError, match="is not @litertjs/core .* as it was published"):
+    with pytest.raises(DeployError, match=r"is not @litertjs/core .* as it was published"):
         make_site([], tmp_path)
     with pytest.raises(DeployError, match="no such folder"):
         make_site([], tmp_path / "none")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(DeployError, match="from npm, which is not installed; .* --runtime-files"):
+    with pytest.raises(DeployError, match=r"from npm, which is not installed; .* --runtime-files"):
         make_site([])
