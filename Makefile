@@ -2,6 +2,7 @@
 # make setup  makes the environment that the others use, and no more
 # make test   runs the tests, and make test-slow those that take minutes
 # make test-deploy  runs those of exported files in an environment of their own, .venv-deploy, with all runtimes
+# make test-web     runs in it the page of web/ in headless Chromium, and its JavaScript in Node.js
 # make lint   style and types
 # Each sets up .venv first. PYTHON names another Python, PIP_ARGS adds options to pip install.
 PYTHON ?= python3
@@ -9,7 +10,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 ACTIVATE := Type first, once in each terminal: source $(BIN)/activate
 
-.PHONY: demo setup test test-slow test-deploy lint clean
+.PHONY: demo setup test test-slow test-deploy test-web lint clean
 .DELETE_ON_ERROR:
 
 .venv/installed: setup.py constraints.txt
@@ -33,11 +34,15 @@ test-slow: .venv/installed
 
 .venv-deploy/installed: setup.py constraints-deploy.txt
 	$(PYTHON) -m venv .venv-deploy
-	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints-deploy.txt -e '.[deploy,test-phone]'
+	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints-deploy.txt -e '.[deploy,test-phone,test-web]'
 	@touch $@
 
 test-deploy: .venv-deploy/installed
 	OMP_NUM_THREADS=1 .venv-deploy/bin/python -m pytest -q -m 'slow or not slow' tests/deploy tests/tools/test_export.py
+
+test-web: .venv-deploy/installed
+	@command -v chromium google-chrome || { echo 'make test-web needs chromium on the path; apt-get install chromium, say'; exit 1; }
+	OMP_NUM_THREADS=1 .venv-deploy/bin/python -m pytest -q -m 'not slow' tests/web
 
 lint: .venv/installed
 	$(BIN)/ruff check .

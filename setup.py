@@ -71,6 +71,7 @@ setup(
         # which has the folder cv2 of opencv-python-headless: either works, but taking one away breaks the other. If
         # they collide, pip install --no-deps mediapipe==1.2.2 is enough.
         "test-phone": ["mediapipe==1.2.2", "pytest>=8"],
+        "test-web": ["playwright>=1.50", "pytest>=8"],
         "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "mypy>=1.14", *EXTRAS["onnx"]],
     },
     classifiers=[

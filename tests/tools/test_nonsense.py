@@ -37,6 +37,8 @@ def end(monkeypatch, capsys, base):
     monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
     monkeypatch.setattr(L.Trainer, "fit", lambda *_, **__: None)
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
+    monkeypatch.setattr("deploy.serving.PACKAGES", ())  # which would come from npm
+    monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", lambda _: None)
 
     def call(case: Case) -> tuple[str, str]:
         monkeypatch.setattr(sys, "argv", [f"{case.tool}.py"])

@@ -203,6 +203,7 @@ def test_options_are_frozen(tool_here):
         "export",
         "push_to_hub",
         "benchmark",
+        "serve_demo",
         "cost",
         "check_data",
     ):
