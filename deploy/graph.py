@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -116,5 +117,6 @@ def _fold_gates(network: nn.Module) -> None:
         gated, behind = module.squeeze_excite, module.project.conv
         if isinstance(gated.gate, nn.Hardsigmoid):
             gated.gate = nn.ReLU6()
-            gated.expand.bias = nn.Parameter(gated.expand.bias + 3)  # type: ignore[operator]
+            bias: Any = gated.expand.bias
+            gated.expand.bias = nn.Parameter(bias + 3)
             behind.weight = nn.Parameter(behind.weight / 6)
