@@ -184,7 +184,7 @@ def _share(model: Any) -> None:
 def halve(model: Any) -> Any:
     """A model with weights and activations of the network in float16; what goes in and comes out stays as it is.
 
-    Normalisation and decoding stay in float32: in float16 a box on an image 1024 pixels wide is rounded to half a pixel.
+    Normalisation and decoding stay in float32: in float16 a box on an image 1024 pixels wide is off by half a pixel.
 
     Args:
         model: an `onnx.ModelProto` in float, of `name_outside`.
