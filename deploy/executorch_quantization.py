@@ -13,8 +13,9 @@ from deploy.graph import Graph
 
 QUANTIZER = "executorch.backends.xnnpack.quantizer.xnnpack_quantizer"
 PT2E = "torchao.quantization.pt2e.quantize_pt2e"
-CLAMPS = (torch.ops.aten.relu6.default, torch.ops.aten.relu6_.default)
-CLAMPS += (torch.ops.aten.hardtanh.default, torch.ops.aten.hardtanh_.default)  # what a ReLU6 is once it is exported
+ATEN = torch.ops.aten
+# a ReLU6 is either one, once it is exported
+CLAMPS = [ATEN.relu6.default, ATEN.relu6_.default, ATEN.hardtanh.default, ATEN.hardtanh_.default]
 
 
 def quantize(graph: Graph, example: Tensor, calibration: Sequence[Image], extra: str) -> nn.Module:
@@ -62,7 +63,7 @@ def _is_inside(node: Node) -> bool:
 
 
 def _annotate_clamped(model: GraphModule, config: Any) -> None:
-    """Have a convolution and the ReLU6 behind it be one operator, as XNNPACK's quantizer itself has it for ReLU alone."""
+    """Have a convolution and the ReLU6 behind it be one operator; XNNPACK's quantizer itself knows ReLU alone."""
     annotation = require("torchao.quantization.pt2e.quantizer", "executorch", "--int8").QuantizationAnnotation
     for clamp in model.graph.nodes:
         convolution = clamp.args[0] if clamp.target in CLAMPS else None

@@ -93,5 +93,5 @@ def _fold_gates(network: nn.Module) -> None:
         gated, behind = module.squeeze_excite, module.project.conv
         if isinstance(gated.gate, nn.Hardsigmoid):
             gated.gate = nn.ReLU6()
-            gated.expand.bias = nn.Parameter(gated.expand.bias + 3)  # type: ignore[operator]
+            gated.expand.bias = nn.Parameter(gated.expand.bias + 3)  # type: ignore[arg-type, operator]
             behind.weight = nn.Parameter(behind.weight / 6)

@@ -69,6 +69,8 @@ def rounded(weight: Tensor) -> Tensor:
 class RoundedConv2d(nn.Conv2d):
     """A convolution in 8 bits."""
 
+    rounding: Rounded
+
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return super()._conv_forward(self.rounding(input), rounded(weight), bias)
 
@@ -76,12 +78,16 @@ class RoundedConv2d(nn.Conv2d):
 class RoundedLinear(nn.Linear):
     """A linear layer in 8 bits."""
 
+    rounding: Rounded
+
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(self.rounding(input), rounded(self.weight), self.bias)
 
 
 class RoundedHardswish(nn.Hardswish):
     """Hard-swish of numbers that an int8 convolution hands on; it computes in float."""
+
+    rounding: Rounded
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(self.rounding(input))
