@@ -14,8 +14,8 @@ from deploy.graph import Graph
 QUANTIZER = "executorch.backends.xnnpack.quantizer.xnnpack_quantizer"
 PT2E = "torchao.quantization.pt2e.quantize_pt2e"
 ATEN = torch.ops.aten
-CLAMPS = (ATEN.relu6.default, ATEN.relu6_.default)
-HARDTANHS = (ATEN.hardtanh.default, ATEN.hardtanh_.default)  # what a ReLU6 is once it is exported
+# a ReLU6 is either one, once it is exported
+CLAMPS = [ATEN.relu6.default, ATEN.relu6_.default, ATEN.hardtanh.default, ATEN.hardtanh_.default]
 
 
 def quantize(graph: Graph, example: Tensor, calibration: Sequence[Image], extra: str) -> nn.Module:
@@ -63,10 +63,10 @@ def _is_inside(node: Node) -> bool:
 
 
 def _annotate_clamped(model: GraphModule, config: Any) -> None:
-    """Have a convolution and the ReLU6 behind it be one operator, as XNNPACK's quantizer has it for ReLU alone."""
+    """Have a convolution and the ReLU6 behind it be one operator; XNNPACK's quantizer itself knows ReLU alone."""
     annotation = require("torchao.quantization.pt2e.quantizer", "executorch", "--int8").QuantizationAnnotation
     for clamp in model.graph.nodes:
-        convolution = clamp.args[0] if clamp.target in (*CLAMPS, *HARDTANHS) else None
+        convolution = clamp.args[0] if clamp.target in CLAMPS else None
         if not isinstance(convolution, Node) or convolution.target is not torch.ops.aten.conv2d.default:
             continue
         if len(convolution.users) > 1 or not _is_inside(convolution):

@@ -69,7 +69,7 @@ def rounded(weight: Tensor) -> Tensor:
 class RoundedConv2d(nn.Conv2d):
     """A convolution in 8 bits."""
 
-    rounding: nn.Module
+    rounding: Rounded
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return super()._conv_forward(self.rounding(input), rounded(weight), bias)
@@ -78,7 +78,7 @@ class RoundedConv2d(nn.Conv2d):
 class RoundedLinear(nn.Linear):
     """A linear layer in 8 bits."""
 
-    rounding: nn.Module
+    rounding: Rounded
 
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(self.rounding(input), rounded(self.weight), self.bias)
@@ -87,7 +87,7 @@ class RoundedLinear(nn.Linear):
 class RoundedHardswish(nn.Hardswish):
     """Hard-swish of numbers that an int8 convolution hands on; it computes in float."""
 
-    rounding: nn.Module
+    rounding: Rounded
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(self.rounding(input))
