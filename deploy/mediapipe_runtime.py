@@ -84,9 +84,7 @@ class MediapipeClassifier(MediapipePredictor):
         scale = self.spec.crop_ratio * min(height / rows, width / columns)
         down, across = rows * scale / height / 2, columns * scale / width / 2
         containers = require("mediapipe.tasks.python.components.containers.rect", EXTRA, "--runtime mediapipe")
-        rectangle = containers.RectF(
-            left=0.5 - across, right=0.5 + across, top=0.5 - down, bottom=0.5 + down
-        )
+        rectangle = containers.RectF(left=0.5 - across, right=0.5 + across, top=0.5 - down, bottom=0.5 + down)
         return self.tasks.vision.ImageProcessingOptions(region_of_interest=rectangle)
 
 
