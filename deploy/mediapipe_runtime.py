@@ -83,9 +83,8 @@ class MediapipeClassifier(MediapipePredictor):
         (height, width), (rows, columns) = image.shape[:2], self.description.size
         scale = self.spec.crop_ratio * min(height / rows, width / columns)
         down, across = rows * scale / height / 2, columns * scale / width / 2
-        rectangle = self.tasks.components.containers.rect.RectF(
-            left=0.5 - across, right=0.5 + across, top=0.5 - down, bottom=0.5 + down
-        )
+        containers = require("mediapipe.tasks.python.components.containers.rect", EXTRA, "--runtime mediapipe")
+        rectangle = containers.RectF(left=0.5 - across, right=0.5 + across, top=0.5 - down, bottom=0.5 + down)
         return self.tasks.vision.ImageProcessingOptions(region_of_interest=rectangle)
 
 

@@ -42,12 +42,12 @@ def train(kind, folder, data, *options):
 
 
 def images(few):
-    """Training images as a network of that size sees them, every pixel four by four.
+    """Training images as a network of that size sees them, every pixel sixteen by sixteen.
 
-    MediaPipe resizes otherwise than training does, but makes the same of these.
+    MediaPipe resizes otherwise than training does, but makes the same of these; and its whole pixels are small here.
     """
     found = [resize_image(read_image(path), (SIZE, SIZE)) for path in sorted((few / "JPEGImages").glob("train*"))]
-    return found, [image.repeat(4, 0).repeat(4, 1) for image in found]
+    return found, [image.repeat(16, 0).repeat(16, 1) for image in found]
 
 
 @pytest.fixture(scope="module")
