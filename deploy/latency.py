@@ -142,7 +142,7 @@ def _stages(task: Any) -> tuple[Callable[..., Any], ...]:
     decodes: dict[str, Callable[[Any, tuple[int, int]], Any]] = {
         "classification": lambda raw, _: raw.softmax(1).numpy(),
         "segmentation": lambda raw, size: arg_max_mask(raw, size)[0].numpy(),
-        "detection": lambda raw, _: decode_detections(*raw, task.anchors.boxes, spec.sigmoid),
+        "detection": lambda raw, _: decode_detections(raw[0], raw[1], task.anchors.boxes, spec.sigmoid),
     }
     prepare = prepares.get(task.kind, lambda image: resize_image(image, spec.input_size))
 
