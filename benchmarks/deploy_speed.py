@@ -172,7 +172,9 @@ def peers(task: Any) -> list[Side]:
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (task.spec.mean, task.spec.std))
     plain = torch.nn.Sequential(task.network).to(memory_format=torch.contiguous_format)[0]
     sides = []
-    network: Any = lraspp_mobilenet_v3_large(None, num_classes=len(task.spec.names), weights_backbone=None).eval()
+    network: Any = lraspp_mobilenet_v3_large(
+        weights=None, weights_backbone=None, num_classes=len(task.spec.names)
+    ).eval()
     trained = task.spec.head == "lraspp-torchvision"
     if trained:
         network.load_state_dict(torchvisions_state(task))

@@ -3,32 +3,54 @@
 import json
 
 import pytest
+import torch
 
+from backbones import create_table
 from deploy import export
+from tasks import ClassificationSpec, ClassificationTask, DetectionSpec, DetectionTask, SegmentationSpec
+from tasks import SegmentationTask as Segmenter
+
+NAMES, COLOURS = ["one", "two", "three"], [(0, 0, 0), (255, 0, 0), (0, 255, 0)]
+TASKS = {
+    "segmentation": (Segmenter, SegmentationSpec, "lraspp"),
+    "detection": (DetectionTask, DetectionSpec, "ssdlite"),
+    "classification": (ClassificationTask, ClassificationSpec, "classifier"),
+}
 
 
-def test_files_are_measured_stage_by_stage(checkpoint, detector, shapes, tmp_path, tool_here):
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """Untrained, of every task."""
+    folder = tmp_path_factory.mktemp("untrained")
+    for kind, (task_type, spec_type, head) in TASKS.items():
+        task = task_type(spec_type(create_table("v3-small", width=0.25), head, NAMES, COLOURS, (64, 64)))
+        torch.save({"state_dict": task.state_dict(), "mobiledense": task.describe()}, folder / f"{kind}.ckpt")
+    return {kind: folder / f"{kind}.ckpt" for kind in TASKS}
+
+
+def test_files_are_measured_stage_by_stage(checkpoints, shapes, tmp_path, tool_here):
     image = str(next((shapes / "JPEGImages").glob("val*")))
-    data = ["--dataset", "voc", "--data-root", str(shapes), "--max-images", "1", "--workers", "0", "--drawn", "0"]
-    tool_here("eval_seg", "--checkpoint", str(checkpoint), *data, "--output", str(tmp_path / "eval"))
-    files = [str(checkpoint), str(detector)]
-    options = ["--image", image, "--rounds", "2", "--scores", str(tmp_path / "eval"), "--output", str(tmp_path / "out")]
+    files = [str(checkpoints[kind]) for kind in ("segmentation", "detection")]
+    (tmp_path / "scores.json").write_text(json.dumps({"checkpoint": files[0], "miou": 0.5}))
+    options = ["--image", image, "--rounds", "2", "--scores", str(tmp_path), "--output", str(tmp_path / "out")]
     said = tool_here("benchmark", *files, *options)
-    assert all(word in said for word in ("preprocess", "network", "decode", "total", "of peak"))
-    first, second = json.loads((tmp_path / "out" / "latency.json").read_text())
-    assert first["file"] == files[0] and first["task"] == "segmentation" and second["task"] == "detection"
-    for entry in (first, second):
+    assert all(word in said for word in ("preprocess", "network", "decode", "total", "of peak", "50.00"))
+    found = json.loads((tmp_path / "out" / "latency.json").read_text())
+    assert [(entry["file"], entry["task"], entry["score"]) for entry in found] == [
+        (files[0], "segmentation", 0.5),
+        (files[1], "detection", None),
+    ]
+    for entry in found:
         median = {stage: values[0] for stage, values in entry["milliseconds"].items()}
         assert 0 < max(median["preprocess"], median["network"], median["decode"]) <= median["total"]
         assert all(low <= middle <= high for middle, low, high in entry["milliseconds"].values())
         assert entry["madds"] > 10**6 and entry["megabytes"] > 0.1 and 0 < entry["peak_share"] < 10
-    assert first["score"] is not None and second["score"] is None
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["latency.json", "latency_segmentation.png"]
 
 
-def test_an_exported_file_is_measured(classifier, tmp_path, tool_here):
+def test_an_exported_file_is_measured(checkpoints, tmp_path, tool_here):
     pytest.importorskip("onnxruntime")
-    path = export(classifier, "onnx", tmp_path / "a, b.onnx")
+    path = export(checkpoints["classification"], "onnx", tmp_path / "a, b.onnx")
     said = tool_here("benchmark", str(path), "--threads", "1", "2", "--rounds", "2", "--output", str(tmp_path / "out"))
     assert "--image is not given" in said
     found = json.loads((tmp_path / "out" / "latency.json").read_text())
@@ -44,6 +66,6 @@ def test_an_exported_file_is_measured(classifier, tmp_path, tool_here):
         ([], "files"),
     ],
 )
-def test_what_cannot_be_measured_is_told(options, said, checkpoint, tool_here):
-    found = tool_here("benchmark", *(option.format(checkpoint) for option in options), succeeds=False)
+def test_what_cannot_be_measured_is_told(options, said, checkpoints, tool_here):
+    found = tool_here("benchmark", *(option.format(checkpoints["detection"]) for option in options), succeeds=False)
     assert said in found and len(found.strip().splitlines()) == 1
