@@ -18,8 +18,8 @@ def serve_demo(
     model: list[Path],
     host: str = "localhost",
     port: int = 8000,
-    output: Path | None = None,
     runtime_files: Path | None = None,
+    output: Path | None = None,
 ) -> None:
     """Serve the page in web/ with models to choose from; Ctrl-C ends it.
 
@@ -30,8 +30,8 @@ def serve_demo(
         host: to listen at; 0.0.0.0 for other devices. Browsers give camera and offline use to https and localhost only,
             which a phone on a cable has by: adb reverse tcp:8000 tcp:8000
         port: to listen at; 0 for any that is free.
-        output: write all files into this folder and serve nothing; any web server with https then serves them.
         runtime_files: folder with the packages of npm, where there is no network.
+        output: write all files into this folder and serve nothing; any web server with https then serves them.
     """
     check_options(port=(port, 0, 65535))
     from deploy.serving import make_server, make_site, write_site
