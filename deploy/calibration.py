@@ -30,11 +30,13 @@ class Calibration:
         sources: to calibrate on.
         kept_back: to compare the file with the checkpoint on; none where labels do.
         where: they come from, as a message says it.
+        files: of the split, if they are one of a dataset.
     """
 
     sources: list[Source]
     kept_back: list[Source]
     where: str
+    files: Any = None
 
 
 def find_calibration(wing: Wing, options: Quantisation, gate: Gate) -> Calibration:
@@ -47,7 +49,7 @@ def find_calibration(wing: Wing, options: Quantisation, gate: Gate) -> Calibrati
     if options.calibration is None:
         return Calibration([], [], "")
     where = f"--calibration {options.calibration}"
-    name, _, split = options.calibration.partition(":")
+    files, (name, _, split) = None, options.calibration.partition(":")
     if name in wing.datasets:
         if gate.dataset not in (None, name):
             raise DeployError(f"{where}: --data-root is that of --dataset {gate.dataset}; give a folder of images")
@@ -67,7 +69,7 @@ def find_calibration(wing: Wing, options: Quantisation, gate: Gate) -> Calibrati
             f"{KEPT_BACK}th is kept back to judge the file"
         )
     sources = found if gate.dataset else [s for at, s in enumerate(found) if at % KEPT_BACK != KEPT_BACK - 1]
-    return Calibration(spread(sources, options.calibration_images), spread(kept_back, JUDGES), where)
+    return Calibration(spread(sources, options.calibration_images), spread(kept_back, JUDGES), where, files)
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:

@@ -25,6 +25,11 @@ class Quantisation:
             ./NAME). Without --dataset, every fifth of the images is kept back, and the file must agree on them with the
             checkpoint.
         calibration_images: how many are taken, from all over the folder or split.
+        qat: for int8: train on for a few epochs in 8 bits (quantisation-aware training), for where rounding alone loses
+            too much. On the split that --calibration names, with the loss and augmentation of config.yaml beside the
+            checkpoint; --dataset must name another split.
+        qat_epochs: passes over it.
+        qat_lr: the highest learning rate.
 
     Raises:
         DataError: for a number outside its range.
@@ -35,13 +40,18 @@ class Quantisation:
     float16: bool = False
     calibration: str | None = None
     calibration_images: int = 128
+    qat: bool = False
+    qat_epochs: int = 5
+    qat_lr: float = 2e-4
 
     def __post_init__(self) -> None:
-        check_fields(self, {"calibration_images": (1, 100_000)})
+        check_fields(self, {"calibration_images": (1, 100_000), "qat_epochs": COUNT, "qat_lr": (1e-8, 1)})
         if self.int8 and self.float16:
             raise TaskError("give either --int8 or --float16")
         if self.int8 and self.calibration is None:
             raise TaskError("--int8 needs --calibration: a folder of images, or the name of a dataset")
+        if self.qat and not self.int8:
+            raise TaskError("--qat is for --int8")
         if self.calibration is not None and self.precision == "float32":
             raise TaskError("--calibration is for --int8 and --float16")
 

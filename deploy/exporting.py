@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from deploy.calibration import find_calibration, keep_judges_apart, read_calibration
+from deploy.calibration import Calibration, digest, find_calibration, keep_judges_apart, read, read_calibration
 from deploy.description import Description, package_versions
 from deploy.export_options import Gate, Quantisation
 from deploy.extras import DeployError
@@ -22,10 +22,12 @@ from deploy.graph import OUTPUTS, TARGETS, Graph
 from deploy.layer_errors import SHOWN, layer_errors, report
 from deploy.mediapipe_outputs import PLAIN_THRESHOLDS
 from deploy.predictors import PREDICTORS, Predictor
+from deploy.qat import train_rounded
 from deploy.runtimes import FORMATS, load
 from tasks.base import Task
 from tasks.errors import TaskError
 from tasks.hub_checkpoints import local_checkpoint, place
+from tasks.wing import Wing
 from tasks.wings import WINGS, load_task
 from tasks.writing import whole
 
@@ -85,6 +87,10 @@ def export(
     if calibration.sources and not quantisation.int8 and gate.dataset:
         raise DeployError(f"{calibration.where}: is not needed for --{precision} with --dataset, which judges the file")
     files = judging_files(wing, gate, task.spec.names)
+    original, in_float = checkpoint, task
+    if quantisation.qat:
+        checkpoint = _train_on(checkpoint, wing, quantisation, calibration, files, path)
+        task = load_task(checkpoint, "cpu")
     graph = Graph(task, kind, size, target)
     _try(graph)
     description = Description(
@@ -100,10 +106,10 @@ def export(
         thresholds=_thresholds(kind, writer.suppresses or target == "mediapipe"),
         anchors=graph.anchors.tolist() if kind == "raw" else None,
         target=target,
-        license=license or (str(task.license) if task.license else None),
-        scores=dict(task.scores),
+        license=license or (str(in_float.license) if in_float.license else None),
+        scores=dict(in_float.scores),
     )
-    plain = _in_torch(task, graph, description)
+    plain = _in_torch(in_float, kind, description)
     images: list[Image] = []
     if quantisation.int8:
         images, shown = read_calibration(calibration, plain.prepare)
@@ -118,7 +124,7 @@ def export(
         if files is None:
             verdict = judge_by_agreement(task.kind, plain, file, calibration.kept_back)
         else:
-            verdict = judge_by_labels(wing, checkpoint, file, files, gate.max_drop)
+            verdict = judge_by_labels(wing, original, file, files, gate.max_drop)
         print(verdict.said)
         _conclude(path, verdict, graph, images)
     return path
@@ -129,11 +135,31 @@ def _thresholds(kind: str, suppresses: bool) -> dict[str, float]:
     return {"boxes": THRESHOLDS if suppresses else {}, "plain": PLAIN_THRESHOLDS}.get(kind, {})
 
 
-def _in_torch(task: Task, graph: Graph, description: Description) -> Predictor:
+def _train_on(
+    checkpoint: Path, wing: Wing, quantisation: Quantisation, calibration: Calibration, files: Any, path: Path
+) -> Path:
+    """A checkpoint after quantisation-aware training; its run is beside the file that is exported.
+
+    Raises:
+        DeployError: without labels to train on, or without others that judge the file.
+    """
+    if calibration.files is None or files is None:
+        raise DeployError(
+            "--qat trains on labels and is judged by others: name a dataset with --calibration NAME:SPLIT, and another "
+            "split of it with --dataset and --split"
+        )
+    shown = {digest(read(source)): str(source) for source in wing.images(calibration.files)}
+    keep_judges_apart(wing, files, shown, calibration.where)
+    folder = path.with_name(f"{path.stem}.qat")
+    return train_rounded(checkpoint, calibration.files, quantisation.qat_epochs, quantisation.qat_lr, folder)
+
+
+def _in_torch(task: Task, kind: str, description: Description) -> Predictor:
     """What is exported, as it predicts before that; for MediaPipe by the plain outputs."""
     if description.target is not None:
-        graph = Graph(task, next(iter(OUTPUTS[task.kind])), graph.size)
-        description = replace(description, target=None, thresholds={})
+        kind = next(iter(OUTPUTS[task.kind]))
+    graph = Graph(task, kind, description.size)
+    description = replace(description, target=None, thresholds={})
 
     def run(image: Image) -> dict[str, Any]:
         with torch.inference_mode():

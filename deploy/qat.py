@@ -17,9 +17,9 @@ from datasets.classification.augment_options import ClassificationAugmentation
 from datasets.detection.augment_options import DetectionAugmentation
 from datasets.segmentation.augment_options import SegmentationAugmentation
 from tasks.classification.options import ClassificationOptions
+from tasks.commands import require_same
 from tasks.detection.options import DetectionOptions
-from tasks.errors import TaskError
-from tasks.options import Data, Optimization, Run
+from tasks.options import Optimization, Run
 from tasks.run import seed_everything, train_run
 from tasks.segmentation.options import SegmentationOptions
 from tasks.wings import WINGS, load_task
@@ -104,21 +104,20 @@ def round_network(network: nn.Module) -> None:
             module.rounding = Rounded()
 
 
-def train_rounded(checkpoint: Path, data: Data, epochs: int, lr: float, output: Path, workers: int = 2) -> Path:
+def train_rounded(checkpoint: Path, files: Any, epochs: int, lr: float, folder: Path) -> Path:
     """Train a checkpoint on, for few epochs and in 8 bits.
 
-    Its loss and augmentation are those of its run, as far as a config.yaml beside the checkpoint has them.
+    Its loss, augmentation and batch size are those of its run, as far as a config.yaml beside the checkpoint has them.
 
     Args:
         checkpoint: written by training.
-        data: what it was trained on; val_split chooses the best weights.
-        epochs: passes over the training split.
+        files: of the split to train on.
+        epochs: passes over it.
         lr: the highest learning rate, which falls to 0.
-        output: folder that the run goes to, as "qat".
-        workers: loader processes.
+        folder: of the run; one that is there is replaced.
 
     Returns:
-        The checkpoint.
+        The last checkpoint: no split chooses one.
 
     Raises:
         CheckpointError, DataError, TaskError: for whatever the user can mend, in one line.
@@ -126,29 +125,17 @@ def train_rounded(checkpoint: Path, data: Data, epochs: int, lr: float, output: 
     trained = load_task(checkpoint, "cpu")
     wing, config = WINGS[trained.kind], _config(checkpoint)
     options, augmentation = (_given(kind, config) for kind in OPTIONS[trained.kind])
-    train, val = (
-        wing.limit_files(files, data.max_images)
-        for files in wing.find_files(
-            data.dataset,
-            [data.train_split, data.val_split],
-            data.data_root,
-            group_by=data.group_by,
-            classes=data.classes,
-        )
-    )
-    if train.names != trained.spec.names:
-        raise TaskError(f"{checkpoint} and {train.root} have other classes: QAT goes on with the data of training")
+    require_same(trained.spec.names, files.names, str(checkpoint), str(files.root))
     optimization = Optimization(epochs=epochs, lr=lr, schedule="cosine", weight_decay=0.0)
-    run = Run(ema=0.0, name="qat", output=output, overwrite=True, workers=workers)
+    run = Run(ema=0.0, name=folder.name, output=folder.parent, overwrite=True)
     seed_everything(run.seed)
-    task = wing.make_task(trained.spec, optimization, options, train)
+    task = wing.make_task(trained.spec, optimization, options, files)
     task.load_state_dict(trained.state_dict(), strict=False)
     round_network(task.network)
-    samples = wing.train_samples(train, trained.spec, augmentation), wing.val_samples(val, trained.spec)
-    batch_size = config.get("batch_size") or wing.batch_size
+    samples = wing.train_samples(files, trained.spec, augmentation), wing.val_samples(files, trained.spec)
     text = f"checkpoint: {checkpoint}\nepochs: {epochs}\nlr: {lr}\n"
-    train_run(run, task, *samples, text, epochs, batch_size, wing.draw, wing.drawn)
-    return run.folder / "best.ckpt"
+    train_run(run, task, *samples, text, epochs, config.get("batch_size") or wing.batch_size, wing.draw, wing.drawn)
+    return run.folder / "last.ckpt"
 
 
 def _config(checkpoint: Path) -> dict[str, Any]:
