@@ -66,7 +66,7 @@ def judge_by_labels(wing: Wing, checkpoint: Path, file: Any, files: Any, max_dro
         DeployError: if the split has nothing to score.
     """
     where = f"{files.root}, {files.split}, {len(wing.images(files)):,} images"
-    before, after = (100 * wing.score(one, files) for one in (load_predictor(checkpoint, "cpu"), file))
+    before, after = (100 * wing.score(one, files, workers=0) for one in (load_predictor(checkpoint, "cpu"), file))
     if not math.isfinite(before):
         raise DeployError(f"{where}: there is nothing in it to score; give another --split")
     said = f"{wing.measure} {before:.2f} of the checkpoint, {after:.2f} of the file ({where}; --max-drop {max_drop:g})"
