@@ -45,6 +45,7 @@ def test_masks_are_torchs_at_any_size(runtime, module, checkpoint, images):
         assert np.concatenate([one.ravel() for one in same]).mean() > 0.9999
 
 
+@pytest.mark.slow
 def test_boxes_and_probabilities_are_torchs(detector, classifier, images):
     pytest.importorskip("onnxruntime")
     fast, plain = (task.predict(images) for task in (load(detector, "cpu", runtime="onnx"), load_task(detector, "cpu")))

@@ -114,6 +114,7 @@ def test_export(format, checkpoint, shapes, tmp_path, monkeypatch, capsys):
     assert "without labels" in told and "simulated" in told and "backbone.stem.conv" in told
 
 
+@pytest.mark.slow
 def test_float_is_judged_if_asked(classifier, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
     gate = Gate(dataset="folder", data_root=classifier.parents[1] / "tree", max_drop=0.01)

@@ -26,7 +26,10 @@ def pools(graph):
     return {name for name in names if name.startswith("aten") and "pool" in name}
 
 
-@pytest.mark.parametrize("head", ["lraspp", "raspp", "lraspp-torchvision", "pspnet", "deeplabv3plus", "upernet"])
+OTHERS = ("raspp", "lraspp-torchvision", "deeplabv3plus", "upernet")
+
+
+@pytest.mark.parametrize("head", ["lraspp", "pspnet", *(pytest.param(head, marks=pytest.mark.slow) for head in OTHERS)])
 def test_segmentation(head):
     assert head in SEGMENTATION_HEADS
     table = segmentation_table("v3-small", head, width=0.25)
@@ -38,6 +41,7 @@ def test_segmentation(head):
     torch.testing.assert_close(graph(x)[0].permute(0, 3, 1, 2), expected, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_others(detector, classifier):
     for checkpoint, kind in ((detector, "boxes"), (classifier, "probabilities")):
         assert pools(Graph(load_task(checkpoint, "cpu"), kind)) == set()

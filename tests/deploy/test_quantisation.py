@@ -136,6 +136,7 @@ def test_folded_normalisation_is_the_same_but_at_the_border(mean, same):
     assert np.allclose(found, seen[0], atol=1e-3) == same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, output_kind", [*KINDS.items(), ("detection", "boxes")])
 def test_float16_is_close_to_float_and_half_its_size(kind, output_kind):
     pytest.importorskip("onnx")

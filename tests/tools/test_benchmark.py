@@ -48,6 +48,7 @@ def test_files_are_measured_stage_by_stage(checkpoints, shapes, tmp_path, tool_h
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["latency.json", "latency_segmentation.png"]
 
 
+@pytest.mark.slow
 def test_an_exported_file_is_measured(checkpoints, tmp_path, tool_here):
     pytest.importorskip("onnxruntime")
     path = export(checkpoints["classification"], "onnx", tmp_path / "a, b.onnx")
