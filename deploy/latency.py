@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from backbones.counting import count_costs
 from datasets import CentreCrop, resize_image
 from deploy.extras import DeployError
-from deploy.runtimes import load
+from deploy.runtimes import BESIDE, load, parts
 from heads import arg_max_mask, decode_detections
 from tasks.base import Task
+from tasks.hub_checkpoints import local_checkpoint
 from tasks.wings import WINGS
 
 Image = NDArray[np.uint8]
@@ -89,6 +90,7 @@ def measure(path: Path, image: Image, threads: int, rounds: int) -> Latency:
         threads: of the runtime, torch and OpenCV.
         rounds: how often, after a fifth as often to warm up.
     """
+    file, path = path, local_checkpoint(path, BESIDE)
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     before = _start_of_memory()
@@ -105,14 +107,14 @@ def measure(path: Path, image: Image, threads: int, rounds: int) -> Latency:
     with torch.device("meta"):
         madds = count_costs(network(predictor.spec), *size).madds
     return Latency(
-        file=str(path),
+        file=str(file),
         task=predictor.kind,
         runtime=runtime,
         precision=precision,
         size=(size[0], size[1]),
         threads=threads,
         milliseconds={name: tuple(one) for name, one in zip((*STAGES, "total"), spread, strict=True)},
-        megabytes=sum(part.stat().st_size for part in _parts(path)) / 1e6,
+        megabytes=sum(part.stat().st_size for part in parts(path)) / 1e6,
         peak_memory=None if before is None or after is None else (after - before) / 1024,
         madds=madds,
         peak_madds=machine_peak(),
@@ -162,12 +164,6 @@ def machine_peak(kind: torch.dtype = torch.float32, rounds: int = 8) -> float:
         one @ other
         times.append(time.perf_counter() - started)
     return float(SIDE**3 / min(times))
-
-
-def _parts(path: Path) -> list[Path]:
-    """A file and what must lie beside it."""
-    beside = {".xml": ".bin", ".pte": ".json"}.get(path.suffix)
-    return [path, path.with_suffix(beside)] if beside else [path]
 
 
 def _start_of_memory() -> float | None:

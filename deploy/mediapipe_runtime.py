@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from datasets.faults import one_line
 from deploy.description import Description
 from deploy.extras import DeployError, require
+from deploy.predictors import require_one_view
 from tasks.detection.detections import Detections
 from tasks.wings import WINGS
 
@@ -106,8 +107,7 @@ class MediapipeSegmenter(MediapipePredictor):
         Raises:
             DeployError: for other scales, flips or windows, which are for a checkpoint.
         """
-        if tuple(tta_scales) != (1.0,) or tta_flip or window is not None:
-            raise DeployError("several scales, flips and windows are for a checkpoint, and this is an exported file")
+        require_one_view(tta_scales, tta_flip, window)
         return [self._mask(image) for image in images]
 
     def _mask(self, image: Image) -> Image:

@@ -68,6 +68,16 @@ class ClassificationPredictor(Predictor):
         return found["probabilities"][0]
 
 
+def require_one_view(tta_scales: Sequence[float], tta_flip: bool, window: tuple[int, int] | None) -> None:
+    """Refuse what `SegmentationTask.predict` has beyond one look at the whole image.
+
+    Raises:
+        DeployError: if it is asked for.
+    """
+    if tuple(tta_scales) != (1.0,) or tta_flip or window is not None:
+        raise DeployError("several scales, flips and windows are for a checkpoint, and this is an exported file")
+
+
 class SegmentationPredictor(Predictor):
     """A segmentation network, of either output kind."""
 
@@ -85,8 +95,7 @@ class SegmentationPredictor(Predictor):
         Raises:
             DeployError: for other scales, flips or windows, which are for a checkpoint.
         """
-        if tuple(tta_scales) != (1.0,) or tta_flip or window is not None:
-            raise DeployError("several scales, flips and windows are for a checkpoint, and this is an exported file")
+        require_one_view(tta_scales, tta_flip, window)
         return [self.decode(self.run(self.prepare(image)), image.shape[:2]) for image in images]
 
     def decode(self, found: Outputs, size: tuple[int, int]) -> Image:

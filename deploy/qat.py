@@ -29,6 +29,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {  # of each task, and of its augmentation
     "detection": (DetectionOptions, DetectionAugmentation),
     "segmentation": (SegmentationOptions, SegmentationAugmentation),
 }
+WATCHED = 32  # images that are scored after each epoch
 MOMENTUM = 0.05  # by which ranges follow those of a batch
 
 
@@ -132,7 +133,8 @@ def train_rounded(checkpoint: Path, files: Any, epochs: int, lr: float, folder: 
     task = wing.make_task(trained.spec, optimization, options, files)
     task.load_state_dict(trained.state_dict(), strict=False)
     round_network(task.network)
-    samples = wing.train_samples(files, trained.spec, augmentation), wing.val_samples(files, trained.spec)
+    few = wing.limit_files(files, WATCHED)  # of the same split: they choose nothing
+    samples = wing.train_samples(files, trained.spec, augmentation), wing.val_samples(few, trained.spec)
     text = f"checkpoint: {checkpoint}\nepochs: {epochs}\nlr: {lr}\n"
     train_run(run, task, *samples, text, epochs, config.get("batch_size") or wing.batch_size, wing.draw, wing.drawn)
     return run.folder / "last.ckpt"

@@ -6,7 +6,7 @@ from pathlib import Path
 from backbones.uploading import require_repository
 from backbones.weights_download import sha256
 from deploy.extras import DeployError
-from deploy.runtimes import FORMATS, format_of
+from deploy.runtimes import FORMATS, format_of, parts
 from tasks.hub_checkpoints import local_checkpoint
 from tasks.licenses import License
 from tasks.published_scores import read_scores
@@ -79,5 +79,5 @@ def require_made_from(files: Sequence[Path], checkpoint: Path) -> list[Path]:
                 f"--files {path}: was exported from another checkpoint than {checkpoint} (from one with SHA-256 "
                 f"{made_from[:12]}...); export it anew"
             )
-        found += [path, *([path.with_suffix(format.beside)] if format.beside else [])]
+        found += parts(path)
     return found

@@ -32,6 +32,12 @@ def format_of(path: Path) -> Format | None:
     return next((format for format in FORMATS.values() if format.suffix == path.suffix), None)
 
 
+def parts(path: Path) -> list[Path]:
+    """A file, and what must lie beside it."""
+    beside = BESIDE.get(path.suffix)
+    return [path, path.with_suffix(beside)] if beside else [path]
+
+
 def load(
     path: str | Path,
     device: str = "auto",

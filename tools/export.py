@@ -60,10 +60,10 @@ def export(
     check_options(size=(size, 16, 8192))
     require_checkpoint(checkpoint)
     from deploy.exporting import export
+    from deploy.runtimes import parts
 
     path = export(checkpoint, format, output, output_kind, size, input, target, license, quantisation, gate)
-    files = [path, path.with_suffix(".bin")] if format == "openvino" else [path]
-    print(f"wrote {path}, {sum(file.stat().st_size for file in files) / 1e6:.2f} MB")
+    print(f"wrote {path}, {sum(file.stat().st_size for file in parts(path)) / 1e6:.2f} MB")
     return path
 
 
