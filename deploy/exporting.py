@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from deploy.calibration import Calibration, digest, find_calibration, keep_judges_apart, read, read_calibration
+from deploy.calibration import Calibration, digest, find_calibration, read, read_calibration, require_no_overlap
 from deploy.description import Description, package_versions
 from deploy.export_options import Gate, Quantisation
 from deploy.extras import DeployError
 from deploy.formats import Image
-from deploy.gate import Verdict, judge_by_agreement, judge_by_labels, judging_files
+from deploy.gate import Result, compare_predictions, compare_scores, evaluation_files
 from deploy.graph import OUTPUTS, TARGETS, Graph
 from deploy.layer_errors import SHOWN, layer_errors, report
 from deploy.mediapipe_outputs import PLAIN_THRESHOLDS
@@ -85,8 +85,8 @@ def export(
     kind, wing = output_kind or next(iter(TARGETS[target][task.kind])), WINGS[task.kind]
     calibration = find_calibration(wing, quantisation, gate)
     if calibration.sources and not quantisation.int8 and gate.dataset:
-        raise DeployError(f"{calibration.where}: is not needed for --{precision} with --dataset, which judges the file")
-    files = judging_files(wing, gate, task.spec.names)
+        raise DeployError(f"{calibration.where}: is not needed for --{precision}, which is evaluated on --dataset")
+    files = evaluation_files(wing, gate, task.spec.names)
     original, in_float = checkpoint, task
     if quantisation.qat:
         checkpoint = _train_on(checkpoint, wing, quantisation, calibration, files, path)
@@ -114,7 +114,7 @@ def export(
     if quantisation.int8:
         images, shown = read_calibration(calibration, plain.prepare)
         if files is not None:
-            keep_judges_apart(wing, files, shown, calibration.where)
+            require_no_overlap(wing, files, shown, calibration.where)
     if files is None and not calibration.kept_back:
         writer.write(graph, description, path, images)
         return path
@@ -122,11 +122,11 @@ def export(
         writer.write(graph, description, unfinished, images)
         file = load(unfinished)
         if files is None:
-            verdict = judge_by_agreement(task.kind, plain, file, calibration.kept_back)
+            result = compare_predictions(task.kind, plain, file, calibration.kept_back)
         else:
-            verdict = judge_by_labels(wing, original, file, files, gate.max_drop)
-        print(verdict.said)
-        _conclude(path, verdict, graph, images)
+            result = compare_scores(wing, original, file, files, gate.max_drop)
+        print(result.said)
+        _conclude(path, result, graph, images)
     return path
 
 
@@ -141,15 +141,15 @@ def _train_on(
     """A checkpoint after quantisation-aware training; its run is beside the file that is exported.
 
     Raises:
-        DeployError: without labels to train on, or without others that judge the file.
+        DeployError: without labels to train on, or without others to evaluate the file on.
     """
     if calibration.files is None or files is None:
         raise DeployError(
-            "--qat trains on labels and is judged by others: name a dataset with --calibration NAME:SPLIT, and another "
-            "split of it with --dataset and --split"
+            "--qat trains on labels and is evaluated on others: name a dataset with --calibration NAME:SPLIT, and "
+            "another split of it with --dataset and --split"
         )
     shown = {digest(read(source)): str(source) for source in wing.images(calibration.files)}
-    keep_judges_apart(wing, files, shown, calibration.where)
+    require_no_overlap(wing, files, shown, calibration.where)
     folder = path.with_name(f"{path.stem}.qat")
     return train_rounded(checkpoint, calibration.files, quantisation.qat_epochs, quantisation.qat_lr, folder)
 
@@ -189,7 +189,7 @@ def draft(path: Path) -> Iterator[Path]:
         raise TaskError(f"{path}: could not be written ({error.strerror or error})") from None
 
 
-def _conclude(path: Path, verdict: Verdict, graph: Graph, images: Sequence[Image]) -> None:
+def _conclude(path: Path, result: Result, graph: Graph, images: Sequence[Image]) -> None:
     """Write and print a report for int8, and end the export of a file that did not pass.
 
     Raises:
@@ -200,10 +200,10 @@ def _conclude(path: Path, verdict: Verdict, graph: Graph, images: Sequence[Image
         errors = layer_errors(graph, images)
         print(report(errors, SHOWN))
         with whole(beside) as unfinished:
-            unfinished.write_text(f"{path.name}: {verdict.said}\n\n{report(errors)}\n", encoding="utf-8")
-    if not verdict.passed:
+            unfinished.write_text(f"{path.name}: {result.said}\n\n{report(errors)}\n", encoding="utf-8")
+    if not result.passed:
         told = f"; {beside.name} has the error of every layer" if images else ""
-        raise DeployError(f"{path}: was not written, as it loses too much: {verdict.said}{told}")
+        raise DeployError(f"{path}: was not written, as it loses too much: {result.said}{told}")
 
 
 def _try(graph: Graph) -> None:
