@@ -2,10 +2,10 @@
 
 import copy
 import hashlib
-import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from deploy.predictors import PREDICTORS, Predictor
 from deploy.qat import train_rounded
 from deploy.runtimes import FORMATS, load
 from tasks.base import Task
-from tasks.errors import TaskError
 from tasks.hub_checkpoints import local_checkpoint, place
+from tasks.readiness import require_folder
 from tasks.wing import Wing
 from tasks.wings import WINGS, load_task
 from tasks.writing import whole
@@ -80,6 +80,7 @@ def export(
     path = path or place(checkpoint).with_suffix(("" if precision == "float32" else f".{precision}") + writer.suffix)
     if path.suffix != writer.suffix:
         raise DeployError(f"--output {path}: files of {format} end in {writer.suffix}")
+    require_folder(path.parent)
     checkpoint = local_checkpoint(checkpoint)
     task = load_task(checkpoint, "cpu")
     kind, wing = output_kind or next(iter(TARGETS[target][task.kind])), WINGS[task.kind]
@@ -172,21 +173,19 @@ def _in_torch(task: Task, kind: str, description: Description) -> Predictor:
 
 @contextmanager
 def draft(path: Path) -> Iterator[Path]:
-    """A path of the same name in a hidden folder; what is there in the end moves to `path` and beside it.
+    """A path of the same name in a temporary folder; what is there in the end goes to `path` and beside it.
 
-    Whatever ends the block early removes it again, and leaves what was at `path` before.
+    Whatever ends the block early leaves what was at `path` before. The folder is one of the system's, so that an export
+    that is killed leaves nothing beside `path`.
 
     Raises:
         TaskError: if files cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part", dir=path.parent) as folder:
-            yield Path(folder, path.name)
-            for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
-                os.replace(made, path.with_name(made.name))
-    except OSError as error:
-        raise TaskError(f"{path}: could not be written ({error.strerror or error})") from None
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder, path.name)
+        with ExitStack() as files:  # they take their names once all are whole, `path` itself last
+            for made in sorted(Path(folder).iterdir(), key=lambda made: made.name != path.name):
+                shutil.copyfile(made, files.enter_context(whole(path.with_name(made.name))))
 
 
 def _conclude(path: Path, result: Result, graph: Graph, images: Sequence[Image]) -> None:

@@ -8,6 +8,7 @@ import pytest
 import deploy.exporting
 from deploy import DeployError, export, load
 from deploy.export_options import Gate, Quantisation
+from deploy.exporting import draft
 from deploy.gate import compare_predictions
 from tasks.detection.detections import Detections
 
@@ -71,6 +72,20 @@ def test_boxes(rows, share):
 def test_nothing_to_compare():
     with pytest.raises(DeployError, match="nothing is found in 3 images"):
         compare_predictions("detection", Fake(lambda n: boxes()), Fake(lambda n: boxes()), IMAGES[:3])
+
+
+def test_a_draft_is_elsewhere_until_it_is_done(tmp_path):
+    path = tmp_path / "new" / "x.xml"
+    with pytest.raises(KeyboardInterrupt), draft(path) as unfinished:
+        unfinished.write_text("half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == [] and not unfinished.parent.exists()
+    with draft(path) as unfinished:
+        unfinished.write_text("network")
+        unfinished.with_suffix(".bin").write_text("weights")
+        assert list(tmp_path.iterdir()) == []
+    assert {file.name: file.read_text() for file in path.parent.iterdir()} == {"x.xml": "network", "x.bin": "weights"}
+    assert not unfinished.parent.exists()
 
 
 class Worse:
