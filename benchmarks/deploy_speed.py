@@ -103,12 +103,12 @@ def main(
     print_machine()
     if isinstance(task, SegmentationTask):
         samples = [sized(*read_pair(split_files, *pair), task.spec.input_size) for pair in split_files.pairs]
-        judged = [image for image, _ in samples]
-        timed, score = judged[:images], partial(miou, [mask for _, mask in samples], len(task.spec.names))
+        scored = [image for image, _ in samples]
+        timed, score = scored[:images], partial(miou, [mask for _, mask in samples], len(task.spec.names))
         agreement: Callable[[Any, Any], float] = pixels_agreed
     else:
         timed = [read_image(path) for path in split_files.image_paths]
-        judged = [resize_image(image, task.spec.input_size) for image in timed]
+        scored = [resize_image(image, task.spec.input_size) for image in timed]
         score = partial(average_precision, split_files, [image.shape[:2] for image in timed], task.spec.input_size)
         timed, agreement = timed[:images], boxes_agreed
     network = WINGS[task.kind].network
@@ -119,13 +119,13 @@ def main(
     told = ", ".join(f"{kind} {peak / 1e9:.0f} G" for kind, peak in peaks.items())
     print(f"{checkpoint}: {madds / 1e6:,.0f} M multiply-adds; one thread reaches {told} a second in matrix products")
     print(
-        f"{len(timed)} images timed over {rounds} rounds, {len(judged)} judged; shares of the peak are of the whole way"
+        f"{len(timed)} images timed over {rounds} rounds, {len(scored)} scored; shares of the peak are of the whole way"
     )
     print(f"{'':44}      ms  ratio  agreement   score  of peak      MB")
-    expected = [sides[0].predict(image) for image in judged]
+    expected = [sides[0].predict(image) for image in scored]
     for side, mine in zip(sides, times, strict=True):
         ratio = statistics.median(a / b for a, b in zip(times[0], mine, strict=True))
-        found = [side.predict(image) for image in judged] if side.trained else None
+        found = [side.predict(image) for image in scored] if side.trained else None
         agreed = "" if found is None else f"{agreement(expected, found):10.3%} {100 * score(found):7.2f}"
         share = madds / (statistics.median(mine) / 1000) / peaks.get(side.precision, peaks["float32"])
         size = "" if side.megabytes is None else f"{side.megabytes:7.2f}"

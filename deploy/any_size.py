@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from datasets.faults import one_line
 from deploy.extras import DeployError
+from deploy.onnx_file import OPSET
 from heads.lraspp import WindowPool
 from tasks.base import Task
 
-OPSET = 20
 OUTPUTS = {"classification": ("logits",), "segmentation": ("logits",), "detection": ("logits", "offsets")}
 
 

@@ -1,4 +1,4 @@
-"""Which images int8's ranges are measured on, and which are kept from that to judge the file by."""
+"""Which images int8's ranges are measured on, and which are kept from that to compare the file on."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ from deploy.formats import Image
 from tasks.sources import find_sources
 from tasks.wing import Wing
 
-KEPT_BACK = 5  # every so many-th image, where no labels judge the file
-JUDGES = 64  # images of these, at most
+KEPT_BACK = 5  # every so many-th image, where the file is not evaluated on labels
+COMPARED = 64  # images of these, at most
 Source = Path | Image
 Item = TypeVar("Item")
 
@@ -44,7 +44,7 @@ def find_calibration(wing: Wing, options: Quantisation, gate: Gate) -> Calibrati
 
     Raises:
         DataError: if nothing is there.
-        DeployError: if they are the split that judges the file, or too few.
+        DeployError: if they are the split that the file is evaluated on, or too few.
     """
     if options.calibration is None:
         return Calibration([], [], "")
@@ -55,7 +55,7 @@ def find_calibration(wing: Wing, options: Quantisation, gate: Gate) -> Calibrati
             raise DeployError(f"{where}: --data-root is that of --dataset {gate.dataset}; give a folder of images")
         split = split or "train"
         if gate.dataset and gate.split == split:
-            raise DeployError(f"{where}: --split {gate.split} judges the file; calibrate on another one")
+            raise DeployError(f"{where}: the file is evaluated on --split {gate.split}; calibrate on another one")
         files = wing.find_files(name, [split], gate.data_root, group_by=gate.group_by, classes=gate.classes)[0]
         found = [*wing.images(files)]
     else:
@@ -66,10 +66,10 @@ def find_calibration(wing: Wing, options: Quantisation, gate: Gate) -> Calibrati
     if not gate.dataset and not kept_back:
         raise DeployError(
             f"{where}: {len(found)} images, and without --dataset it takes {KEPT_BACK} or more: every "
-            f"{KEPT_BACK}th is kept back to judge the file"
+            f"{KEPT_BACK}th is kept back to compare the file on"
         )
     sources = found if gate.dataset else [s for at, s in enumerate(found) if at % KEPT_BACK != KEPT_BACK - 1]
-    return Calibration(spread(sources, options.calibration_images), spread(kept_back, JUDGES), where, files)
+    return Calibration(spread(sources, options.calibration_images), spread(kept_back, COMPARED), where, files)
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:
@@ -126,8 +126,8 @@ def digest(image: Image) -> str:
     return hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
-def keep_judges_apart(wing: Wing, files: Any, shown: dict[str, str], where: str) -> None:
-    """See that no image of the split that judges a file was calibrated on.
+def require_no_overlap(wing: Wing, files: Any, shown: dict[str, str], where: str) -> None:
+    """See that no image of the split that a file is evaluated on was calibrated on.
 
     Args:
         wing: of the task.
@@ -142,4 +142,4 @@ def keep_judges_apart(wing: Wing, files: Any, shown: dict[str, str], where: str)
         name = shown.get(digest(read(source)))
         if name is not None:
             same = f"{source} of {files.split}" if isinstance(source, Path) else f"one of {files.split}"
-            raise DeployError(f"{where}: {name} shows the same as {same}, which judges the file; take others")
+            raise DeployError(f"{where}: {name} shows the same as {same}, which the file is evaluated on; take others")

@@ -1,6 +1,5 @@
 """ExecuTorch's .pte for phones, its network run by XNNPACK, with a json of what it is beside it."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from deploy.extras import DeployError, require
 from deploy.formats import Format, Image, Run
 from deploy.graph import Graph
 from deploy.seal import require_sealed, seal
+from deploy.xnnpack import print_outside
 from tasks.errors import TaskError
 from tasks.writing import whole
 
@@ -37,8 +37,7 @@ class ExecutorchFormat(Format):
             raise
         except Exception as error:
             raise DeployError(f"--format executorch: this network does not convert ({one_line(error)})") from error
-        outside = _outside(lowered.exported_program())
-        print(f"operators outside of XNNPACK: {outside or 'none'}")
+        print_outside(_outside(lowered.exported_program()))
         beside = path.with_suffix(".json")
         with whole(path) as unfinished, whole(beside) as description_file:
             unfinished.write_bytes(content)
@@ -71,9 +70,8 @@ class ExecutorchFormat(Format):
         return run
 
 
-def _outside(program: Any) -> str:
-    """The operators of a lowered program that XNNPACK does not run, with how many there are of each."""
+def _outside(program: Any) -> list[str]:
+    """The operators of a lowered program that XNNPACK does not run, one name for each."""
     kind = require("executorch.exir.dialects.edge._ops", "executorch", "--format executorch").EdgeOpOverload
     targets = (node.target for node in program.graph.nodes if node.op == "call_function")
-    names = (target.name() for target in targets if isinstance(target, kind))
-    return ", ".join(f"{count} {name}" for name, count in sorted(Counter(names).items()))
+    return [target.name() for target in targets if isinstance(target, kind)]

@@ -66,10 +66,10 @@ class Gate:
     """What a file has to show before it gets its name.
 
     Args:
-        dataset: what the file is judged on, as in training: where it loses more than --max-drop against the checkpoint,
-            it is not written.
+        dataset: what the file is evaluated on, as in training: where it loses more than --max-drop against the
+            checkpoint, it is not written.
         data_root: where --dataset is, and the one that --calibration names; by default data/ and the dataset's name.
-        split: to judge the file on.
+        split: to evaluate the file on.
         max_drop: points of mIoU, of COCO's AP or of top-1 that it may lose.
         max_images: use only so many images of the split.
         group_by: as in training.

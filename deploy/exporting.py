@@ -2,22 +2,22 @@
 
 import copy
 import hashlib
-import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from deploy.calibration import Calibration, digest, find_calibration, keep_judges_apart, read, read_calibration
+from deploy.calibration import Calibration, digest, find_calibration, read, read_calibration, require_no_overlap
 from deploy.description import Description, package_versions
 from deploy.export_options import Gate, Quantisation
 from deploy.extras import DeployError
 from deploy.formats import Image
-from deploy.gate import Verdict, judge_by_agreement, judge_by_labels, judging_files
+from deploy.gate import Result, compare_predictions, compare_scores, evaluation_files
 from deploy.graph import OUTPUTS, TARGETS, Graph
 from deploy.layer_errors import SHOWN, layer_errors, report
 from deploy.mediapipe_outputs import PLAIN_THRESHOLDS
@@ -25,8 +25,8 @@ from deploy.predictors import PREDICTORS, Predictor
 from deploy.qat import train_rounded
 from deploy.runtimes import FORMATS, load
 from tasks.base import Task
-from tasks.errors import TaskError
 from tasks.hub_checkpoints import local_checkpoint, place
+from tasks.readiness import require_folder
 from tasks.wing import Wing
 from tasks.wings import WINGS, load_task
 from tasks.writing import whole
@@ -80,13 +80,14 @@ def export(
     path = path or place(checkpoint).with_suffix(("" if precision == "float32" else f".{precision}") + writer.suffix)
     if path.suffix != writer.suffix:
         raise DeployError(f"--output {path}: files of {format} end in {writer.suffix}")
+    require_folder(path.parent)
     checkpoint = local_checkpoint(checkpoint)
     task = load_task(checkpoint, "cpu")
     kind, wing = output_kind or next(iter(TARGETS[target][task.kind])), WINGS[task.kind]
     calibration = find_calibration(wing, quantisation, gate)
     if calibration.sources and not quantisation.int8 and gate.dataset:
-        raise DeployError(f"{calibration.where}: is not needed for --{precision} with --dataset, which judges the file")
-    files = judging_files(wing, gate, task.spec.names)
+        raise DeployError(f"{calibration.where}: is not needed for --{precision}, which is evaluated on --dataset")
+    files = evaluation_files(wing, gate, task.spec.names)
     original, in_float = checkpoint, task
     if quantisation.qat:
         checkpoint = _train_on(checkpoint, wing, quantisation, calibration, files, path)
@@ -114,7 +115,7 @@ def export(
     if quantisation.int8:
         images, shown = read_calibration(calibration, plain.prepare)
         if files is not None:
-            keep_judges_apart(wing, files, shown, calibration.where)
+            require_no_overlap(wing, files, shown, calibration.where)
     if files is None and not calibration.kept_back:
         writer.write(graph, description, path, images)
         return path
@@ -122,11 +123,11 @@ def export(
         writer.write(graph, description, unfinished, images)
         file = load(unfinished)
         if files is None:
-            verdict = judge_by_agreement(task.kind, plain, file, calibration.kept_back)
+            result = compare_predictions(task.kind, plain, file, calibration.kept_back)
         else:
-            verdict = judge_by_labels(wing, original, file, files, gate.max_drop)
-        print(verdict.said)
-        _conclude(path, verdict, graph, images)
+            result = compare_scores(wing, original, file, files, gate.max_drop)
+        print(result.said)
+        _conclude(path, result, graph, images)
     return path
 
 
@@ -141,15 +142,15 @@ def _train_on(
     """A checkpoint after quantisation-aware training; its run is beside the file that is exported.
 
     Raises:
-        DeployError: without labels to train on, or without others that judge the file.
+        DeployError: without labels to train on, or without others to evaluate the file on.
     """
     if calibration.files is None or files is None:
         raise DeployError(
-            "--qat trains on labels and is judged by others: name a dataset with --calibration NAME:SPLIT, and another "
-            "split of it with --dataset and --split"
+            "--qat trains on labels and is evaluated on others: name a dataset with --calibration NAME:SPLIT, and "
+            "another split of it with --dataset and --split"
         )
     shown = {digest(read(source)): str(source) for source in wing.images(calibration.files)}
-    keep_judges_apart(wing, files, shown, calibration.where)
+    require_no_overlap(wing, files, shown, calibration.where)
     folder = path.with_name(f"{path.stem}.qat")
     return train_rounded(checkpoint, calibration.files, quantisation.qat_epochs, quantisation.qat_lr, folder)
 
@@ -172,24 +173,22 @@ def _in_torch(task: Task, kind: str, description: Description) -> Predictor:
 
 @contextmanager
 def draft(path: Path) -> Iterator[Path]:
-    """A path of the same name in a hidden folder; what is there in the end moves to `path` and beside it.
+    """A path of the same name in a temporary folder; what is there in the end goes to `path` and beside it.
 
-    Whatever ends the block early removes it again, and leaves what was at `path` before.
+    Whatever ends the block early leaves what was at `path` before. The folder is one of the system's, so that an export
+    that is killed leaves nothing beside `path`.
 
     Raises:
         TaskError: if files cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part", dir=path.parent) as folder:
-            yield Path(folder, path.name)
-            for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
-                os.replace(made, path.with_name(made.name))
-    except OSError as error:
-        raise TaskError(f"{path}: could not be written ({error.strerror or error})") from None
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder, path.name)
+        with ExitStack() as files:  # they take their names once all are whole, `path` itself last
+            for made in sorted(Path(folder).iterdir(), key=lambda made: made.name != path.name):
+                shutil.copyfile(made, files.enter_context(whole(path.with_name(made.name))))
 
 
-def _conclude(path: Path, verdict: Verdict, graph: Graph, images: Sequence[Image]) -> None:
+def _conclude(path: Path, result: Result, graph: Graph, images: Sequence[Image]) -> None:
     """Write and print a report for int8, and end the export of a file that did not pass.
 
     Raises:
@@ -200,10 +199,10 @@ def _conclude(path: Path, verdict: Verdict, graph: Graph, images: Sequence[Image
         errors = layer_errors(graph, images)
         print(report(errors, SHOWN))
         with whole(beside) as unfinished:
-            unfinished.write_text(f"{path.name}: {verdict.said}\n\n{report(errors)}\n", encoding="utf-8")
-    if not verdict.passed:
+            unfinished.write_text(f"{path.name}: {result.said}\n\n{report(errors)}\n", encoding="utf-8")
+    if not result.passed:
         told = f"; {beside.name} has the error of every layer" if images else ""
-        raise DeployError(f"{path}: was not written, as it loses too much: {verdict.said}{told}")
+        raise DeployError(f"{path}: was not written, as it loses too much: {result.said}{told}")
 
 
 def _try(graph: Graph) -> None:

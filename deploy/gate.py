@@ -25,15 +25,15 @@ SURE, LIKE, OVERLAP = 0.3, 0.15, 0.5  # score of boxes that must have their like
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """On a file: whether it passed, and a line with the numbers."""
+class Result:
+    """Of a file: whether it passed, and a line with the numbers."""
 
     passed: bool
     said: str
 
 
-def judging_files(wing: Wing, gate: Gate, names: list[str]) -> Any:
-    """The split that a file is judged on, once all its files are read; None without --dataset.
+def evaluation_files(wing: Wing, gate: Gate, names: list[str]) -> Any:
+    """The split that a file is evaluated on, once all its files are read; None without --dataset.
 
     Args:
         wing: of the task.
@@ -52,7 +52,7 @@ def judging_files(wing: Wing, gate: Gate, names: list[str]) -> Any:
     return files
 
 
-def judge_by_labels(wing: Wing, checkpoint: Path, file: Any, files: Any, max_drop: float) -> Verdict:
+def compare_scores(wing: Wing, checkpoint: Path, file: Any, files: Any, max_drop: float) -> Result:
     """Score a checkpoint and a file as the evaluation tools do.
 
     Args:
@@ -70,10 +70,10 @@ def judge_by_labels(wing: Wing, checkpoint: Path, file: Any, files: Any, max_dro
     if not math.isfinite(before):
         raise DeployError(f"{where}: there is nothing in it to score; give another --split")
     said = f"{wing.measure} {before:.2f} of the checkpoint, {after:.2f} of the file ({where}; --max-drop {max_drop:g})"
-    return Verdict(before - after <= max_drop, said)
+    return Result(before - after <= max_drop, said)
 
 
-def judge_by_agreement(kind: str, plain: Any, file: Any, sources: Sequence[Source]) -> Verdict:
+def compare_predictions(kind: str, plain: Any, file: Any, sources: Sequence[Source]) -> Result:
     """See how far a file predicts what the network in float does, where there are no labels.
 
     Args:
@@ -94,12 +94,12 @@ def judge_by_agreement(kind: str, plain: Any, file: Any, sources: Sequence[Sourc
         agreed, counted = _agreement(kind, plain.predict([image])[0], file.predict([image])[0])
         same, total = same + agreed, total + counted
     if not total:
-        raise DeployError(f"nothing is found in {len(sources)} images that the file could be judged by; give --dataset")
+        raise DeployError(f"nothing is found in {len(sources)} images to compare the file on; give --dataset")
     said = (
         f"without labels: {100 * same / total:.2f} % of {total:,} {WHAT[kind]} as in float, on {len(sources)} images "
         f"that were not calibrated on; {100 * LEAST[kind]:g} % are asked for"
     )
-    return Verdict(same / total >= LEAST[kind], said)
+    return Result(same / total >= LEAST[kind], said)
 
 
 def _agreement(kind: str, plain: Any, file: Any) -> tuple[int, int]:

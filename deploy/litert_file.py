@@ -20,6 +20,7 @@ from deploy.mediapipe_metadata import ENTRY as MEDIAPIPE_ENTRY
 from deploy.mediapipe_metadata import append_labels, model_metadata, require_fit
 from deploy.onnx_file import ENTRY
 from deploy.seal import require_sealed, seal
+from deploy.xnnpack import outside_of_tflite, print_outside
 from tasks.writing import whole
 
 IDENTIFIER = b"TFL3"
@@ -50,6 +51,7 @@ class LitertFormat(Format):
             if description.target == "mediapipe":
                 append_labels(unfinished, description.spec["names"])
             seal(unfinished)
+            print_outside(outside_of_tflite(self._start(unfinished, str(path))))
 
     def read_description(self, path: Path) -> Description:
         schema = require("ai_edge_litert.schema_py_generated", self.extra, str(path))
@@ -64,12 +66,7 @@ class LitertFormat(Format):
         raise DeployError(f'{path}: its metadata lacks "{ENTRY}", so that this package did not write it')
 
     def open(self, path: Path, description: Description, threads: int | None = None) -> Run:
-        runtime = require("ai_edge_litert.interpreter", self.extra, str(path))
-        try:
-            interpreter = runtime.Interpreter(str(path), num_threads=threads)
-            interpreter.allocate_tensors()
-        except Exception as error:
-            raise DeployError(f"{path}: LiteRT cannot load it ({one_line(error)})") from None
+        interpreter = self._start(path, str(path), threads)
         (given,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
 
         def run(image: Any) -> dict[str, Any]:
@@ -78,6 +75,16 @@ class LitertFormat(Format):
             return {output["name"]: interpreter.get_tensor(output["index"]) for output in outputs}
 
         return run
+
+    def _start(self, path: Path, where: str, threads: int | None = None) -> Any:
+        """LiteRT's interpreter of a file; errors name `where` it is."""
+        runtime = require("ai_edge_litert.interpreter", self.extra, where)
+        try:
+            interpreter = runtime.Interpreter(str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+        except Exception as error:
+            raise DeployError(f"{where}: LiteRT cannot load it ({one_line(error)})") from None
+        return interpreter
 
 
 def describe(content: bytes, description: Description) -> bytes:

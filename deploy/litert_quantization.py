@@ -1,6 +1,8 @@
 """Static int8 and float16 for LiteRT, by AI Edge Quantizer."""
 
 from collections.abc import Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -56,8 +58,9 @@ def quantize(content: bytes, calibration: Sequence[Image], input: str, extra: st
     runtime = require("ai_edge_litert.interpreter", extra, "--int8")
     ((signature, names),) = runtime.Interpreter(model_content=content).get_signature_list().items()
     samples = [{names["inputs"][0]: np.ascontiguousarray(image, dtype=input)} for image in calibration]
-    ranges = quantizer.calibrate({signature: samples}, num_threads=1)
-    return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
+    with redirect_stderr(StringIO()):  # progress bars, most of which no option turns off; errors are raised
+        ranges = quantizer.calibrate({signature: samples}, num_threads=1)
+        return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
 
 
 def halve(content: bytes, extra: str) -> bytes:
@@ -70,7 +73,8 @@ def halve(content: bytes, extra: str) -> bytes:
     )
     for operator in WEIGHTS:
         quantizer.update_quantization_recipe(".*", operator, config, "float_casting")
-    return bytes(quantizer.quantize(enable_progress_report=False).quantized_model)
+    with redirect_stderr(StringIO()):
+        return bytes(quantizer.quantize(enable_progress_report=False).quantized_model)
 
 
 def settle(model: Any, content: bytes) -> None:

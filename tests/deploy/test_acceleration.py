@@ -21,6 +21,14 @@ def cache(tmp_path_factory):
         yield network_cache.cache_folder()
 
 
+@pytest.fixture(scope="module")
+def converted(checkpoint, cache):
+    """The key under which the cache has the checkpoint's network."""
+    pytest.importorskip("onnxruntime")
+    load(checkpoint, "cpu", runtime="onnx")
+    return acceleration._key(load_task(checkpoint, "cpu").fold(), checkpoint)
+
+
 @pytest.fixture
 def images():
     rng = np.random.default_rng(0)
@@ -58,29 +66,21 @@ def test_boxes_and_probabilities_are_torchs(detector, classifier, images):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_a_network_is_converted_once(checkpoint, images, no_conversion, cache):
-    pytest.importorskip("onnxruntime")
-    if not any(cache.glob("*")):
-        pytest.skip("the first test did not run")
+def test_a_network_is_converted_once(checkpoint, images, converted, no_conversion):
     load(checkpoint, "cpu", runtime="onnx").predict(images[:1])
     with pytest.raises(AssertionError, match="is converted"):
         load(checkpoint, "cpu", runtime="onnx", output_stride=8)
 
 
-def test_a_damaged_entry_is_written_anew(checkpoint, images, monkeypatch, cache):
-    pytest.importorskip("onnxruntime")
-    key = acceleration._key(load_task(checkpoint, "cpu").fold(), checkpoint)
-    whole = network_cache.read_entry(key)
-    if whole is None:
-        pytest.skip("the first test did not run")
-    content = bytearray((cache / key).read_bytes())
+def test_a_damaged_entry_is_written_anew(checkpoint, images, monkeypatch, cache, converted):
+    whole, content = network_cache.read_entry(converted), bytearray((cache / converted).read_bytes())
     content[len(content) // 2] ^= 1
     made = []
     monkeypatch.setattr(acceleration, "export_network", lambda task: made.append(task) or whole)
     for damaged in (content, content[:-5], b""):
-        (cache / key).write_bytes(damaged)
+        (cache / converted).write_bytes(damaged)
         load(checkpoint, "cpu", runtime="onnx").predict(images[:1])
-        assert network_cache.read_entry(key) == whole
+        assert network_cache.read_entry(converted) == whole
     assert len(made) == 3
 
 
@@ -114,14 +114,10 @@ def test_what_does_not_convert_runs_in_torch_and_says_so(checkpoint, images, mon
         load(checkpoint, "cpu", runtime="onnx")
 
 
-def test_another_result_is_not_taken(checkpoint, monkeypatch, capsys):
-    pytest.importorskip("onnxruntime")
+def test_another_result_is_not_taken(checkpoint, monkeypatch, converted):
     forward = acceleration.RuntimeNetwork.forward
     monkeypatch.setattr(acceleration.RuntimeNetwork, "forward", lambda self, images: forward(self, images) + 1)
-    key = acceleration._key(load_task(checkpoint, "cpu").fold(), checkpoint)
-    content = network_cache.read_entry(key)
-    if content is None:
-        pytest.skip("the first test did not run")
+    content = network_cache.read_entry(converted)
     monkeypatch.setattr(acceleration, "read_entry", lambda key: None)
     monkeypatch.setattr(acceleration, "export_network", lambda task: content)
     with pytest.raises(DeployError, match="outputs are others than torch's on images of 64x64"):

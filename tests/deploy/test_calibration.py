@@ -1,4 +1,4 @@
-"""Which images int8 is calibrated on, and that they are not those that judge the file."""
+"""Which images int8 is calibrated on, and that they are not those that the file is evaluated on."""
 
 import shutil
 
@@ -8,7 +8,7 @@ import pytest
 
 from datasets.classification.find import shapes_objects
 from deploy import DeployError
-from deploy.calibration import find_calibration, keep_judges_apart, read_calibration, spread
+from deploy.calibration import find_calibration, read_calibration, require_no_overlap, spread
 from deploy.export_options import Gate, Quantisation
 from tasks.errors import TaskError
 from tasks.wings import WINGS
@@ -31,13 +31,13 @@ def read(calibration):
     return read_calibration(calibration, lambda image: image[None])
 
 
-def test_every_fifth_image_judges_where_nothing_else_does(tmp_path):
+def test_every_fifth_image_is_kept_back_where_there_are_no_labels(tmp_path):
     folder = photographs(tmp_path / "x", 12)
     found = find_calibration(SEGMENTATION, int8(folder), Gate())
     assert [path.name for path in found.kept_back] == ["2.png", "7.png"]  # by name: 0, 1, 10, 11, 2
     assert len(found.sources) == 10 and not set(found.sources) & set(found.kept_back)
-    judged = find_calibration(SEGMENTATION, int8(folder), Gate(dataset="voc"))
-    assert judged.kept_back == [] and len(judged.sources) == 12
+    labelled = find_calibration(SEGMENTATION, int8(folder), Gate(dataset="voc"))
+    assert labelled.kept_back == [] and len(labelled.sources) == 12
     images, shown = read(found)
     assert len(images) == len(shown) == 10 and images[0].shape == (1, 8, 8, 3)
     few = find_calibration(SEGMENTATION, int8(folder, calibration_images=3), Gate())
@@ -75,9 +75,9 @@ def test_too_few(tmp_path):
             find_calibration(SEGMENTATION, int8(nothing), Gate())
 
 
-def test_the_split_that_judges_is_refused(shapes):
+def test_the_split_that_the_file_is_evaluated_on_is_refused(shapes):
     gate = Gate(dataset="voc", data_root=shapes, split="val")
-    with pytest.raises(DeployError, match="--split val judges the file"):
+    with pytest.raises(DeployError, match="the file is evaluated on --split val"):
         find_calibration(SEGMENTATION, int8("voc:val"), gate)
     with pytest.raises(DeployError, match="--data-root is that of --dataset voc"):
         find_calibration(SEGMENTATION, int8("folder"), gate)
@@ -88,23 +88,23 @@ def test_the_split_that_judges_is_refused(shapes):
 @pytest.mark.parametrize(
     "kind, dataset", [("segmentation", "voc"), ("detection", "coco"), ("classification", "shapes")]
 )
-def test_images_of_the_split_that_judges_are_refused(kind, dataset, shapes, tmp_path):
+def test_images_of_the_split_that_the_file_is_evaluated_on_are_refused(kind, dataset, shapes, tmp_path):
     wing = WINGS[kind]
     splits = ["train", "val"]
     objects = kind == "classification"  # which Shapes has of a tree of its own size only
     train, val = (shapes_objects(shapes, s) for s in splits) if objects else wing.find_files(dataset, splits, shapes)
     folder = photographs(tmp_path / "x", 6)
     calibration = find_calibration(wing, int8(folder), Gate(dataset=dataset, data_root=shapes))
-    keep_judges_apart(wing, val, read(calibration)[1], "x")
+    require_no_overlap(wing, val, read(calibration)[1], "x")
     other = wing.images(val)[0]
     if objects:
         cv2.imwrite(str(folder / "other.png"), other[..., ::-1])
     else:
         shutil.copy(other, folder / f"other{other.suffix}")
     calibration = find_calibration(wing, int8(folder), Gate(dataset=dataset, data_root=shapes))
-    with pytest.raises(DeployError, match=r"--calibration .*other\.\w+ shows the same as .* val, which judges"):
-        keep_judges_apart(wing, val, read(calibration)[1], calibration.where)
-    keep_judges_apart(wing, train, read(calibration)[1], calibration.where)
+    with pytest.raises(DeployError, match=r"--calibration .*other\.\w+ shows the same as .* val, which the file is"):
+        require_no_overlap(wing, val, read(calibration)[1], calibration.where)
+    require_no_overlap(wing, train, read(calibration)[1], calibration.where)
 
 
 @pytest.mark.parametrize(

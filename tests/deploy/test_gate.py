@@ -8,7 +8,8 @@ import pytest
 import deploy.exporting
 from deploy import DeployError, export, load
 from deploy.export_options import Gate, Quantisation
-from deploy.gate import judge_by_agreement
+from deploy.exporting import draft
+from deploy.gate import compare_predictions
 from tasks.detection.detections import Detections
 
 IMAGES = [np.full((10, 10, 3), value, dtype=np.uint8) for value in range(100)]
@@ -27,9 +28,9 @@ class Fake:
 @pytest.mark.parametrize("wrong, passed", [(2, True), (3, False)])
 def test_classes(wrong, passed):
     plain, file = Fake(lambda n: np.eye(3)[0]), Fake(lambda n: np.eye(3)[int(n < wrong)])
-    verdict = judge_by_agreement("classification", plain, file, IMAGES)
-    assert verdict.passed == passed
-    assert f"{100 - wrong}.00 % of 100 images" in verdict.said and "without labels" in verdict.said
+    result = compare_predictions("classification", plain, file, IMAGES)
+    assert result.passed == passed
+    assert f"{100 - wrong}.00 % of 100 images" in result.said and "without labels" in result.said
 
 
 @pytest.mark.parametrize("wrong, passed", [(2, True), (3, False)])
@@ -39,8 +40,8 @@ def test_pixels(wrong, passed):
         found.flat[:wrong] = 1
         return found
 
-    verdict = judge_by_agreement("segmentation", Fake(lambda n: np.zeros((10, 10), dtype=np.uint8)), Fake(mask), IMAGES)
-    assert verdict.passed == passed and "10,000 pixels" in verdict.said
+    result = compare_predictions("segmentation", Fake(lambda n: np.zeros((10, 10), dtype=np.uint8)), Fake(mask), IMAGES)
+    assert result.passed == passed and "10,000 pixels" in result.said
 
 
 def boxes(*rows):
@@ -64,13 +65,27 @@ FLOAT = (0, 0, 10, 10, 0.9, 1), (20, 20, 30, 30, 0.31, 0), (40, 40, 50, 50, 0.1,
     ],
 )
 def test_boxes(rows, share):
-    verdict = judge_by_agreement("detection", Fake(lambda n: boxes(*FLOAT)), Fake(lambda n: boxes(*rows)), IMAGES[:3])
-    assert f"{share:.2f} % of" in verdict.said and verdict.passed == (share >= 95)
+    result = compare_predictions("detection", Fake(lambda n: boxes(*FLOAT)), Fake(lambda n: boxes(*rows)), IMAGES[:3])
+    assert f"{share:.2f} % of" in result.said and result.passed == (share >= 95)
 
 
 def test_nothing_to_compare():
     with pytest.raises(DeployError, match="nothing is found in 3 images"):
-        judge_by_agreement("detection", Fake(lambda n: boxes()), Fake(lambda n: boxes()), IMAGES[:3])
+        compare_predictions("detection", Fake(lambda n: boxes()), Fake(lambda n: boxes()), IMAGES[:3])
+
+
+def test_a_draft_is_elsewhere_until_it_is_done(tmp_path):
+    path = tmp_path / "new" / "x.xml"
+    with pytest.raises(KeyboardInterrupt), draft(path) as unfinished:
+        unfinished.write_text("half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == [] and not unfinished.parent.exists()
+    with draft(path) as unfinished:
+        unfinished.write_text("network")
+        unfinished.with_suffix(".bin").write_text("weights")
+        assert list(tmp_path.iterdir()) == []
+    assert {file.name: file.read_text() for file in path.parent.iterdir()} == {"x.xml": "network", "x.bin": "weights"}
+    assert not unfinished.parent.exists()
 
 
 class Worse:
@@ -90,7 +105,7 @@ def test_export(format, checkpoint, shapes, tmp_path, monkeypatch, capsys):
     photographs = Quantisation(int8=True, calibration=str(shapes / "JPEGImages"), calibration_images=8)
     train = Quantisation(int8=True, calibration="voc", calibration_images=8)
     gate = Gate(dataset="voc", data_root=shapes, split="val", max_drop=30)
-    with pytest.raises(DeployError, match=r"shows the same as .* of val, which judges the file"):
+    with pytest.raises(DeployError, match=r"shows the same as .* of val, which the file is evaluated on"):
         export(
             checkpoint, format, path, quantisation=Quantisation(True, calibration=str(shapes / "JPEGImages")), gate=gate
         )
@@ -115,7 +130,7 @@ def test_export(format, checkpoint, shapes, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_float_is_judged_if_asked(classifier, tmp_path, capsys):
+def test_float_is_compared_if_asked(classifier, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
     gate = Gate(dataset="folder", data_root=classifier.parents[1] / "tree", max_drop=0.01)
     path = export(classifier, "onnx", tmp_path / "x.onnx", gate=gate)

@@ -8,6 +8,7 @@ import pytest
 from deploy import DeployError, export, load
 from deploy.graph import OUTPUTS
 from deploy.runtimes import FORMATS
+from tasks.errors import TaskError
 from tasks.wings import load_task
 
 NEEDED = {"onnx": "onnxruntime", "openvino": "openvino", "executorch": "executorch", "litert": "litert_torch"}
@@ -73,8 +74,9 @@ def test_what_cannot_be_exported(checkpoints, tmp_path):
     for options, said in (
         ({"output_kind": "boxes"}, "--output-kind boxes: segmentation has logits, mask"),
         ({"path": tmp_path / "x.tflite"}, "files of onnx end in .onnx"),
+        ({"path": checkpoints["segmentation"] / "x.onnx"}, r"best\.ckpt: is a file; name a folder with --output"),
     ):
-        with pytest.raises(DeployError, match=said):
+        with pytest.raises(TaskError, match=said):
             export(checkpoints["segmentation"], "onnx", **options)
     assert list(tmp_path.iterdir()) == []
 
