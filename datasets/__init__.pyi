@@ -27,6 +27,7 @@ from .files import default_colours as default_colours
 from .files import read_labels as read_labels
 from .images import read_image as read_image
 from .images import resize_image as resize_image
+from .images import resize_mask as resize_mask
 from .inspected_splits import choose_task as choose_task
 from .inspected_splits import find_splits as find_splits
 from .inspected_splits import serves as serves
@@ -37,6 +38,8 @@ from .inspection import Inspected as Inspected
 from .inspection import Kind as Kind
 from .inspection import Sample as Sample
 from .inspection import inspect_splits as inspect_splits
+from .joint.dataset import JointDataset as JointDataset
+from .joint.files import JointFiles as JointFiles
 from .loading import check_batch as check_batch
 from .loading import check_shared_memory as check_shared_memory
 from .loading import eval_loader as eval_loader

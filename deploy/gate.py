@@ -47,7 +47,7 @@ def evaluation_files(wing: Wing, gate: Gate, names: list[str]) -> Any:
         return None
     found = wing.find_files(gate.dataset, [gate.split], gate.data_root, group_by=gate.group_by, classes=gate.classes)
     files = wing.limit_files(found[0], gate.max_images)
-    require_same(names, files.names, "the checkpoint", str(files.root))
+    require_same(names, files, "the checkpoint", str(files.root))
     wing.check_files(files, read=True)
     return files
 

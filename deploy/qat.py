@@ -126,7 +126,7 @@ def train_rounded(checkpoint: Path, files: Any, epochs: int, lr: float, folder: 
     trained = load_task(checkpoint, "cpu")
     wing, config = WINGS[trained.kind], _config(checkpoint)
     options, augmentation = (_given(kind, config) for kind in OPTIONS[trained.kind])
-    require_same(trained.spec.names, files.names, str(checkpoint), str(files.root))
+    require_same(trained.spec, files, str(checkpoint), str(files.root))
     optimization = Optimization(epochs=epochs, lr=lr, schedule="cosine", weight_decay=0.0)
     run = Run(ema=0.0, name=folder.name, output=folder.parent, overwrite=True)
     seed_everything(run.seed)

@@ -15,6 +15,8 @@ from .detection_losses import DETECTION_LOSSES as DETECTION_LOSSES
 from .detection_losses import DetectionLoss as DetectionLoss
 from .distillation_losses import distillation_loss as distillation_loss
 from .inputs import HeadError as HeadError
+from .joint import JOINT_HEADS as JOINT_HEADS
+from .joint import JointHead as JointHead
 from .lraspp import resize as resize
 from .matching import best_iou as best_iou
 from .matching import match_anchors as match_anchors

@@ -72,7 +72,7 @@ def create_detection_head(
     """
     if name not in DETECTION_HEADS:
         raise HeadError(unknown("detection head", name, DETECTION_HEADS))
-    check_options(name, _options(SSDLite), options)
+    check_options(name, BOX_OPTIONS, options)
     return SSDLite(channels, strides, num_classes, **DETECTION_HEADS[name] | options)
 
 
@@ -80,3 +80,6 @@ def _options(head: type[nn.Module]) -> dict[str, type]:
     """The options of a head and their types, behind channels, strides and the number of classes."""
     parameters = list(inspect.signature(head).parameters.values())[3:]
     return {option.name: (*get_args(option.annotation), option.annotation)[0] for option in parameters}
+
+
+BOX_OPTIONS = _options(SSDLite)

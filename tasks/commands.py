@@ -67,13 +67,15 @@ def train(
     check_run(run)
     splits = [data.train_split, data.val_split]
     found = wing.find_files(data.dataset, splits, data.data_root, data.download, data.group_by, data.classes)
+    found = [wing.complete_files(files, options, trained=files is found[0]) for files in found]
     train_files, val_files = (wing.limit_files(files, data.max_images) for files in found)
     summaries = wing.check_files(train_files, val_files, read=data.check_data)
     for line in (line for summary in summaries for line in summary.lines()):
         print(line)
     names, size = train_files.names, wing.input_size(options, data.dataset, train_files) or (224, 224)
-    require_same(names, val_files.names, data.train_split, data.val_split)
+    require_same(train_files, val_files, data.train_split, data.val_split)
     spec = wing.make_spec(network, backbone, names, train_files.colours, size, options, data.dataset)
+    spec = wing.for_files(spec, train_files)
     spec = replace(spec, **wing.start_normalisation(spec, network.weights))
     seed_everything(run.seed)
     task = wing.make_task(spec, optimization, options, train_files, summaries[0] if summaries else None)
@@ -160,7 +162,7 @@ def evaluate(
         split = [data.split]
         files = wing.find_files(data.dataset, split, data.data_root, group_by=data.group_by, classes=data.classes)[0]
     files = wing.limit_files(files, data.max_images)
-    require_same(task.spec.names, files.names, pinned(checkpoint), str(files.root))
+    require_same(task.spec, files, pinned(checkpoint), str(files.root))
     for line in (line for summary in wing.check_files(files, read=data.check_data) for line in summary.lines()):
         print(line)
     settings = _settings(task, checkpoint, files)
@@ -176,14 +178,22 @@ def _settings(task: Any, checkpoint: Path, files: Any) -> dict[str, Any]:
     return told | {"output_stride": task.spec.table.output_stride}
 
 
-def require_same(names: list[str], others: list[str], one: str, other: str) -> None:
-    """Refuse class names that differ; `one` and `other` say whose they are.
+def require_same(one: Any, other: Any, whose: str, others: str) -> None:
+    """Refuse class names that differ.
+
+    Args:
+        one: files of a split, or a spec.
+        other: likewise.
+        whose: `one` is, as a message says it.
+        others: likewise of `other`.
 
     Raises:
         TaskError: if they do.
     """
-    if names != others:
-        raise TaskError(f"classes of {one} and {other} differ: {tell_difference(names, others, one, other)}")
+    for lists in ("names", "box_names"):  # the latter of joint ones
+        names, theirs = (getattr(whole, lists, []) for whole in (one, other))
+        if names != theirs:
+            raise TaskError(f"classes of {whose} and {others} differ: {tell_difference(names, theirs, whose, others)}")
 
 
 def predict(

@@ -72,6 +72,14 @@ class Wing(ABC):
             DataError: if the dataset or a split is missing.
         """
 
+    def complete_files(self, files: Any, options: Any, trained: bool) -> Any:
+        """A split with what the task's own options add to it; `trained` is whether it is the one to train on.
+
+        Raises:
+            DataError: if that is missing.
+        """
+        return files
+
     @staticmethod
     @abstractmethod
     def limit_files(files: Any, most: int | None) -> Any:
@@ -122,6 +130,10 @@ class Wing(ABC):
         Raises:
             BackboneError, HeadError: for a backbone, a head or an option that there is not.
         """
+
+    def for_files(self, spec: Any, files: Any) -> Any:
+        """A spec with what only the files tell, beside names and colours."""
+        return spec
 
     @abstractmethod
     def make_task(

@@ -8,10 +8,13 @@ from tasks.classification.wing import ClassificationWing
 from tasks.detection.wing import DetectionWing
 from tasks.errors import CheckpointError
 from tasks.hub_checkpoints import local_checkpoint
+from tasks.joint.wing import JointWing
 from tasks.segmentation.wing import SegmentationWing
 from tasks.wing import Wing
 
-WINGS: dict[str, Wing] = {wing.task.kind: wing for wing in (ClassificationWing(), DetectionWing(), SegmentationWing())}
+WINGS: dict[str, Wing] = {
+    wing.task.kind: wing for wing in (ClassificationWing(), DetectionWing(), SegmentationWing(), JointWing())
+}
 
 
 def load_task(path: str | Path, device: str = "auto") -> Any:

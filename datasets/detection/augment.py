@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from datasets.detection.augment_options import DetectionAugmentation
 from datasets.detection.boxes import box_iou
-from datasets.images import MEAN, resize_image
+from datasets.files import IGNORE
+from datasets.images import MEAN, resize_image, resize_mask
 from datasets.ranges import SIDE, check_options
 
 OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
@@ -27,13 +28,15 @@ Boxes = NDArray[np.float32]
 class Augmented(NamedTuple):
     """What a transform makes of an image: uint8 [H, W, 3], and its boxes, float32 [n, 4] corners in pixels.
 
-    `kept` int64 [n] holds the index that each box had before; `tiny` is how many were dropped for being too small.
+    `kept` int64 [n] holds the index that each box had before; `tiny` is how many were dropped for being too small;
+    `mask` uint8 [H, W] is the image's, where it has one.
     """
 
     image: Image
     boxes: Boxes
     kept: NDArray[np.int64]
     tiny: int = 0
+    mask: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,17 @@ class SampleWindow(A.DualTransform):
         return windows[fits.argmax()] if fits.any() else canvas
 
     def apply(self, img: Image, columns: Any, rows: Any, **_: Any) -> Image:
+        return self._resample(img, columns, rows, resize_image, MEAN)
+
+    def apply_to_mask(self, mask: NDArray[np.uint8], columns: Any, rows: Any, **_: Any) -> NDArray[np.uint8]:
+        return self._resample(mask, columns, rows, resize_mask, IGNORE)
+
+    def _resample(self, array: NDArray[np.uint8], columns: Any, rows: Any, resize: Any, fill: Any) -> NDArray[np.uint8]:
         (left, right, x, end), (top, bottom, y, below) = columns, rows
-        part = resize_image(img[top:bottom, left:right], (below - y, end - x))
+        part: NDArray[np.uint8] = resize(array[top:bottom, left:right], (below - y, end - x))
         if part.shape[:2] == self.size:
             return part
-        result = np.full((*self.size, 3), MEAN, dtype=np.uint8)
+        result = np.full((*self.size, *array.shape[2:]), fill, dtype=np.uint8)
         result[y:below, x:end] = part
         return result
 
@@ -149,7 +158,8 @@ class AugmentDetection:
         check_options(size=(size, *SIDE))
         self.options, self.size = options, size
         grid = (2 * size[0], 2 * size[1])
-        mosaic = A.Mosaic((2, 2), grid, size, fit_mode="contain", interpolation=cv2.INTER_AREA, fill=MEAN, p=1.0)
+        fill = {"fill": MEAN, "fill_mask": IGNORE}
+        mosaic = A.Mosaic((2, 2), grid, size, fit_mode="contain", interpolation=cv2.INTER_AREA, **fill, p=1.0)
         self.single, self.mosaic = self._steps([], options.expand), self._steps([mosaic], 0.0)
 
     def _steps(self, first: list[Any], expand: float) -> A.Compose:
@@ -174,25 +184,28 @@ class AugmentDetection:
         labels: NDArray[np.int64],
         epoch: int,
         index: int,
-        others: Sequence[tuple[Image, Boxes]] = (),
+        others: Sequence[tuple[Any, ...]] = (),
+        mask: NDArray[np.uint8] | None = None,
     ) -> Augmented:
-        """Augment uint8 [H, W, 3] and float32 [n, 4] into `size`.
+        """Augment uint8 [H, W, 3], float32 [n, 4] and a mask, uint8 [H, W], if there is one, into `size`.
 
-        `others` are the images and boxes of `partners`; `kept` counts their boxes on from those of the image.
+        `others` are the images, boxes and masks of `partners`; `kept` counts their boxes on from those of the image.
         """
         compose = self.mosaic if others else self.single
         state = np.random.SeedSequence((self.options.seed, epoch, index)).generate_state(2)
         # one shared stream: seeding every step alike, as set_random_seed does, would tie their draws together
         compose.set_random_state(np.random.default_rng(state[0]), random.Random(int(state[1])))
         parts, count = [], 0
-        for beside, corners in [(image, boxes), *others]:
+        for beside, corners, *drawn in [(image, boxes, *([] if mask is None else [mask])), *others]:
             shares = corners / np.tile(np.array(beside.shape[1::-1], dtype=np.float64), 2)
             numbers = np.arange(count, count + len(corners), dtype=np.float64)[:, None]
             parts.append({"image": beside, "bboxes": np.concatenate([shares, numbers], axis=1)})
+            parts[-1] |= {"mask": drawn[0]} if drawn else {}
             count += len(corners)
         result = compose(**parts[0], **({"mosaic_metadata": parts[1:]} if others else {}))
         rows = np.asarray(result["bboxes"], dtype=np.float64).reshape(-1, 5)
         moved = rows[:, :4] * np.tile(self.size[::-1], 2)
         large = (moved[:, 2:] - moved[:, :2] >= self.options.min_size).all(1)
         kept = rows[large, 4].astype(np.int64)
-        return Augmented(result["image"], moved[large].astype(np.float32), kept, int((~large).sum()))
+        tiny = int((~large).sum())
+        return Augmented(result["image"], moved[large].astype(np.float32), kept, tiny, result.get("mask"))

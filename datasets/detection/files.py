@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,12 @@ class Objects:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @classmethod
+    def none(cls) -> "Objects":
+        """Of an image without any."""
+        flags = np.zeros((3, 0), dtype=bool)
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), *flags, np.zeros(0, np.float32))
 
     def at(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Objects":
         """The objects under a mask, bool [n], or at indices, int64 [any]."""
@@ -96,6 +102,11 @@ class DetectionFiles:
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unsound: list[list[Unsound]] = field(default_factory=list)
+
+    def at(self, chosen: Sequence[int]) -> "DetectionFiles":
+        """The images at some indices; faults and notes stay those of the whole split."""
+        per_image = ["image_paths", "objects", "ids", "sizes", *(["unsound"] if self.unsound else [])]
+        return replace(self, **{name: [getattr(self, name)[index] for index in chosen] for name in per_image})
 
     @property
     def colours(self) -> list[Colour]:

@@ -1,7 +1,6 @@
 """Which files belong to a detection split: VOC trees, COCO json, YOLO, labelme, CVAT, Shapes."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from datasets.detection.coco import coco_detection
@@ -96,11 +95,4 @@ def _find_voc(root: Path, split: str, download: bool) -> DetectionFiles:
 def limit_detection(files: DetectionFiles, most: int | None) -> DetectionFiles:
     """The first `most` images of a split, or all of them for None; faults and notes stay those of the whole split."""
     check_options(max_images=(most, *COUNT))
-    return replace(
-        files,
-        image_paths=files.image_paths[:most],
-        objects=files.objects[:most],
-        ids=files.ids[:most],
-        sizes=files.sizes[:most],
-        unsound=files.unsound[:most],
-    )
+    return files.at(range(len(files.image_paths))[:most])

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch.distributed as dist
 from numpy.typing import NDArray
 
 from datasets import DataError, DetectionFiles
 from datasets.faults import one_line
+from heads import Decoded
 from tasks.writing import write_json
 
 KEYS = ("image_id", "category_id", "bbox", "score")
@@ -31,6 +33,34 @@ class Detections:
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
+
+    def described(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """For JSON: class, score and box of each."""
+        rows = zip(self.labels.tolist(), self.scores.tolist(), self.boxes.tolist(), strict=True)
+        return [{"class": names[label], "score": score, "box": box} for label, score, box in rows]
+
+
+def in_pixels(decoded: Decoded, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
+    """The detections of a batch in the pixels of its images.
+
+    Args:
+        decoded: as `decode_detections` gives them, boxes in shares of the image.
+        sizes: height and width of each image.
+    """
+    result = []
+    for (height, width), *fields, count in zip(sizes, *(field.cpu().numpy() for field in decoded), strict=True):
+        boxes, scores, labels = (values[:count] for values in fields)
+        result.append(Detections(boxes * np.array([width, height] * 2, dtype=np.float32), scores, labels))
+    return result
+
+
+def gathered(found: dict[str, Detections]) -> dict[str, Detections]:
+    """The detections by file of all processes."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return found
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, found)
+    return {file: detections for part in parts for file, detections in part.items()}
 
 
 def write_results(path: Path, files: DetectionFiles, detections: Sequence[Detections]) -> None:

@@ -130,9 +130,7 @@ def show_boxes(predictor: Any, options: Prediction) -> Show:
         names = predictor.spec.names
         boxes = found.boxes, found.labels, names, predictor.spec.colours, found.scores
         drawing = draw_boxes(image, *boxes, options.max_drawn)
-        rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
-        objects = [{"class": names[label], "score": score, "box": box} for label, score, box in rows]
-        return Shown("boxes", drawing, {"objects": objects})
+        return Shown("boxes", drawing, {"objects": found.described(names)})
 
     return show
 

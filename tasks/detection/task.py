@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -14,7 +13,7 @@ from backbones import Table, TimmTable, build_backbone, create_table, table_opti
 from datasets import check_options, limit_detection, resize_image
 from heads import DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
-from tasks.detection.detections import Detections
+from tasks.detection.detections import Detections, gathered, in_pixels
 from tasks.detection.metrics import coco_scores
 from tasks.options import Optimization
 
@@ -119,11 +118,7 @@ class DetectionTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         files = self.trainer.datamodule.val.files  # type: ignore[attr-defined]
-        found = self.found
-        if dist.is_available() and dist.is_initialized():
-            gathered: list[Any] = [None] * dist.get_world_size()
-            dist.all_gather_object(gathered, found)
-            found = {file: detections for part in gathered for file, detections in part.items()}
+        found = gathered(self.found)
         # limit_val_batches leaves out the last ones
         files = limit_detection(files, sum(str(path) in found for path in files.image_paths))
         scores = coco_scores(files, [found[str(path)] for path in files.image_paths], "faster")
@@ -150,11 +145,7 @@ class DetectionTask(Task):
         decoded = decode_detections(
             logits, offsets, self.anchors.boxes, self.spec.sigmoid, score_threshold, iou_threshold
         )
-        result = []
-        for (height, width), *fields, count in zip(sizes, *(field.cpu().numpy() for field in decoded), strict=True):
-            boxes, scores, labels = (values[:count] for values in fields)
-            result.append(Detections(boxes * np.array([width, height] * 2, dtype=np.float32), scores, labels))
-        return result
+        return in_pixels(decoded, sizes)
 
     def predict(
         self, images: Sequence[Image], score_threshold: float = 0.001, iou_threshold: float = 0.55

@@ -26,11 +26,10 @@ def show_masks(predictor: Any, options: Prediction, frames: bool = False) -> Sho
         frames: of a video: the legend lies in their corner, as all are of one size, and keeps the classes that it had.
     """
     said = False
-    names, colours = predictor.spec.names, predictor.spec.colours
-    seen = np.zeros(256, dtype=np.int64)
+    draw = MaskDrawing(predictor.spec.names, predictor.spec.colours, options, frames)
 
     def show(image: Image) -> Shown:
-        nonlocal said, seen
+        nonlocal said
         window = options.window
         if window is None and image.shape[0] * image.shape[1] > LARGE:
             window = WINDOW
@@ -38,22 +37,41 @@ def show_masks(predictor: Any, options: Prediction, frames: bool = False) -> Sho
                 print("images above 16 megapixels are predicted in windows of 1024x1024; --window sets other ones")
             said = True
         how = {"tta_scales": options.tta_scales, "tta_flip": options.tta_flip, "window": window}
-        mask = predictor.predict([image], **how)[0]
+        return draw(image, predictor.predict([image], **how)[0])
+
+    return show
+
+
+class MaskDrawing:
+    """Masks laid over their images, see `show_masks`.
+
+    Args:
+        names: of the classes.
+        colours: of them.
+        options: how it is drawn.
+        frames: see `show_masks`.
+    """
+
+    def __init__(self, names: Sequence[str], colours: Colours, options: Prediction, frames: bool = False) -> None:
+        self.names, self.colours, self.options, self.frames = names, colours, options, frames
+        self.seen = np.zeros(256, dtype=np.int64)
+
+    def __call__(self, image: Image, mask: Image) -> Shown:
+        """What is shown of an image, which may be drawn into, and its mask."""
+        names, colours, frames = self.names, self.colours, self.frames
         pixels = count_values(mask)
         counts = {name: int(count) for name, count in zip(names, pixels, strict=False) if count}
         classes = {name: {"pixels": count, "share": count / mask.size} for name, count in counts.items()}
-        seen = seen + pixels if frames else pixels
-        entries = _entries(seen * painted(names), names, colours)
+        self.seen = self.seen + pixels if frames else pixels
+        entries = _entries(self.seen * painted(names), names, colours)
         strip = legend(*entries, image.shape[1], size_for(image)) if not frames else image[:0]
         # room for the legend below; without one the image itself is drawn into
         drawing = np.empty((len(image) + len(strip), *image.shape[1:]), dtype=np.uint8) if len(strip) else image
-        overlay(image, mask, names, colours, options.opacity, out=drawing[: len(image)])
+        overlay(image, mask, names, colours, self.options.opacity, out=drawing[: len(image)])
         drawing[len(image) :] = strip
         if frames:
             draw_corner(drawing, *entries)
         return Shown("overlay", drawing, {"classes": classes}, mask)
-
-    return show
 
 
 def _entries(

@@ -1,0 +1,54 @@
+"""Images of masks and boxes together, for people."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from datasets import resize_mask
+from tasks.detection.drawing import SHOWN, draw_boxes
+from tasks.drawing import COLUMNS, Image, fit, grid, overlay
+from tasks.errors import TaskError
+from tasks.options import Prediction
+from tasks.prediction import Show, Shown
+from tasks.segmentation.drawing import MaskDrawing
+
+
+def show_joint(predictor: Any, options: Prediction, frames: bool = False) -> Show:
+    """Images with masks laid over them, a legend, and the best boxes; see `show_masks` and `show_boxes`.
+
+    Raises:
+        TaskError: for options that see an image more than once.
+    """
+    if tuple(options.tta_scales) != (1.0,) or options.tta_flip or options.window is not None:
+        raise TaskError("several scales, flips and windows are for segmentation; a joint network looks once")
+    spec = predictor.spec
+    draw_mask = MaskDrawing(spec.names, spec.colours, options, frames)
+
+    def show(image: Image) -> Shown:
+        (found,) = predictor.predict([image], score_threshold=options.score_threshold)
+        height, boxes = len(image), found.boxes
+        shown = draw_mask(image, found.mask)
+        drawn = boxes.boxes, boxes.labels, spec.box_names, spec.box_colours, boxes.scores
+        shown.drawing[:height] = draw_boxes(shown.drawing[:height], *drawn, options.max_drawn)
+        objects = boxes.described(spec.box_names)
+        return Shown("joint", shown.drawing, {**shown.description, "objects": objects}, found.mask)
+
+    return show
+
+
+def draw_joint(predictor: Any, samples: Iterable[dict[str, Any]]) -> Image:
+    """Input, truth and prediction of joint samples, a row each; masks and boxes in the pixels of the sample's image."""
+    rows, spec = [], predictor.spec
+    for sample in samples:
+        image = sample["image"]
+        (found,) = predictor.predict([image])
+        sure = found.boxes.scores >= SHOWN
+        mask = resize_mask(np.asarray(sample["mask"]), image.shape[:2])
+        truth = overlay(image, mask, spec.names, spec.colours)
+        seen = overlay(image, found.mask, spec.names, spec.colours)
+        classes = spec.box_names, spec.box_colours
+        truth = draw_boxes(truth, sample["boxes"], sample["labels"], *classes)
+        seen = draw_boxes(seen, found.boxes.boxes[sure], found.boxes.labels[sure], *classes, found.boxes.scores[sure])
+        rows.append([fit(image), fit(truth), fit(seen)])
+    return grid(rows, COLUMNS, spec.names, spec.colours)

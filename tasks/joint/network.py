@@ -1,0 +1,107 @@
+"""The joint network: one backbone whose feature maps go to a segmentation head and a detection head."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from backbones import Table, build_backbone, table_from_dict
+from heads import HeadError, JointHead
+from tasks.base import Spec
+from tasks.detection.task import DetectionSpec
+from tasks.segmentation.task import SegmentationSpec
+
+
+@dataclass(frozen=True)
+class JointSpec(Spec):
+    """A joint network; a mask's index i is names[i], a box's label i is box_names[i].
+
+    Attributes:
+        box_names: class names of boxes, without background.
+        box_colours: of them.
+        sigmoid: as of `DetectionSpec`.
+        learned: whether the three losses have weights that are learned, see `JointNetwork`.
+        branch: table of a backbone whose last stage masks have for themselves, on what the shared one has at stride 16;
+            None where masks and boxes share all.
+    """
+
+    box_names: list[str] = field(default_factory=list)
+    box_colours: list[tuple[int, int, int]] = field(default_factory=list)
+    sigmoid: bool = False
+    learned: bool = False
+    branch: Table | None = None
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Any:
+        branch = data.get("branch")
+        table = None if branch is None else table_from_dict(branch)
+        colours = [tuple(colour) for colour in data.get("box_colours", [])]
+        return super().from_dict(data | {"branch": table, "box_colours": colours})
+
+    @property
+    def masks(self) -> SegmentationSpec:
+        """Of the part that a segmentation network is."""
+        return SegmentationSpec(self.branch or self.table, self.head.split("+")[0], **self._shared())
+
+    @property
+    def boxes(self) -> DetectionSpec:
+        """Of the part that a detection network is."""
+        spec = DetectionSpec(self.table, self.head.split("+")[1], **self._shared(), sigmoid=self.sigmoid)
+        return replace(spec, names=self.box_names, colours=self.box_colours)
+
+    def _shared(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("names", "colours", "input_size", "mean", "std")}
+
+
+class Branch(nn.Module):
+    """The last stage of a backbone, which reads another one's c4.
+
+    Args:
+        table: of the whole backbone, the same as the other one's up to c4.
+
+    Raises:
+        HeadError: for a network of timm's, whose stages are its own.
+    """
+
+    def __init__(self, table: Any) -> None:
+        super().__init__()
+        if not isinstance(table, Table):
+            raise HeadError("--sharing stage4 is for our own backbones, whose tables say where a stage begins")
+        whole = build_backbone(table)
+        self.channels, self.strides = whole.channels, whole.strides
+        self.blocks = whole.blocks[table.levels().index(5) :]  # type: ignore[union-attr, index]
+        self.last = whole.last
+
+    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        x = features["c4"]
+        for block in self.blocks:
+            x = block(x)[2]
+        return {**features, "c5": x if self.last is None else self.last(x)}
+
+
+class JointNetwork(nn.Module):
+    """Backbone and both heads. `network(images)` takes normalised float32 [N, 3, H, W]; `JointHead` has the outputs.
+
+    With `spec.learned` it holds the logarithms of the variances that weight its losses in training, `uncertainty` of
+    masks, classes and boxes: the loss is the sum of exp(-s) * loss + s / 2 (arXiv 1705.07115, Section 3.2).
+    """
+
+    def __init__(self, spec: JointSpec) -> None:
+        super().__init__()
+        self.backbone = build_backbone(spec.table)
+        self.backbone.check_size(*spec.input_size)
+        branch = None if spec.branch is None else Branch(spec.branch)
+        channels, strides, classes = (
+            self.backbone.channels,
+            self.backbone.strides,
+            (len(spec.names), len(spec.box_names)),
+        )
+        self.head = JointHead(spec.head, channels, strides, *classes, branch, **spec.head_options)
+        self.backbone.set_taps(self.head.taps)
+        if spec.learned:
+            self.uncertainty = nn.Parameter(torch.zeros(3))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.head(self.backbone(images))

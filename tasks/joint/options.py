@@ -1,0 +1,49 @@
+"""The options of a joint training that others do not have."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from datasets.ranges import SIDE, check_fields
+from tasks.errors import TaskError
+from tasks.options import require_data
+
+
+@dataclass(frozen=True)
+class JointOptions:
+    """What is learned, and from where boxes come.
+
+    Args:
+        size: height and width that images are resized to; by default 320 320, and 160 160 for shapes.
+        sharing: all (masks and boxes read the same backbone, at stride 32) or stage4 (masks have a last stage of their
+            own at stride 16, halved as the paper's LR-ASPP has it).
+        weighting: fixed, or learned: by the uncertainty of each of the three losses (arXiv 1705.07115).
+        mask_weight: of the loss of masks, with fixed weights.
+        box_weight: of the box loss beside the class loss, as in detection.
+        mask_loss: as in segmentation.
+        loss: as in detection.
+        box_dataset: where boxes come from, if they are not those of --dataset; its images have boxes alone.
+        box_data_root: where it is; by default data/ and its name.
+        box_share: share of the samples of an epoch that come from it.
+
+    Raises:
+        DataError, TaskError: for a value outside its range.
+    """
+
+    size: tuple[int, int] | None = None
+    sharing: Literal["all", "stage4"] = "all"
+    weighting: Literal["fixed", "learned"] = "fixed"
+    mask_weight: float = 1.0
+    box_weight: float = 1.0
+    mask_loss: str = "cross_entropy"
+    loss: str = "cross_entropy"
+    box_dataset: str | None = None
+    box_data_root: Path | None = None
+    box_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        weight = (0, 1000)
+        check_fields(self, {"size": SIDE, "mask_weight": weight, "box_weight": weight, "box_share": (0.01, 0.99)})
+        if self.box_dataset is None and self.box_data_root is not None:
+            raise TaskError("--box-data-root is for --box-dataset")
+        require_data(self.box_data_root, self.box_dataset == "shapes")

@@ -1,0 +1,113 @@
+"""Masks and boxes from one network, as the tools see it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from backbones import BackboneOptions
+from datasets import AugmentDetection, DetectionAugmentation, JointDataset, JointFiles, Resize
+from datasets.joint.checks import JointSummary, check_files
+from datasets.joint.files import limit_joint
+from datasets.joint.find import boxes_from, find_files
+from datasets.segmentation.find import DATASETS
+from heads import JOINT_HEADS, DetectionLoss, SegmentationLoss
+from tasks.detection.task import detection_table
+from tasks.joint.drawing import draw_joint, show_joint
+from tasks.joint.evaluation import evaluate, score
+from tasks.joint.network import JointNetwork, JointSpec
+from tasks.joint.options import JointOptions
+from tasks.joint.task import JointTask
+from tasks.options import Network, Optimization, Prediction
+from tasks.prediction import Show
+from tasks.segmentation.task import segmentation_table
+from tasks.wing import Wing
+
+
+class JointWing(Wing):
+    """LR-ASPP and SSDLite on one backbone."""
+
+    task = JointTask
+    network = JointNetwork
+    datasets = DATASETS
+    heads = JOINT_HEADS
+    classes = 21  # VOC's
+
+    find_files = staticmethod(find_files)
+    limit_files = staticmethod(limit_joint)
+    evaluate = staticmethod(evaluate)
+    score = staticmethod(score)
+    measure = "mean of mIoU and COCO AP"
+    draw = staticmethod(draw_joint)
+
+    @staticmethod
+    def images(files: JointFiles) -> Sequence[Path]:
+        return [image.path for image in files.images]
+
+    def epochs(self, dataset: str) -> int:
+        return 16 if dataset == "shapes" else 60
+
+    def check_files(self, *files: JointFiles, read: bool) -> list[JointSummary]:
+        return check_files(*files) if read else []
+
+    def input_size(self, options: JointOptions, dataset: str, files: Any = None) -> tuple[int, int]:
+        return options.size or ((160, 160) if dataset == "shapes" else (320, 320))
+
+    def check_options(self, options: JointOptions) -> None:
+        SegmentationLoss(options.mask_loss)
+        DetectionLoss(options.loss)
+
+    def make_spec(
+        self,
+        network: Network,
+        backbone: BackboneOptions,
+        names: Sequence[str],
+        colours: Sequence[tuple[int, int, int]],
+        size: tuple[int, int],
+        options: JointOptions | None = None,
+        dataset: str = "",
+    ) -> JointSpec:
+        head = network.head or self.heads[0]
+        small = {"small_objects": True} if dataset == "shapes" and head.endswith("+ssdlite") else {}
+        width = {} if backbone.width is None else {"width": backbone.width}
+        table = detection_table(network.backbone, **backbone.given())
+        own = options is not None and options.sharing == "stage4"
+        return JointSpec(
+            table,
+            head,
+            list(names),
+            list(colours),
+            size,
+            small | width | (network.head_options or {}),
+            box_names=list(names),  # until the files tell, see `for_files`
+            box_colours=list(colours),
+            sigmoid=options is not None and options.loss == "focal",
+            learned=options is not None and options.weighting == "learned",
+            branch=segmentation_table(network.backbone, head.split("+")[0], **backbone.given()) if own else None,
+        )
+
+    def complete_files(self, files: JointFiles, options: JointOptions, trained: bool) -> JointFiles:
+        share = options.box_share if trained else None
+        return boxes_from(files, options.box_dataset, options.box_data_root, share)
+
+    def for_files(self, spec: JointSpec, files: JointFiles) -> JointSpec:
+        return replace(spec, box_names=files.box_names, box_colours=files.box_colours)
+
+    def make_task(
+        self,
+        spec: JointSpec,
+        optimization: Optimization,
+        options: JointOptions,
+        files: JointFiles | None = None,
+        summary: JointSummary | None = None,
+    ) -> JointTask:
+        return JointTask(spec, optimization, options.mask_loss, options.mask_weight, options.box_weight)
+
+    def train_samples(self, files: JointFiles, spec: JointSpec, augmentation: DetectionAugmentation) -> JointDataset:
+        return JointDataset(files, AugmentDetection(augmentation, spec.input_size))
+
+    def val_samples(self, files: JointFiles, spec: JointSpec) -> JointDataset:
+        return JointDataset(replace(files, share=None), Resize(spec.input_size))
+
+    def show(self, predictor: Any, options: Prediction, frames: bool = False) -> Show:
+        return show_joint(predictor, options, frames)
