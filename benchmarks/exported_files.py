@@ -3,10 +3,10 @@
     python benchmarks/exported_files.py --checkpoint best.ckpt --dataset voc --data-root DIR --output exported
 
 Every step is a command of tools/: export.py writes a file for each format in each precision, eval_*.py evaluates the
-checkpoint and the files on --split, and benchmark.py measures them from uint8 image to result, when all else is done, so
-that the machine must be quiet only then. int8 files are calibrated on --calibration-split and written whatever they lose,
-for the table to tell. MediaPipe is evaluated by MediaPipe Tasks themselves, which take as many threads as they like, so
-that its latency is that of LiteRT with the same file.
+checkpoint and the files on --split, and benchmark.py measures them from uint8 image to result, when all else is done,
+so that the machine must be quiet only then. int8 files are calibrated on --calibration-split and written whatever they
+lose, for the table to tell. MediaPipe is evaluated by MediaPipe Tasks themselves, which take as many threads as they
+like, so that its latency is that of LiteRT with the same file.
 
 It can be stopped at any time: the same command goes on where it was. `--only` takes some of the rows.
 """
