@@ -50,9 +50,9 @@ class JointHead(nn.Module):
         masks, boxes = name.split("+")
         theirs = {key: value for key, value in options.items() if key in BOX_OPTIONS}
         own = {key: value for key, value in options.items() if key not in theirs}
-        read = (channels, strides) if branch is None else (branch.channels, branch.strides)
+        widths, steps = (channels, strides) if branch is None else (branch.channels, branch.strides)
         self.branch = branch
-        self.masks = create_segmentation_head(masks, *read, mask_classes, **own)
+        self.masks = create_segmentation_head(masks, widths, steps, mask_classes, **own)
         self.boxes = create_detection_head(boxes, channels, strides, box_classes, **theirs)
         wanted = [*self.masks.taps, *self.boxes.taps, *([] if branch is None else ["c4"])]  # type: ignore[misc]
         self.taps = tuple(dict.fromkeys(wanted))

@@ -43,8 +43,9 @@ class Objects:
     @classmethod
     def none(cls) -> "Objects":
         """Of an image without any."""
-        flags = np.zeros((3, 0), dtype=bool)
-        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), *flags, np.zeros(0, np.float32))
+        flags = np.zeros(0, dtype=bool)
+        boxes, area = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        return cls(boxes, np.zeros(0, np.int64), flags, flags, flags, area)
 
     def at(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Objects":
         """The objects under a mask, bool [n], or at indices, int64 [any]."""
@@ -106,7 +107,8 @@ class DetectionFiles:
     def at(self, chosen: Sequence[int]) -> "DetectionFiles":
         """The images at some indices; faults and notes stay those of the whole split."""
         per_image = ["image_paths", "objects", "ids", "sizes", *(["unsound"] if self.unsound else [])]
-        return replace(self, **{name: [getattr(self, name)[index] for index in chosen] for name in per_image})
+        kept: dict[str, Any] = {name: [getattr(self, name)[index] for index in chosen] for name in per_image}
+        return replace(self, **kept)
 
     @property
     def colours(self) -> list[Colour]:

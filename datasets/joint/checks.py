@@ -40,16 +40,20 @@ def check_files(*splits: JointFiles) -> list[JointSummary]:
     Raises:
         DataError: see `check_segmentation` and `check_detection`.
     """
-    faults, summaries = [], []
-    for check, parts in ((check_masks, [f.masks for f in splits]), (check_boxes, [f.boxes for f in splits])):
-        try:
-            summaries.append(check(*parts))  # type: ignore[operator]
-        except DataError as error:
-            faults.append(str(error))
+    faults = []
+    masks: list[SegmentationSummary] = []
+    boxes: list[DetectionSummary] = []
+    try:
+        masks = check_masks(*(files.masks for files in splits))
+    except DataError as error:
+        faults.append(str(error))
+    try:
+        boxes = check_boxes(*(files.boxes for files in splits))
+    except DataError as error:
+        faults.append(str(error))
     if faults:
         raise DataError("\n".join(faults))
-    masks, boxes = summaries
-    return [JointSummary(*found, notes(files)) for *found, files in zip(masks, boxes, splits, strict=True)]
+    return [JointSummary(*found) for found in zip(masks, boxes, map(notes, splits), strict=True)]
 
 
 def notes(files: JointFiles, threads: int = 4) -> list[str]:

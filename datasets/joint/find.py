@@ -38,8 +38,8 @@ def find_joint(
     """The files of one split of a data set with masks, and with boxes in the same tree if it has them.
 
     Boxes come with "shapes", "voc" (where ImageSets/Main has the split, as in VOC2012), "coco" (masks are drawn from
-    the instances, crowds void), "labelme" and "cvat" (outlines of classes, and the boxes around each). Boxes of an image
-    that the split has no mask of, and masks of one that it has no boxes of, are in it too.
+    the instances, crowds void), "labelme" and "cvat" (outlines of classes, and the boxes around each). Images with one
+    of the two are in the split, too.
 
     Args:
         dataset: as in `find_segmentation`.

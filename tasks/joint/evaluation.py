@@ -36,12 +36,13 @@ def evaluate(
     settings: dict[str, Any],
     drawn: int | None = None,
     workers: int = 1,
+    **options: Any,
 ) -> JointEvaluation:
     """See `tasks.wing.Wing.evaluate`: images with masks in the folder masks, and those with boxes in boxes."""
     masks, boxes = parts(predictor)
     evaluation = JointEvaluation(
-        evaluate_masks(masks, files.masks, folder / "masks", dict(settings), drawn, workers),
-        evaluate_boxes(boxes, files.boxes, folder / "boxes", dict(settings), drawn, workers),
+        evaluate_masks(masks, files.masks, folder / "masks", dict(settings), drawn, workers, **options),
+        evaluate_boxes(boxes, files.boxes, folder / "boxes", dict(settings), drawn, workers, **options),
     )
     coco = dict(zip(STATS, evaluation.boxes.coco.stats.tolist(), strict=True))
     scores = {"mean": evaluation.mean, "miou": evaluation.masks.scores.miou, "coco": coco}

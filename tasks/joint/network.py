@@ -71,8 +71,8 @@ class Branch(nn.Module):
             raise HeadError("--sharing stage4 is for our own backbones, whose tables say where a stage begins")
         whole = build_backbone(table)
         self.channels, self.strides = whole.channels, whole.strides
-        self.blocks = whole.blocks[table.levels().index(5) :]  # type: ignore[union-attr, index]
-        self.last = whole.last
+        self.blocks: Any = whole.blocks[table.levels().index(5) :]  # type: ignore[index]
+        self.last: Any = whole.last
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x = features["c4"]

@@ -123,7 +123,8 @@ class JointTask(Task):
         mask_logits, *raw = self.network(self.normalise(batch["image"]))
         for row, mask in enumerate(batch["mask"]):
             mask = torch.as_tensor(mask, device=self.device)[None]
-            self.matrix.update(arg_max_mask(mask_logits[row : row + 1], mask.shape[1:]), mask)
+            size = mask.shape[1], mask.shape[2]
+            self.matrix.update(arg_max_mask(mask_logits[row : row + 1], size), mask)
         found = zip(batch["file"], self._detections(*raw, batch["size"]), batch["boxed"].tolist(), strict=True)
         self.found |= {file: detections for file, detections, boxed in found if boxed}
 
@@ -154,6 +155,6 @@ class JointTask(Task):
         found = self._detections(*raw, sizes, score_threshold, iou_threshold)
         return [Joint(*pair) for pair in zip(masks, found, strict=True)]
 
-    def _detections(self, logits: Tensor, offsets: Tensor, sizes: Any, *thresholds: float) -> list[Detections]:
+    def _detections(self, logits: Tensor, offsets: Tensor, sizes: Any, *thresholds: Any) -> list[Detections]:
         decoded = decode_detections(logits, offsets, self.anchors.boxes, self.spec.sigmoid, *thresholds)
         return in_pixels(decoded, sizes)

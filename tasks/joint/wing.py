@@ -71,7 +71,9 @@ class JointWing(Wing):
         small = {"small_objects": True} if dataset == "shapes" and head.endswith("+ssdlite") else {}
         width = {} if backbone.width is None else {"width": backbone.width}
         table = detection_table(network.backbone, **backbone.given())
-        own = options is not None and options.sharing == "stage4"
+        branch: Any = None
+        if options is not None and options.sharing == "stage4":
+            branch = segmentation_table(network.backbone, head.split("+")[0], **backbone.given())
         return JointSpec(
             table,
             head,
@@ -83,7 +85,7 @@ class JointWing(Wing):
             box_colours=list(colours),
             sigmoid=options is not None and options.loss == "focal",
             learned=options is not None and options.weighting == "learned",
-            branch=segmentation_table(network.backbone, head.split("+")[0], **backbone.given()) if own else None,
+            branch=branch,
         )
 
     def complete_files(self, files: JointFiles, options: JointOptions, trained: bool) -> JointFiles:
