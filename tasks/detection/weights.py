@@ -27,8 +27,8 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
         network: filled in place.
         spec: what the network was built from.
         source: "coco" (torchvision's SSDLite320 on V3-Large, hash checked), "imagenet" (the backbone), or a file or
-            "hf://OWNER/NAME": a detector of ours, a state dict of torchvision's SSDLite320, or any weights of the
-            backbone.
+            "hf://OWNER/NAME": a detector or joint network of ours, a state dict of torchvision's SSDLite320, or any
+            weights of the backbone.
 
     Returns:
         Text for the user. Classes of the same name keep their rows of the class branches; the others start anew.
@@ -48,9 +48,11 @@ def load_detection_weights(network: DetectionNetwork, spec: DetectionSpec, sourc
         return str(load_weights(network.backbone, source))
     state, description = read_weights(local_file(source))
     same = description.get("table", {}).get("name") == spec.table.name
-    if description.get("task") == "detection" and same:
+    named = {"detection": "names", "joint": "box_names"}.get(description.get("task", ""))
+    if named is not None and same:
         state = {key.removeprefix("network."): tensor for key, tensor in state.items() if key.startswith("network.")}
-        return _load(network, spec.names, state, description.get("names", []), str(source))
+        state = {key.replace("head.boxes.", "head."): tensor for key, tensor in state.items()}
+        return _load(network, spec.names, state, description.get(named, []), str(source))
     bias = _torchvisions_bias(state)
     if bias is not None and spec.table.name == "mobilenet_v3_large":
         names = coco_names if len(bias) == 6 * (len(coco_names) + 1) else []

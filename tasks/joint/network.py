@@ -60,16 +60,17 @@ class Branch(nn.Module):
 
     Args:
         table: of the whole backbone, the same as the other one's up to c4.
+        whole: built from it; None for a new one.
 
     Raises:
         HeadError: for a network of timm's, whose stages are its own.
     """
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: Any, whole: Any = None) -> None:
         super().__init__()
         if not isinstance(table, Table):
             raise HeadError("--sharing stage4 is for our own backbones, whose tables say where a stage begins")
-        whole = build_backbone(table)
+        whole = whole or build_backbone(table)
         self.channels, self.strides = whole.channels, whole.strides
         self.blocks: Any = whole.blocks[table.levels().index(5) :]  # type: ignore[index]
         self.last: Any = whole.last

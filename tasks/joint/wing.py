@@ -13,11 +13,13 @@ from datasets.joint.find import boxes_from, find_files
 from datasets.segmentation.find import DATASETS
 from heads import JOINT_HEADS, DetectionLoss, SegmentationLoss
 from tasks.detection.task import detection_table
+from tasks.detection.weights import start_detection_normalisation
 from tasks.joint.drawing import draw_joint, show_joint
 from tasks.joint.evaluation import evaluate, score
 from tasks.joint.network import JointNetwork, JointSpec
 from tasks.joint.options import JointOptions
 from tasks.joint.task import JointTask
+from tasks.joint.weights import load_joint_weights
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
 from tasks.segmentation.task import segmentation_table
@@ -104,6 +106,12 @@ class JointWing(Wing):
         summary: JointSummary | None = None,
     ) -> JointTask:
         return JointTask(spec, optimization, options.mask_loss, options.mask_weight, options.box_weight)
+
+    def start_normalisation(self, spec: JointSpec, weights: str | None) -> dict[str, Any]:
+        return start_detection_normalisation(spec.table, weights)
+
+    def load_weights(self, task: JointTask, weights: str) -> str:
+        return load_joint_weights(task.network, task.spec, weights)
 
     def train_samples(self, files: JointFiles, spec: JointSpec, augmentation: DetectionAugmentation) -> JointDataset:
         return JointDataset(files, AugmentDetection(augmentation, spec.input_size))
