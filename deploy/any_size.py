@@ -13,6 +13,7 @@ from heads.lraspp import WindowPool
 from tasks.base import Task
 
 OUTPUTS = {"classification": ("logits",), "segmentation": ("logits",), "detection": ("logits", "offsets")}
+OUTPUTS["joint"] = ("mask_logits", *OUTPUTS["detection"])
 
 
 class MatrixPool(nn.Module):

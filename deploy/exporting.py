@@ -83,7 +83,7 @@ def export(
     require_folder(path.parent)
     checkpoint = local_checkpoint(checkpoint)
     task = load_task(checkpoint, "cpu")
-    kind, wing = output_kind or next(iter(TARGETS[target][task.kind])), WINGS[task.kind]
+    kind, wing = output_kind or next(iter(TARGETS[target].get(task.kind, OUTPUTS[task.kind]))), WINGS[task.kind]
     calibration = find_calibration(wing, quantisation, gate)
     if calibration.sources and not quantisation.int8 and gate.dataset:
         raise DeployError(f"{calibration.where}: is not needed for --{precision}, which is evaluated on --dataset")
@@ -104,7 +104,7 @@ def export(
         precision=precision,
         checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         made_by=package_versions(),
-        thresholds=_thresholds(kind, writer.suppresses or target == "mediapipe"),
+        thresholds=_thresholds(graph, writer.suppresses or target == "mediapipe"),
         anchors=graph.anchors.tolist() if kind == "raw" else None,
         target=target,
         license=license or (str(in_float.license) if in_float.license else None),
@@ -131,9 +131,11 @@ def export(
     return path
 
 
-def _thresholds(kind: str, suppresses: bool) -> dict[str, float]:
+def _thresholds(graph: Graph, suppresses: bool) -> dict[str, float]:
     """Those of non-maximum suppression, where it is inside a file."""
-    return {"boxes": THRESHOLDS if suppresses else {}, "plain": PLAIN_THRESHOLDS}.get(kind, {})
+    if graph.output_kind == "plain":
+        return PLAIN_THRESHOLDS
+    return THRESHOLDS if suppresses and {"scores", "count"} & {*graph.names} else {}
 
 
 def _train_on(

@@ -85,21 +85,25 @@ def compare_predictions(kind: str, plain: Any, file: Any, sources: Sequence[Sour
     Raises:
         DeployError: if nothing can be compared.
     """
-    same = total = 0
+    kinds = ("segmentation", "detection") if kind == "joint" else (kind,)
+    counts = np.zeros((len(kinds), 2), dtype=np.int64)
     for source in track(sources, "Comparing with float", transient=True):
         try:
             image = read(source)
         except DataError:
             continue
-        agreed, counted = _agreement(kind, plain.predict([image])[0], file.predict([image])[0])
-        same, total = same + agreed, total + counted
-    if not total:
+        found = plain.predict([image])[0], file.predict([image])[0]
+        pairs = zip(*found, strict=True) if kind == "joint" else [found]
+        counts += [_agreement(*one) for one in zip(kinds, *zip(*pairs, strict=True), strict=True)]
+    if not counts[:, 1].all():
         raise DeployError(f"nothing is found in {len(sources)} images to compare the file on; give --dataset")
-    said = (
-        f"without labels: {100 * same / total:.2f} % of {total:,} {WHAT[kind]} as in float, on {len(sources)} images "
-        f"that were not calibrated on; {100 * LEAST[kind]:g} % are asked for"
+    shares = {one: same / total for one, (same, total) in zip(kinds, counts.tolist(), strict=True)}
+    told = (
+        f"{100 * share:.2f} % of {total:,} {WHAT[one]} as in float ({100 * LEAST[one]:g} % are asked for)"
+        for (one, share), total in zip(shares.items(), counts[:, 1].tolist(), strict=True)
     )
-    return Result(same / total >= LEAST[kind], said)
+    said = f"without labels: {', '.join(told)}, on {len(sources)} images that were not calibrated on"
+    return Result(all(share >= LEAST[one] for one, share in shares.items()), said)
 
 
 def _agreement(kind: str, plain: Any, file: Any) -> tuple[int, int]:

@@ -28,6 +28,12 @@ OUTPUTS: dict[str, dict[str, tuple[str, ...]]] = {
         "raw": ("offsets", "logits"),  # [1, A, 4]; [1, A, K + 1] with background first
     },
 }
+# boxes as in detection, behind the masks' logits or, for mask, the mask
+OUTPUTS["joint"] = {
+    "boxes": ("mask_logits", *OUTPUTS["detection"]["boxes"]),
+    "mask": ("mask", *OUTPUTS["detection"]["boxes"]),
+    "raw": ("mask_logits", *OUTPUTS["detection"]["raw"]),
+}
 # the same of a .tflite for MediaPipe Tasks
 MEDIAPIPE_OUTPUTS: dict[str, dict[str, tuple[str, ...]]] = {
     "classification": {"probabilities": ("probabilities",)},
@@ -71,7 +77,9 @@ class Graph(nn.Module):
         self, task: Task, output_kind: str, size: Sequence[int] | None = None, target: str | None = None
     ) -> None:
         super().__init__()
-        outputs = TARGETS[target][task.kind]
+        outputs = TARGETS[target].get(task.kind)
+        if outputs is None:
+            raise DeployError(f"--target {target}: MediaPipe has no task of masks and boxes together")
         if output_kind not in outputs:
             told = f" for --target {target}" if target else ""
             raise DeployError(f"--output-kind {output_kind}: {task.kind}{told} has {', '.join(outputs)}")
@@ -88,7 +96,7 @@ class Graph(nn.Module):
         self.register_buffer("mean", task.mean.cpu())
         self.register_buffer("scale", 1 / task.std.cpu())
         self.sigmoid = getattr(task.spec, "sigmoid", False)
-        if self.kind == "detection":
+        if self.kind in ("detection", "joint"):
             self.register_buffer("anchors", self.network.head.anchors(self.size).boxes)
         self.eval()
 
@@ -97,18 +105,23 @@ class Graph(nn.Module):
         raw = self.network(x)
         if self.kind == "classification":
             return (raw.softmax(1),)
-        if self.output_kind == "logits":
-            if self.target == "mediapipe":
-                raw = resize(raw, tuple(-(-side // MEDIAPIPE_STRIDE) for side in self.size))
-            return (raw.permute(0, 2, 3, 1),)
-        if self.output_kind == "mask":
-            return (resize(raw, self.size).argmax(1).to(torch.uint8),)
-        logits, offsets = raw
+        if self.kind == "segmentation":
+            return (self._masks(raw),)
+        *masks, logits, offsets = raw
         if self.target == "mediapipe":
             return detector_outputs(self.output_kind, logits, offsets, self.anchors, self.sigmoid)
+        found = tuple(map(self._masks, masks))
         if self.output_kind == "raw":
-            return offsets, logits
-        return decode_boxes(offsets, self.anchors).clamp(0, 1), class_scores(logits, self.sigmoid)
+            return *found, offsets, logits
+        return *found, decode_boxes(offsets, self.anchors).clamp(0, 1), class_scores(logits, self.sigmoid)
+
+    def _masks(self, logits: Tensor) -> Tensor:
+        """The mask of logits, or the logits themselves with their classes last."""
+        if self.output_kind == "mask":
+            return resize(logits, self.size).argmax(1).to(torch.uint8)
+        if self.target == "mediapipe":
+            logits = resize(logits, tuple(-(-side // MEDIAPIPE_STRIDE) for side in self.size))
+        return logits.permute(0, 2, 3, 1)
 
 
 def _fold_gates(network: nn.Module) -> None:

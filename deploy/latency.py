@@ -146,6 +146,7 @@ def _stages(task: Any) -> tuple[Callable[..., Any], ...]:
         "segmentation": lambda raw, size: arg_max_mask(raw, size)[0].numpy(),
         "detection": lambda raw, _: decode_detections(raw[0], raw[1], task.anchors.boxes, spec.sigmoid),
     }
+    decodes["joint"] = lambda raw, size: (decodes["segmentation"](raw[0], size), decodes["detection"](raw[1:], size))
     prepare = prepares.get(task.kind, lambda image: resize_image(image, spec.input_size))
 
     @torch.inference_mode()

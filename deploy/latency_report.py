@@ -17,7 +17,7 @@ from tasks.errors import require_checkpoint
 from tasks.readiness import require_folder
 from tasks.writing import write_json
 
-METRICS = {"segmentation": "mIoU", "detection": "AP", "classification": "top-1"}
+METRICS = {"segmentation": "mIoU", "detection": "AP", "classification": "top-1", "joint": "mean of mIoU and AP"}
 
 
 def benchmark(
@@ -77,7 +77,8 @@ def read_score(path: Path) -> tuple[Path, float]:
     path = path / "scores.json" if path.is_dir() else path
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        value = content.get("miou", content.get("top1", content.get("coco", {}).get("AP")))
+        known = (content[name] for name in ("mean", "miou", "top1") if name in content)
+        value = next(known, content.get("coco", {}).get("AP"))
         return Path(content["checkpoint"]).resolve(), float(value)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         raise DeployError(f"--scores {path}: is no scores.json that an evaluation tool wrote") from None

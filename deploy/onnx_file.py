@@ -20,6 +20,7 @@ from tasks.writing import whole
 
 ENTRY = "mobiledense"  # of metadata_props: our own description
 TASKS = {"classification": "classify", "segmentation": "semantic", "detection": "detect"}  # as Ultralytics names them
+TASKS["joint"] = "joint"  # which it does not have
 OPSET = 20
 
 
@@ -86,7 +87,7 @@ def suppress(model: Any, onnx: Any, description: Description) -> None:
     """
     helper, graph = onnx.helper, model.graph
     most, thresholds = int(description.thresholds["max_detections"]), description.thresholds
-    boxes, scores = graph.output
+    boxes, scores = graph.output[-2:]
     anchors = scores.type.tensor_type.shape.dim[1].dim_value
 
     def constant(name: str, values: Any) -> str:
@@ -101,7 +102,7 @@ def suppress(model: Any, onnx: Any, description: Description) -> None:
     for made in graph.node:
         made.output[:] = [renamed.get(name, name) for name in made.output]
         made.input[:] = [renamed.get(name, name) for name in made.input]
-    del graph.output[:]
+    del graph.output[-2:]
     limit = constant("limit", [most])
     by_class = node("Transpose", ["all_scores"], "scores_by_class", perm=[0, 2, 1])
     node("TopK", [by_class, constant("per_class", [min(most, anchors)])], "class_best", "class_place", axis=2)

@@ -4,17 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import CentreCrop, resize_image
+from datasets import CentreCrop, resize_image, resize_mask
 from deploy import numpy_decoding as decoding
 from deploy.description import Description
 from deploy.extras import DeployError
 from deploy.formats import Run
 from deploy.mediapipe_outputs import own_outputs
 from tasks.detection.detections import Detections
+from tasks.joint.task import Joint
 from tasks.wings import WINGS
 
 Image = NDArray[np.uint8]
@@ -100,10 +100,15 @@ class SegmentationPredictor(Predictor):
 
     def decode(self, found: Outputs, size: tuple[int, int]) -> Image:
         """uint8 [height, width] of class indices."""
-        if "logits" in found:
-            return decoding.class_mask(found["logits"][0], size)
-        mask: Any = found["mask"][0]
-        return mask if mask.shape == size else cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return decode_mask(found, "logits", size)
+
+
+def decode_mask(found: Outputs, logits: str, size: tuple[int, int]) -> Image:
+    """A mask at an image's size, out of the outputs for it: their logits under a name, or mask."""
+    if logits in found:
+        return decoding.class_mask(found[logits][0], size)
+    mask: Any = found["mask"][0]
+    return mask if mask.shape == size else resize_mask(mask, size)
 
 
 class DetectionPredictor(Predictor):
@@ -113,8 +118,8 @@ class DetectionPredictor(Predictor):
 
     def predict(
         self, images: Sequence[Image], score_threshold: float = 0.001, iou_threshold: float = 0.55
-    ) -> list[Detections]:
-        """As `DetectionTask.predict`.
+    ) -> list[Any]:
+        """As `predict` of the task.
 
         Where the file suppresses boxes itself, its thresholds hold, and `score_threshold` only leaves out more.
 
@@ -126,7 +131,7 @@ class DetectionPredictor(Predictor):
 
     def decode(
         self, found: Outputs, size: tuple[int, int], score_threshold: float = 0.001, iou_threshold: float = 0.55
-    ) -> Detections:
+    ) -> Any:
         """Detections in pixels of the image."""
         found = {name: value[0] for name, value in found.items()}
         if self.description.target == "mediapipe":
@@ -147,6 +152,20 @@ class DetectionPredictor(Predictor):
         return Detections(boxes * sides, scores, labels.astype(np.int64))
 
 
+class JointPredictor(DetectionPredictor):
+    """A joint network, of any output kind."""
+
+    kind = "joint"
+
+    def decode(
+        self, found: Outputs, size: tuple[int, int], score_threshold: float = 0.001, iou_threshold: float = 0.55
+    ) -> Joint:
+        """The mask, and detections in pixels of the image."""
+        boxes = super().decode(found, size, score_threshold, iou_threshold)
+        return Joint(decode_mask(found, "mask_logits", size), boxes)
+
+
 PREDICTORS: dict[str, type[Predictor]] = {
-    predictor.kind: predictor for predictor in (ClassificationPredictor, SegmentationPredictor, DetectionPredictor)
+    predictor.kind: predictor
+    for predictor in (ClassificationPredictor, SegmentationPredictor, DetectionPredictor, JointPredictor)
 }

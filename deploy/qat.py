@@ -19,6 +19,7 @@ from datasets.segmentation.augment_options import SegmentationAugmentation
 from tasks.classification.options import ClassificationOptions
 from tasks.commands import require_same
 from tasks.detection.options import DetectionOptions
+from tasks.joint.options import JointOptions
 from tasks.options import Optimization, Run
 from tasks.run import seed_everything, train_run
 from tasks.segmentation.options import SegmentationOptions
@@ -27,6 +28,7 @@ from tasks.wings import WINGS, load_task
 OPTIONS: dict[str, tuple[Any, Any]] = {  # of each task, and of its augmentation
     "classification": (ClassificationOptions, ClassificationAugmentation),
     "detection": (DetectionOptions, DetectionAugmentation),
+    "joint": (JointOptions, DetectionAugmentation),
     "segmentation": (SegmentationOptions, SegmentationAugmentation),
 }
 WATCHED = 32  # images that are scored after each epoch
