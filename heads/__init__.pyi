@@ -3,6 +3,7 @@ from .anchors import decode_boxes as decode_boxes
 from .anchors import encode_boxes as encode_boxes
 from .classifier import Classifier as Classifier
 from .classifier import create_classifier as create_classifier
+from .create import BOX_OPTIONS as BOX_OPTIONS
 from .create import DETECTION_HEADS as DETECTION_HEADS
 from .create import SEGMENTATION_HEADS as SEGMENTATION_HEADS
 from .create import backbone_options as backbone_options

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from datasets.detection.files import DetectionFiles
 from datasets.detection.find import DATASETS as WITH_BOXES
 from datasets.detection.find import find_detection
@@ -59,9 +57,7 @@ def find_joint(
     else:
         root = data_root or ROOTS.get(dataset)
         boxes = find_detection(dataset, split, root, group_by=group_by) if dataset in WITH_BOXES else None
-    return JointFiles(
-        masks, DetectionFiles(masks.root, split, *no_boxes()) if boxes is None else without_background(boxes)
-    )
+    return JointFiles(masks, DetectionFiles(masks.root, split, *no_boxes()) if boxes is None else boxes)
 
 
 def no_boxes() -> list[list]:
@@ -91,18 +87,3 @@ def boxes_from(
             f"--box-dataset, or train on masks alone with train_seg"
         )
     return files
-
-
-def without_background(boxes: DetectionFiles) -> DetectionFiles:
-    """A split whose list of classes is that of masks, without the class of what is no object.
-
-    Raises:
-        DataError: if a box is of it.
-    """
-    if boxes.names[0] != "background":
-        return boxes
-    if any((objects.labels == 0).any() for objects in boxes.objects):
-        raise DataError(f"{boxes.root}: split {boxes.split} has boxes of class background; remove them")
-    objects = [replace(one, labels=one.labels - np.int64(1)) for one in boxes.objects]
-    unsound = [[replace(box, label=box.label - 1) for box in found] for found in boxes.unsound]
-    return replace(boxes, names=boxes.names[1:], objects=objects, category_ids=boxes.category_ids[1:], unsound=unsound)

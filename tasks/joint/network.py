@@ -1,14 +1,14 @@
 """The joint network: one backbone whose feature maps go to a segmentation head and a detection head."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from backbones import Table, build_backbone, table_from_dict
-from heads import HeadError, JointHead
+from heads import BOX_OPTIONS, HeadError, JointHead
 from tasks.base import Spec
 from tasks.detection.task import DetectionSpec
 from tasks.segmentation.task import SegmentationSpec
@@ -43,16 +43,19 @@ class JointSpec(Spec):
     @property
     def masks(self) -> SegmentationSpec:
         """Of the part that a segmentation network is."""
-        return SegmentationSpec(self.branch or self.table, self.head.split("+")[0], **self._shared())
+        table, head = self.branch or self.table, self.head.split("+")[0]
+        return SegmentationSpec(table, head, self.names, self.colours, **self._shared(of_boxes=False))
 
     @property
     def boxes(self) -> DetectionSpec:
         """Of the part that a detection network is."""
-        spec = DetectionSpec(self.table, self.head.split("+")[1], **self._shared(), sigmoid=self.sigmoid)
-        return replace(spec, names=self.box_names, colours=self.box_colours)
+        head, shared = self.head.split("+")[1], self._shared(of_boxes=True)
+        return DetectionSpec(self.table, head, self.box_names, self.box_colours, **shared, sigmoid=self.sigmoid)
 
-    def _shared(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("names", "colours", "input_size", "mean", "std")}
+    def _shared(self, of_boxes: bool) -> dict[str, Any]:
+        """What both parts have, and those options of the head that are one part's."""
+        options = {key: value for key, value in self.head_options.items() if (key in BOX_OPTIONS) == of_boxes}
+        return {name: getattr(self, name) for name in ("input_size", "mean", "std")} | {"head_options": options}
 
 
 class Branch(nn.Module):
