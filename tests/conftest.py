@@ -54,6 +54,16 @@ def quick_detection(shapes: Path, output: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def joint(shapes, tmp_path_factory) -> Path:
+    """The same of a joint run."""
+    from tests.tools.command import tool
+
+    folder = tmp_path_factory.mktemp("joint")
+    tool("train_joint", *quick_detection(shapes, folder), "--name", "quick")
+    return folder / "quick" / "best.ckpt"
+
+
+@pytest.fixture(scope="session")
 def classifier(shapes, tmp_path_factory) -> Path:
     """The same of a classification run."""
     from tests.tools.command import tool

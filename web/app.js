@@ -7,6 +7,8 @@ import { openCamera, openVideo, readImage, SourceError } from './sources.js';
 
 const $ = (id) => document.getElementById(id);
 
+const SETTING = { segmentation: 'segmentation', detection: 'detection', joint: 'detection' }; // what a slider sets
+
 /** All that changes; tests read it. */
 export const state = {
   predictor: null,
@@ -80,10 +82,10 @@ function describe({ file, description, task, names }) {
     return [make('dt', key), make('dd', text)];
   }));
   for (const button of $('models').children) button.ariaPressed = String(button.dataset.file === file);
-  const [label, value] = { segmentation: ['Opacity'], detection: ['Score above'] }[task] ?? [];
+  const label = { segmentation: 'Opacity', detection: 'Score above' }[SETTING[task]];
   $('setting').hidden = !label;
   $('setting').firstChild.textContent = label;
-  $('setting').querySelector('input').value = state.settings[task] ?? value;
+  $('setting').querySelector('input').value = state.settings[SETTING[task]] ?? '';
   showSetting();
 }
 
@@ -163,20 +165,21 @@ async function show(image) {
 function draw() {
   const { image, result, predictor, mirrored } = state;
   if (!result) return;
-  const { task, names, colours } = predictor;
+  const { names, colours, boxNames, boxColours } = predictor;
   $('empty').hidden = true;
   $('view').hidden = $('speed').hidden = false;
-  $('view').className = [mirrored ? 'mirrored' : '', result.mask ? 'mask' : ''].join(' ');
+  $('view').className = mirrored ? 'mirrored' : '';
   const picture = $('picture');
   if (picture.width !== image.width || picture.height !== image.height) {
     [picture.width, picture.height] = [image.width, image.height];
   }
   picture.getContext('2d').putImageData(image, 0, 0);
-  const overlay = $('overlay');
-  overlay.hidden = task === 'classification';
-  overlay.style.opacity = result.mask ? state.settings.segmentation / 100 : 1;
+  const [overlay, boxes] = [$('overlay'), $('boxes')];
+  overlay.hidden = !result.mask;
+  boxes.hidden = !result.boxes;
+  overlay.style.opacity = state.settings.segmentation / 100;
   if (result.mask) drawMask(overlay, result.mask, image.width, image.height, names, colours);
-  if (result.boxes) drawBoxes(overlay, result, image.width, image.height, names, colours, mirrored);
+  if (result.boxes) drawBoxes(boxes, result, image.width, image.height, boxNames, boxColours, mirrored);
   showLegend();
   showSpeed();
 }
@@ -203,7 +206,7 @@ function showSpeed() {
 }
 
 function showSetting() {
-  $('setting').lastChild.textContent = `${state.settings[state.predictor.task]} %`;
+  $('setting').lastChild.textContent = `${state.settings[SETTING[state.predictor.task]]} %`;
 }
 
 // What the user does
@@ -234,9 +237,9 @@ function listen() {
   $('sheet').onclick = (event) => event.target === $('sheet') && $('sheet').close();
   $('error').querySelector('button').onclick = () => { $('error').hidden = true; };
   $('setting').oninput = ({ target }) => {
-    state.settings[state.predictor.task] = Number(target.value);
+    state.settings[SETTING[state.predictor.task]] = Number(target.value);
     showSetting();
-    if (state.predictor.task === 'detection' && state.image && !state.frames) inTurn(() => show(state.image));
+    if (state.result?.boxes && state.image && !state.frames) inTurn(() => show(state.image));
     else draw();
   };
   new ResizeObserver(() => state.result?.boxes && draw()).observe($('stage')); // boxes are drawn at the screen's size

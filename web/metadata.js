@@ -7,6 +7,7 @@ const OUTPUTS = {
   classification: ['probabilities'],
   segmentation: ['logits', 'mask'],
   detection: ['boxes,scores', 'offsets,logits', 'location,category,score,count', 'location,score'],
+  joint: ['mask_logits,boxes,scores', 'mask,boxes,scores', 'mask_logits,offsets,logits'],
 };
 
 /** A fault of the user's file, told on the page as it is. */

@@ -23,12 +23,14 @@ class Predictor {
     this.task = description.task;
     this.names = description.spec.names;
     this.colours = description.spec.colours;
+    this.boxNames = description.spec.box_names ?? this.names; // a joint network has a list for each
+    this.boxColours = description.spec.box_colours ?? this.colours;
     this.anchors = Float32Array.from((description.anchors ?? []).flat());
   }
 
   /**
    * What the network sees in an image, RGBA {data, width, height}: {mask} uint8 [height, width],
-   * {boxes, scores, labels} in the image's pixels, or {probabilities}; with {ms} of preparing, network and decoding.
+   * {boxes, scores, labels} in the image's pixels, both of these, or {probabilities}; with {ms} of preparing, network and decoding.
    */
   async predict(image, scoreThreshold = 0.001) {
     const start = performance.now();
@@ -62,6 +64,10 @@ class Predictor {
     const sides = [width, height, width, height];
     const { boxes, ...rest } = named.classes ? suppressed(named, scoreThreshold) : this.suppress(named, scoreThreshold);
     return { boxes: boxes.map((share, i) => share * sides[i % 4]), ...rest };
+  }
+
+  joint({ mask_logits: logits, mask, ...found }, image, scoreThreshold) {
+    return { ...this.segmentation({ logits, mask }, image), ...this.detection(found, image, scoreThreshold) };
   }
 
   suppress({ boxes, scores, offsets, logits }, scoreThreshold) {

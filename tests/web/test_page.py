@@ -21,8 +21,8 @@ THRESHOLD = 0.1
 
 
 @pytest.fixture(scope="module")
-def checkpoints(checkpoint, detector, classifier):
-    return {"segmentation": checkpoint, "detection": detector, "classification": classifier}
+def checkpoints(checkpoint, detector, classifier, joint):
+    return {"segmentation": checkpoint, "detection": detector, "classification": classifier, "joint": joint}
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +186,17 @@ def test_boxes_are_those_of_python(model, phone, picture):
     assert len(expected.scores) > 0
     ours = np.reshape(found["boxes"], (-1, 4)), np.array(found["scores"]), np.array(found["labels"])
     agree(ours, (expected.boxes, expected.scores, expected.labels), 330, 250)
+
+
+@pytest.mark.parametrize("model", ["joint.onnx", "joint.tflite"], indirect=True)
+def test_masks_and_boxes_come_together(model, phone, picture):
+    phone.ask(f"seen.settings.detection = {100 * THRESHOLD}")
+    found = phone.show(picture)
+    ((mask, boxes),) = model.predict([read_image(picture)], score_threshold=THRESHOLD)
+    assert (np.reshape(found["mask"], mask.shape) == mask).mean() > 0.995
+    ours = np.reshape(found["boxes"], (-1, 4)), np.array(found["scores"]), np.array(found["labels"])
+    agree(ours, (boxes.boxes, boxes.scores, boxes.labels), 330, 250)
+    assert phone.ask("!document.getElementById('overlay').hidden && !document.getElementById('boxes').hidden")
 
 
 @pytest.mark.parametrize("model", ["classification.onnx", "classification.tflite"], indirect=True)
