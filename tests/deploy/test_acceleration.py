@@ -67,9 +67,16 @@ def test_a_network_is_converted_once(checkpoint, images, no_conversion, cache):
         load(checkpoint, "cpu", runtime="onnx", output_stride=8)
 
 
+def test_a_network_is_known_by_its_weights_where_its_checkpoint_was_replaced(checkpoint):
+    task, other = (load_task(checkpoint, "cpu").fold() for _ in range(2))
+    assert acceleration._key(task) == acceleration._key(other)
+    next(other.network.parameters()).data[0] += 1
+    assert acceleration._key(task) != acceleration._key(other)  # of one checkpoint's path
+
+
 def test_a_damaged_entry_is_written_anew(checkpoint, images, monkeypatch, cache):
     pytest.importorskip("onnxruntime")
-    key = acceleration._key(load_task(checkpoint, "cpu").fold(), checkpoint)
+    key = acceleration._key(load_task(checkpoint, "cpu").fold())
     whole = network_cache.read_entry(key)
     if whole is None:
         pytest.skip("the first test did not run")
@@ -118,7 +125,7 @@ def test_another_result_is_not_taken(checkpoint, monkeypatch, capsys):
     pytest.importorskip("onnxruntime")
     forward = acceleration.RuntimeNetwork.forward
     monkeypatch.setattr(acceleration.RuntimeNetwork, "forward", lambda self, images: forward(self, images) + 1)
-    key = acceleration._key(load_task(checkpoint, "cpu").fold(), checkpoint)
+    key = acceleration._key(load_task(checkpoint, "cpu").fold())
     content = network_cache.read_entry(key)
     if content is None:
         pytest.skip("the first test did not run")
