@@ -1,7 +1,9 @@
 """Checkpoints whose networks run in another runtime than torch: the same results, and a cache that is to be trusted."""
 
 import math
+import os
 import re
+import time
 
 import numpy as np
 import pytest
@@ -100,9 +102,15 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
 
 def test_old_entries_go(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    network_cache.cache_folder().mkdir(parents=True)
+    for name, age in ((".part1", network_cache.ABANDONED + 9), (".part2", 0)):
+        path = network_cache.cache_folder() / name
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
     for number in range(network_cache.KEPT + 3):
         network_cache.write_entry(str(number), b"content")
-    assert len([*network_cache.cache_folder().iterdir()]) == network_cache.KEPT
+    assert len([*network_cache.cache_folder().glob("[!.]*")]) == network_cache.KEPT
+    assert [path.name for path in network_cache.cache_folder().glob(".*")] == [".part2"]  # another process's
 
 
 def test_what_does_not_convert_runs_in_torch_and_says_so(checkpoint, images, monkeypatch, capsys):

@@ -100,6 +100,18 @@ def test_what_cannot_be_exported(checkpoints, tmp_path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_a_full_disk_is_told_by_openvino_too(checkpoints, tmp_path, monkeypatch):
+    openvino = pytest.importorskip("openvino")
+
+    def fail(*_, **__):
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(openvino, "save_model", fail)
+    with pytest.raises(TaskError, match=r"x\.bin: could not be written \(basic_ios::clear"):
+        export(checkpoints["classification"], "openvino", tmp_path / "x.xml")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_files_are_told(tmp_path):
     for name in ("x.onnx", "x.tflite", "x.xml", "x.pte"):
         with pytest.raises(DeployError, match="no such file"):
