@@ -1,11 +1,13 @@
 """Tiny networks in every format, beside the checkpoint that they were made from."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
+import torch
 
-from deploy import DeployError, export, load
+from deploy import DeployError, export, exporting, load
 from deploy.graph import OUTPUTS
 from deploy.runtimes import FORMATS
 from tasks.errors import TaskError
@@ -70,14 +72,44 @@ def test_a_runtime_that_is_not_installed_is_named(format, checkpoints, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_is_of_the_weights_that_were_read(checkpoints, tmp_path, monkeypatch):
+    path = tmp_path / "best.ckpt"
+    shutil.copy(checkpoints["classification"], path)
+
+    def load_late(path, device):  # as a training goes on meanwhile
+        task = load_task(path, device)
+        torch.save(torch.load(path), path)
+        return task
+
+    monkeypatch.setattr(exporting, "load_task", load_late)
+    with pytest.raises(TaskError, match=r"best\.ckpt: was replaced while it was read"):
+        export(path, "onnx")
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_what_cannot_be_exported(checkpoints, tmp_path):
+    folder = tmp_path / "folder.onnx"
+    folder.mkdir()
     for options, said in (
         ({"output_kind": "boxes"}, "--output-kind boxes: segmentation has logits, mask"),
         ({"path": tmp_path / "x.tflite"}, "files of onnx end in .onnx"),
         ({"path": checkpoints["segmentation"] / "x.onnx"}, r"best\.ckpt: is a file; name a folder with --output"),
+        ({"path": folder}, "folder.onnx: is a folder; name a file"),
     ):
         with pytest.raises(TaskError, match=said):
             export(checkpoints["segmentation"], "onnx", **options)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_full_disk_is_told_by_openvino_too(checkpoints, tmp_path, monkeypatch):
+    openvino = pytest.importorskip("openvino")
+
+    def fail(*_, **__):
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(openvino, "save_model", fail)
+    with pytest.raises(TaskError, match=r"x\.bin: could not be written \(basic_ios::clear"):
+        export(checkpoints["classification"], "openvino", tmp_path / "x.xml")
     assert list(tmp_path.iterdir()) == []
 
 
