@@ -74,7 +74,7 @@ def read_scores(scores: Sequence[Path], files: Sequence[Path]) -> dict[Path, flo
     Raises:
         DeployError: if one is no scores.json of an evaluation tool, or is of none of the files as they are now.
     """
-    found = {}
+    found: dict[Path, float] = {}
     for path in scores:
         path = path / "scores.json" if path.is_dir() else path
         try:
