@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from deploy import DeployError, export, exporting, load
+from deploy.description import Description
 from deploy.graph import OUTPUTS
 from deploy.runtimes import FORMATS
+from deploy.seal import seal
 from tasks.errors import TaskError
 from tasks.wings import load_task
 
@@ -111,6 +113,33 @@ def test_a_full_disk_is_told_by_openvino_too(checkpoints, tmp_path, monkeypatch)
     with pytest.raises(TaskError, match=r"x\.bin: could not be written \(basic_ios::clear"):
         export(checkpoints["classification"], "openvino", tmp_path / "x.xml")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spec": []},
+        {"spec": {"names": None}},
+        {"spec": {"table": {"of a later release": 1}}},
+        {"size": ["a", "b"]},
+        {"size": [-1, 0]},
+        {"size": [64, 10**9]},
+        {"input": "float64"},
+        {"task": ["detection"]},
+    ],
+)
+def test_a_sealed_file_that_describes_none_of_our_networks_is_one_line(change, checkpoint, tmp_path):
+    spec, path = load_task(checkpoint, "cpu").describe(), tmp_path / "x.pte"
+    told = {"task": "segmentation", "output_kind": "mask", "outputs": ["mask"], "size": (64, 64), "input": "uint8"}
+    told |= {"spec": spec, "precision": "float32", "checkpoint": "", "made_by": {}} | change
+    if isinstance(told["spec"], dict):
+        told["spec"] = spec | told["spec"]
+    path.write_bytes(b"program")
+    path.with_suffix(".json").write_text(Description(**told).to_json())
+    seal(path.with_suffix(".json"), path)
+    with pytest.raises(DeployError, match=r"x\.(json|pte): ") as raised:
+        load(path)
+    assert "\n" not in str(raised.value)
 
 
 def test_other_files_are_told(tmp_path):
