@@ -62,7 +62,7 @@ def accelerate(task: Task, checkpoint: Path, runtime: str, threads: int | None =
         require(module, runtime, f"--runtime {runtime}")
     if task.device.type != "cpu":
         raise DeployError(f"--runtime {runtime} runs on the CPU; give --device cpu, or leave --runtime out")
-    key = _key(task, checkpoint)
+    key = _key(task)
     known = read_entry(key)
     if known is None:
         print(f"converting the network for {TITLES[runtime]}, which is done once for each checkpoint", flush=True)
@@ -84,7 +84,7 @@ def accelerate_if_worth_it(task: Task, checkpoint: Path, images: float) -> Task:
     runtime = _fastest(task, images) if task.device.type == "cpu" else None
     if runtime is None or images < START:
         return _told(task, "torch" if runtime is None else f"torch; {TITLES[runtime]} takes over from {START} images")
-    if images < CONVERT and read_entry(_key(task, checkpoint)) is None:
+    if images < CONVERT and read_entry(_key(task)) is None:
         return _told(task, f"torch; {TITLES[runtime]} takes over from {CONVERT} images, or with --runtime {runtime}")
     try:
         return _told(accelerate(task, checkpoint, runtime), f"{TITLES[runtime]} {version(MODULES[runtime][-1])}")
@@ -106,10 +106,14 @@ def _fastest(task: Task, images: float) -> str | None:
     return None
 
 
-def _key(task: Task, checkpoint: Path) -> str:
-    """Of the cache: another one for whatever may change what is converted."""
-    told = hashlib.sha256(checkpoint.read_bytes())
-    told.update(json.dumps([task.describe(), package_versions(), _sources()]).encode())
+def _key(task: Task) -> str:
+    """Of the cache: another one for whatever may change what is converted.
+
+    Weights are told by their values: the checkpoint that they came from may have been replaced since.
+    """
+    told = hashlib.sha256(json.dumps([task.describe(), package_versions(), _sources()]).encode())
+    for name, value in task.state_dict().items():
+        told.update(name.encode() + value.numpy().tobytes())
     return told.hexdigest()
 
 

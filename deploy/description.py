@@ -9,6 +9,8 @@ from deploy.extras import DeployError
 from deploy.seal import ZEROS
 
 FORMAT = 1  # of the description
+INPUTS = ("uint8", "float32")
+LONGEST = 65536  # side of an image, in pixels
 PACKAGES = ("mobiledense", "torch", "onnx", "onnxruntime", "openvino", "nncf", "executorch", "litert-torch")
 
 
@@ -67,12 +69,18 @@ class Description:
             version = data.get("format", 0)
             known = {item.name for item in fields(cls)}
             found = cls(**{name: value for name, value in data.items() if name in known})
-            height, width = found.size
+            height, width = map(int, found.size)
+            if (
+                not isinstance(found.task, str)
+                or found.input not in INPUTS
+                or not 0 < min(height, width) <= max(height, width) <= LONGEST
+            ):
+                raise ValueError(f"task {found.task}, input {found.input}, size {height} {width}")
         except (AttributeError, TypeError, ValueError) as error:
             raise DeployError(f"{where}: its description cannot be read ({error}); export it again") from None
         if not isinstance(version, int) or version > FORMAT:
             raise DeployError(f"{where}: is of format {version}, and this release reads up to {FORMAT}; update it")
-        return cls(**asdict(found) | {"size": (int(height), int(width))})
+        return cls(**asdict(found) | {"size": (height, width)})
 
 
 def package_versions() -> dict[str, str]:

@@ -1,7 +1,6 @@
 """A checkpoint as a file for a runtime."""
 
 import copy
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from deploy.predictors import PREDICTORS, Predictor
 from deploy.qat import train_rounded
 from deploy.runtimes import FORMATS, load
 from tasks.base import Task
+from tasks.checkpoints import unchanged
 from tasks.hub_checkpoints import local_checkpoint, place
 from tasks.readiness import require_folder
 from tasks.wing import Wing
@@ -80,18 +80,22 @@ def export(
     path = path or place(checkpoint).with_suffix(("" if precision == "float32" else f".{precision}") + writer.suffix)
     if path.suffix != writer.suffix:
         raise DeployError(f"--output {path}: files of {format} end in {writer.suffix}")
+    if path.is_dir():
+        raise DeployError(f"--output {path}: is a folder; name a file")
     require_folder(path.parent)
     checkpoint = local_checkpoint(checkpoint)
-    task = load_task(checkpoint, "cpu")
+    with unchanged(checkpoint) as origin:
+        task = load_task(checkpoint, "cpu")
     kind, wing = output_kind or next(iter(TARGETS[target].get(task.kind, OUTPUTS[task.kind]))), WINGS[task.kind]
     calibration = find_calibration(wing, quantisation, gate)
     if calibration.sources and not quantisation.int8 and gate.dataset:
         raise DeployError(f"{calibration.where}: is not needed for --{precision}, which is evaluated on --dataset")
     files = evaluation_files(wing, gate, task.spec.names)
-    original, in_float = checkpoint, task
+    original, in_float, read_first = checkpoint, task, origin
     if quantisation.qat:
         checkpoint = _train_on(checkpoint, wing, quantisation, calibration, files, path)
-        task = load_task(checkpoint, "cpu")
+        with unchanged(checkpoint) as origin:
+            task = load_task(checkpoint, "cpu")
     graph = Graph(task, kind, size, target)
     _try(graph)
     description = Description(
@@ -102,7 +106,7 @@ def export(
         size=graph.size,
         input=input or ("float32" if target == "mediapipe" else "uint8"),
         precision=precision,
-        checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        checkpoint=str(origin),
         made_by=package_versions(),
         thresholds=_thresholds(graph, writer.suppresses or target == "mediapipe"),
         anchors=graph.anchors.tolist() if kind == "raw" else None,
@@ -125,7 +129,8 @@ def export(
         if files is None:
             result = compare_predictions(task.kind, plain, file, calibration.kept_back)
         else:
-            result = compare_scores(wing, original, file, files, gate.max_drop)
+            with unchanged(original, read_first):
+                result = compare_scores(wing, original, file, files, gate.max_drop)
         print(result.said)
         _conclude(path, result, graph, images)
     return path

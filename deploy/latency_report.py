@@ -4,16 +4,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from backbones.weights_download import sha256
 from datasets import read_image
 from datasets.shapes import draw
 from deploy.extras import DeployError
 from deploy.latency import STAGES, Image, Latency, measure_apart
 from tasks.costs import plain_table, wide_console
 from tasks.drawing import write_plot
-from tasks.errors import require_checkpoint
+from tasks.hub_checkpoints import hub_address, pinned
 from tasks.readiness import require_folder
 from tasks.writing import write_json
 
@@ -45,9 +47,7 @@ def benchmark(
         DataError, TaskError: for whatever the user can mend, in one line.
     """
     require_folder(folder)
-    for path in files:
-        require_checkpoint(path)
-    accuracy = dict(read_score(path) for path in scores)
+    accuracy = read_scores(scores, files)
     if image is None:
         print("--image is not given, so that the image is a synthetic one; decoding takes more or less on others")
     pixels = shapes_image() if image is None else read_image(image)
@@ -68,20 +68,36 @@ def shapes_image() -> Image:
     return draw(np.random.default_rng(0))[0]
 
 
-def read_score(path: Path) -> tuple[Path, float]:
-    """The file that a scores.json is of, and its mIoU, AP or top-1 accuracy, 0 to 1.
+def read_scores(scores: Sequence[Path], files: Sequence[Path]) -> dict[Path, float]:
+    """The mIoU, AP or top-1 accuracy, 0 to 1, of each of the files that a scores.json is of.
 
     Raises:
-        DeployError: if it is no scores.json of an evaluation tool.
+        DeployError: if one is no scores.json of an evaluation tool, or is of none of the files as they are now.
     """
-    path = path / "scores.json" if path.is_dir() else path
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        known = (content[name] for name in ("mean", "miou", "top1") if name in content)
-        value = next(known, content.get("coco", {}).get("AP"))
-        return Path(content["checkpoint"]).resolve(), float(value)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        raise DeployError(f"--scores {path}: is no scores.json that an evaluation tool wrote") from None
+    found: dict[Path, float] = {}
+    for path in scores:
+        path = path / "scores.json" if path.is_dir() else path
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            said = content["checkpoint"]
+            known = (content[name] for name in ("mean", "miou", "top1") if name in content)
+            value = float(next(known, content.get("coco", {}).get("AP")))
+            of = [file for file in files if is_of(content, file)]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            raise DeployError(f"--scores {path}: is no scores.json that an evaluation tool wrote") from None
+        if not of:
+            raise DeployError(f"--scores {path}: is of {said}, or of what that was before, which is none of the files")
+        found |= dict.fromkeys(of, value)
+    return found
+
+
+def is_of(content: dict[str, Any], file: Path) -> bool:
+    """Whether a scores.json is of a file: by its hash where it has one, and else by its name."""
+    if hub_address(file) is not None:
+        return bool(content["checkpoint"] == pinned(file))
+    if "sha256" in content:
+        return bool(content["sha256"] == sha256(file))
+    return Path(content["checkpoint"]).resolve() == file.resolve()
 
 
 def print_table(found: Sequence[Latency], accuracy: dict[Path, float]) -> None:
@@ -120,7 +136,7 @@ def plot(found: Sequence[Latency], accuracy: dict[Path, float], folder: Path) ->
         shown = [one for one in found if one.task == kind and _score(one, accuracy) is not None]
         for count in dict.fromkeys(one.threads for one in shown):
             some = [one for one in shown if one.threads == count]
-            points = [(one.milliseconds["total"][0], 100 * accuracy[Path(one.file).resolve()]) for one in some]
+            points = [(one.milliseconds["total"][0], 100 * accuracy[Path(one.file)]) for one in some]
             axes.scatter(*zip(*points, strict=True), label=f"{count} threads")
             for one, point in zip(some, points, strict=True):
                 name = f"{Path(one.file).parent.name}/{Path(one.file).name}"
@@ -134,7 +150,7 @@ def plot(found: Sequence[Latency], accuracy: dict[Path, float], folder: Path) ->
 
 
 def _score(one: Latency, accuracy: dict[Path, float]) -> float | None:
-    return accuracy.get(Path(one.file).resolve())
+    return accuracy.get(Path(one.file))
 
 
 def _entry(one: Latency, accuracy: dict[Path, float]) -> dict[str, object]:

@@ -32,6 +32,9 @@ def require_fit(description: Description) -> None:
         DeployError: if so.
     """
     names = description.spec["names"]
+    unfit = [name for name in names if not name or "\n" in name or "\r" in name]
+    if unfit:
+        raise DeployError(f"--target mediapipe: reads a class name from each line, which {unfit[0]!r:.80} is not")
     if description.task != "segmentation":
         return
     if not 2 <= len(names) <= MOST_CLASSES:

@@ -59,7 +59,13 @@ class MediapipePredictor:
         weakref.finalize(self, self.runner.close)  # which fails once Python has begun to end
 
     def image(self, image: Image) -> Any:
-        """MediaPipe's own image of uint8 [H, W, 3]."""
+        """MediaPipe's own image of uint8 [H, W, 3].
+
+        Raises:
+            DeployError: for one that is a single pixel wide, at which MediaPipe ends the process.
+        """
+        if image.shape[1] == 1:
+            raise DeployError("--runtime mediapipe: takes no images that are one pixel wide, of which this is one")
         content = np.ascontiguousarray(image)
         return self.mediapipe.Image(image_format=self.mediapipe.ImageFormat.SRGB, data=content)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tasks.errors import TaskError
 from tasks.writing import whole
 
 KEPT = 20  # entries, those used last
+ABANDONED = 3600  # seconds after which what is half-written is that of a process that was killed
 
 
 def cache_folder() -> Path:
@@ -39,5 +41,6 @@ def write_entry(key: str, content: bytes) -> None:
         with whole(cache_folder() / key) as unfinished:
             unfinished.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
         entries = sorted(cache_folder().glob("[!.]*"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in entries[KEPT:]:
+        left = [path for path in cache_folder().glob(".part*") if path.stat().st_mtime < time.time() - ABANDONED]
+        for path in [*entries[KEPT:], *left]:
             path.unlink(missing_ok=True)

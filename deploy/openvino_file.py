@@ -33,8 +33,10 @@ class OpenvinoFormat(Format):
             model = quantise(model, calibration, description.input)
         model.set_rt_info(description.to_json(), [ENTRY])
         with whole(path) as unfinished, whole(path.with_suffix(".bin")) as weights:
-            # and the weights beside it
-            openvino.save_model(model, unfinished, compress_to_fp16=description.precision == "float16")
+            try:  # and the weights beside it
+                openvino.save_model(model, unfinished, compress_to_fp16=description.precision == "float16")
+            except RuntimeError as error:  # of a full disk, say
+                raise OSError(one_line(error)) from None
             seal(unfinished, weights)
 
     def read_description(self, path: Path) -> Description:

@@ -7,6 +7,7 @@ from backbones.uploading import require_repository
 from backbones.weights_download import sha256
 from deploy.extras import DeployError
 from deploy.runtimes import FORMATS, format_of, parts
+from tasks.checkpoints import unchanged
 from tasks.hub_checkpoints import local_checkpoint
 from tasks.licenses import License
 from tasks.published_scores import read_scores
@@ -41,9 +42,10 @@ def publish(
     """
     require_repository(repository)
     file = local_checkpoint(checkpoint)
-    task = load_task(file, "cpu")
-    found = read_scores(scores, checkpoint, task.spec.names) or None
-    made = require_made_from(files, file)
+    with unchanged(file):
+        task = load_task(file, "cpu")
+        found = read_scores(scores, checkpoint, task.spec.names) or None
+        made = require_made_from(files, file)
     if license is None and task.license is None:
         print("no --license is given: whoever finds the network will not know under which terms it may be used")
     if folder is not None:

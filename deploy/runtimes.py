@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from datasets.faults import one_line
 from deploy.acceleration import RUNTIMES, accelerate, accelerate_if_worth_it
 from deploy.executorch_file import ExecutorchFormat
 from deploy.extras import DeployError
@@ -15,6 +16,7 @@ from deploy.openvino_file import OpenvinoFormat
 from deploy.predictors import PREDICTORS
 from tasks.commands import Load, load_predictor
 from tasks.hub_checkpoints import SAFE, local_checkpoint
+from tasks.wings import WINGS
 
 FORMATS: dict[str, Format] = {
     format.name: format for format in (OnnxFormat(), OpenvinoFormat(), ExecutorchFormat(), LitertFormat())
@@ -81,6 +83,13 @@ def load(
     description = format.read_description(path)
     if description.task not in PREDICTORS:
         raise DeployError(f"{path}: its task cannot be {description.task!r:.80}; there are {', '.join(PREDICTORS)}")
+    try:
+        WINGS[description.task].task.spec_type.from_dict(description.spec)
+    except Exception as error:  # whatever an entry of another type or of a later release runs into
+        raise DeployError(
+            f"{path}: the network that it describes is none that this release knows ({one_line(error)}); update it, or "
+            "export the file again"
+        ) from error
     if runtime == "mediapipe":
         return open_mediapipe(path, description)
     return PREDICTORS[description.task](description, format.open(path, description, threads))

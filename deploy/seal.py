@@ -44,4 +44,5 @@ def require_sealed(path: Path, *beside: Path) -> None:
     said = bytes(content[place]).decode()
     content[place] = ZEROS.encode()
     if _digest(bytes(content), beside) != said:
-        raise DeployError(f"{path}: was changed or damaged since it was exported; export it again")
+        either = " or ".join(map(str, (path, *beside)))
+        raise DeployError(f"{either}: was changed or damaged since it was exported; export it again")

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -91,15 +92,17 @@ def make_site(models: list[Path], runtime_files: Path | None = None) -> Site:
     offered = []
     if runtime_files is not None and not runtime_files.is_dir():
         raise DeployError(f"--runtime-files {runtime_files}: no such folder")
-    for index, path in enumerate(models):
+    for path in models:
         if not path.is_file():
             raise DeployError(f"--model {path}: no such file")
         if path.suffix not in SUFFIXES:
             raise DeployError(f"--model {path}: the page runs {' and '.join(SUFFIXES)} files; see tools/export.py")
         require_sealed(path)
-        place = f"models/{index}/{path.name}"  # models of two runs may have one name
-        site[place] = path.read_bytes()
-        offered.append({"name": _name(path, models), "file": path.name, "path": place, "bytes": len(site[place])})
+        content = path.read_bytes()
+        # two models may have one name, and a name what no address may
+        place = f"models/{hashlib.sha256(content).hexdigest()[:16]}{path.suffix}"
+        site[place] = content
+        offered.append({"name": _name(path, models), "file": path.name, "path": place, "bytes": len(content)})
     folder = runtime_files or _fetched()
     for package in PACKAGES:
         site |= {f"runtime/{package.name}/{name}": content for name, content in _unpacked(package, folder).items()}
@@ -172,7 +175,15 @@ def write_site(site: Site, folder: Path) -> None:
             unfinished.write_bytes(content)
 
 
-def make_server(site: Site, host: str, port: int) -> ThreadingHTTPServer:
+class Server(ThreadingHTTPServer):
+    """A server that has nothing to say where a browser leaves before it has all of a file."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def make_server(site: Site, host: str, port: int) -> Server:
     """A server of the files; `serve_forever` of it serves.
 
     Raises:
@@ -197,7 +208,7 @@ def make_server(site: Site, host: str, port: int) -> ThreadingHTTPServer:
             pass  # a line for each file helps nobody
 
     try:
-        return ThreadingHTTPServer((host, port), Handler)
+        return Server((host, port), Handler)
     except (OSError, UnicodeError) as error:
         said = getattr(error, "strerror", None) or error
         raise DeployError(f"--host {host} --port {port}: {said}; name another") from None

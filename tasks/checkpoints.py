@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backbones import BackboneError
+from backbones.weights_download import sha256
 from backbones.weights_files import (
     CHECKSUM,
     DESCRIPTION,
@@ -50,6 +52,23 @@ def read_checkpoint(path: Path, task: str | None = None) -> dict[str, Any]:
     if task is not None and kind != task:
         raise CheckpointError(f"{path}: a checkpoint for {kind}, not for {task}")
     return content
+
+
+@contextmanager
+def unchanged(path: Path, digest: str | None = None) -> Iterator[str | None]:
+    """The SHA-256 of what the block reads from a file, which a training may replace at any time.
+
+    Args:
+        path: of the file; one on the hub has no hash here, and never changes.
+        digest: of the file, where it was read before.
+
+    Raises:
+        CheckpointError: if the file was replaced before the block ended.
+    """
+    digest = digest or (sha256(path) if path.is_file() else None)
+    yield digest
+    if digest is not None and sha256(path) != digest:
+        raise CheckpointError(f"{path}: was replaced while it was read, by a training perhaps; start again")
 
 
 def _read(path: Path) -> Any:

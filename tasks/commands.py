@@ -11,6 +11,7 @@ from backbones import BackboneOptions
 from backbones.weights_download import sha256
 from datasets import tell_difference
 from datasets.faults import did_you_mean, unknown_dataset
+from tasks.checkpoints import unchanged
 from tasks.errors import CheckpointError, TaskError
 from tasks.hub_checkpoints import pinned, place
 from tasks.options import Data, Evaluation, EvaluationData, Network, Optimization, Prediction, Run
@@ -92,7 +93,8 @@ def train(
     best = run.folder / "best.ckpt"
     if trained and best.is_file() and is_first_process():
         scored = wing.task.load(best).fold()
-        wing.evaluate(scored, val_files, run.folder / f"eval_{data.val_split}", _settings(scored, best, val_files))
+        settings = _settings(scored, best, sha256(best), val_files)
+        wing.evaluate(scored, val_files, run.folder / f"eval_{data.val_split}", settings)
     return run.folder
 
 
@@ -155,7 +157,8 @@ def evaluate(
     """
     wing, device = WINGS[kind], choose_device(evaluation.device)
     folder = require_folder(evaluation.output or place(checkpoint).parent / f"eval_{data.split}")
-    task = load(checkpoint, device, output_stride)
+    with unchanged(checkpoint) as digest:
+        task = load(checkpoint, device, output_stride)
     if task.kind != kind:
         raise CheckpointError(f"{pinned(checkpoint)}: is for {task.kind}, not for {kind}")
     if files is None:
@@ -165,16 +168,16 @@ def evaluate(
     require_same(task.spec, files, pinned(checkpoint), str(files.root))
     for line in (line for summary in wing.check_files(files, read=data.check_data) for line in summary.lines()):
         print(line)
-    settings = _settings(task, checkpoint, files)
+    settings = _settings(task, checkpoint, digest, files)
     wing.evaluate(task, files, folder, settings, evaluation.drawn, evaluation.workers, **options)
     return folder
 
 
-def _settings(task: Any, checkpoint: Path, files: Any) -> dict[str, Any]:
+def _settings(task: Any, checkpoint: Path, digest: str | None, files: Any) -> dict[str, Any]:
     """What scores.json says beside the scores."""
     told = {"checkpoint": pinned(checkpoint), "data": str(files.root), "split": files.split}
-    if checkpoint.is_file():
-        told["sha256"] = sha256(checkpoint)  # so that scores are known to be this one's, wherever it goes
+    if digest is not None:
+        told["sha256"] = digest  # so that scores are known to be this one's, wherever it goes
     return told | {"output_stride": task.spec.table.output_stride}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets.ranges import check_options
+from tasks.errors import require_checkpoint
 from tools.cli import command
 
 
@@ -34,6 +35,8 @@ def benchmark(
         output: folder for the results.
     """
     check_options(threads=(threads, 1, 1024), rounds=(rounds, 1, 10**6))
+    for path in files:
+        require_checkpoint(Path(path))
     from deploy.latency_report import benchmark
 
     return benchmark([*map(Path, files)], threads, image, [*map(Path, scores or [])], rounds, output)

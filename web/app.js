@@ -62,9 +62,9 @@ async function useModel(name, read) {
   }));
 }
 
-async function download(path) {
+async function download(path, file) {
   const response = await fetch(path).catch(() => undefined);
-  if (!response?.ok) throw new ModelError(`${path.split('/').at(-1)} cannot be loaded. Are you offline?`);
+  if (!response?.ok) throw new ModelError(`${file} cannot be loaded. Are you offline?`);
   return response.arrayBuffer();
 }
 
@@ -94,7 +94,7 @@ function offer(models) {
     const button = make('button', name);
     button.append(make('small', `${file.split('.').at(-1)}, ${(bytes / 1e6).toFixed(1)} MB`));
     button.dataset.file = file;
-    button.onclick = () => useModel(file, () => download(path));
+    button.onclick = () => useModel(file, () => download(path, file));
     return button;
   }));
 }
@@ -268,7 +268,7 @@ async function start() {
   const { version, models } = await (await fetch('site.json')).json();
   offer(models);
   await keepForOffline(version).catch(tell);
-  if (models.length) await useModel(models[0].file, () => download(models[0].path));
+  if (models.length) await useModel(models[0].file, () => download(models[0].path, models[0].file));
   for (const { path } of models.slice(1)) await fetch(path).catch(() => undefined); // into what sw.js keeps
 }
 

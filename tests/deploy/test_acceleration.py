@@ -1,7 +1,9 @@
 """Checkpoints whose networks run in another runtime than torch: the same results, and a cache that is to be trusted."""
 
 import math
+import os
 import re
+import time
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def converted(checkpoint, cache):
     """The key under which the cache has the checkpoint's network."""
     pytest.importorskip("onnxruntime")
     load(checkpoint, "cpu", runtime="onnx")
-    return acceleration._key(load_task(checkpoint, "cpu").fold(), checkpoint)
+    return acceleration._key(load_task(checkpoint, "cpu").fold())
 
 
 @pytest.fixture
@@ -72,6 +74,13 @@ def test_a_network_is_converted_once(checkpoint, images, converted, no_conversio
         load(checkpoint, "cpu", runtime="onnx", output_stride=8)
 
 
+def test_a_network_is_known_by_its_weights_where_its_checkpoint_was_replaced(checkpoint):
+    task, other = (load_task(checkpoint, "cpu").fold() for _ in range(2))
+    assert acceleration._key(task) == acceleration._key(other)
+    next(other.network.parameters()).data[0] += 1
+    assert acceleration._key(task) != acceleration._key(other)  # of one checkpoint's path
+
+
 def test_a_damaged_entry_is_written_anew(checkpoint, images, monkeypatch, cache, converted):
     whole, content = network_cache.read_entry(converted), bytearray((cache / converted).read_bytes())
     content[len(content) // 2] ^= 1
@@ -93,9 +102,15 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
 
 def test_old_entries_go(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    network_cache.cache_folder().mkdir(parents=True)
+    for name, age in ((".part1", network_cache.ABANDONED + 9), (".part2", 0)):
+        path = network_cache.cache_folder() / name
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
     for number in range(network_cache.KEPT + 3):
         network_cache.write_entry(str(number), b"content")
-    assert len([*network_cache.cache_folder().iterdir()]) == network_cache.KEPT
+    assert len([*network_cache.cache_folder().glob("[!.]*")]) == network_cache.KEPT
+    assert [path.name for path in network_cache.cache_folder().glob(".*")] == [".part2"]  # another process's
 
 
 def test_what_does_not_convert_runs_in_torch_and_says_so(checkpoint, images, monkeypatch, capsys):

@@ -12,6 +12,7 @@ from deploy import DeployError, export, load
 from deploy.description import Description
 from deploy.graph import MEDIAPIPE_OUTPUTS
 from deploy.mediapipe_metadata import append_labels, model_metadata, require_fit
+from deploy.mediapipe_runtime import MediapipePredictor
 from tasks.wings import load_task
 
 NAMES = ["cat", "dog", "Käfer"]
@@ -109,6 +110,18 @@ def test_networks_that_the_segmenter_takes_for_others(names, said):
     with pytest.raises(DeployError, match=f"--target mediapipe: .*{said}"):
         require_fit(described("segmentation", "logits", names))
     require_fit(described("detection", "boxes", names))
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a\r", ""])
+@pytest.mark.parametrize("task, kind", [("detection", "boxes"), ("classification", "probabilities")])
+def test_names_that_would_move_the_others_are_told(name, task, kind):
+    with pytest.raises(DeployError, match="--target mediapipe: reads a class name from each line"):
+        require_fit(described(task, kind, ["one", name, "other"]))
+
+
+def test_an_image_that_would_end_the_process_is_refused():
+    with pytest.raises(DeployError, match="one pixel wide"):
+        MediapipePredictor.image(None, np.zeros((5, 1, 3), dtype=np.uint8))
 
 
 def test_what_cannot_be_exported_for_mediapipe(checkpoint, tmp_path):

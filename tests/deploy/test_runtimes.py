@@ -1,13 +1,17 @@
 """Tiny networks in every format, beside the checkpoint that they were made from."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
+import torch
 
-from deploy import DeployError, export, load
+from deploy import DeployError, export, exporting, load
+from deploy.description import Description
 from deploy.graph import OUTPUTS
 from deploy.runtimes import FORMATS
+from deploy.seal import seal
 from tasks.errors import TaskError
 from tasks.wings import load_task
 
@@ -82,15 +86,72 @@ def test_a_runtime_that_is_not_installed_is_named(format, checkpoints, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_is_of_the_weights_that_were_read(checkpoints, tmp_path, monkeypatch):
+    path = tmp_path / "best.ckpt"
+    shutil.copy(checkpoints["classification"], path)
+
+    def load_late(path, device):  # as a training goes on meanwhile
+        task = load_task(path, device)
+        torch.save(torch.load(path), path)
+        return task
+
+    monkeypatch.setattr(exporting, "load_task", load_late)
+    with pytest.raises(TaskError, match=r"best\.ckpt: was replaced while it was read"):
+        export(path, "onnx")
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_what_cannot_be_exported(checkpoints, tmp_path):
+    folder = tmp_path / "folder.onnx"
+    folder.mkdir()
     for options, said in (
         ({"output_kind": "boxes"}, "--output-kind boxes: segmentation has logits, mask"),
         ({"path": tmp_path / "x.tflite"}, "files of onnx end in .onnx"),
         ({"path": checkpoints["segmentation"] / "x.onnx"}, r"best\.ckpt: is a file; name a folder with --output"),
+        ({"path": folder}, "folder.onnx: is a folder; name a file"),
     ):
         with pytest.raises(TaskError, match=said):
             export(checkpoints["segmentation"], "onnx", **options)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_full_disk_is_told_by_openvino_too(checkpoints, tmp_path, monkeypatch):
+    openvino = pytest.importorskip("openvino")
+
+    def fail(*_, **__):
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(openvino, "save_model", fail)
+    with pytest.raises(TaskError, match=r"x\.bin: could not be written \(basic_ios::clear"):
+        export(checkpoints["classification"], "openvino", tmp_path / "x.xml")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spec": []},
+        {"spec": {"names": None}},
+        {"spec": {"table": {"of a later release": 1}}},
+        {"size": ["a", "b"]},
+        {"size": [-1, 0]},
+        {"size": [64, 10**9]},
+        {"input": "float64"},
+        {"task": ["detection"]},
+    ],
+)
+def test_a_sealed_file_that_describes_none_of_our_networks_is_one_line(change, checkpoint, tmp_path):
+    spec, path = load_task(checkpoint, "cpu").describe(), tmp_path / "x.pte"
+    told = {"task": "segmentation", "output_kind": "mask", "outputs": ["mask"], "size": (64, 64), "input": "uint8"}
+    told |= {"spec": spec, "precision": "float32", "checkpoint": "", "made_by": {}} | change
+    if isinstance(told["spec"], dict):
+        told["spec"] = spec | told["spec"]
+    path.write_bytes(b"program")
+    path.with_suffix(".json").write_text(Description(**told).to_json())
+    seal(path.with_suffix(".json"), path)
+    with pytest.raises(DeployError, match=r"x\.(json|pte): ") as raised:
+        load(path)
+    assert "\n" not in str(raised.value)
 
 
 def test_other_files_are_told(tmp_path):

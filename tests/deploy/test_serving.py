@@ -1,8 +1,11 @@
 """What the page is served with; the page itself is tested in tests/web."""
 
 import json
+import socket
 import threading
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -37,6 +40,27 @@ def test_models_are_offered_under_names_that_tell_them_apart(no_packages, model)
     offered = json.loads(site["site.json"])["models"]
     assert [entry["name"] for entry in offered] == ["a/best", "b/best", "masks"]
     assert [site[entry["path"]] for entry in offered] == [path.read_bytes() for path in paths]
+
+
+def test_any_name_of_a_file_can_be_asked_for(no_packages, model):
+    site = make_site([model("fötö 50% #1?.onnx")])
+    (offered,) = json.loads(site["site.json"])["models"]
+    assert offered["file"] == "fötö 50% #1?.onnx"
+    assert urllib.parse.quote(offered["path"]) == offered["path"] and offered["path"] in site
+
+
+def test_a_browser_that_leaves_is_no_fault(no_packages, capfd):
+    with make_server({"x": bytes(10**8)}, "localhost", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with socket.create_connection(("localhost", server.server_port)) as browser:
+            browser.sendall(b"GET /x HTTP/1.1\r\n\r\n")
+            browser.recv(10)
+        while any("process_request" in each.name for each in threading.enumerate()):
+            time.sleep(0.01)
+        server.shutdown()
+        thread.join()
+    assert capfd.readouterr().err == ""
 
 
 def test_another_model_is_another_version(no_packages, model):

@@ -1,5 +1,6 @@
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,12 @@ import torch
 from safetensors.torch import save_file
 
 from backbones import BackboneError
+from backbones.weights_download import sha256
 from backbones.weights_files import read_weights
 from tasks import CheckpointError, NonFiniteLoss, SegmentationTask, TaskError, load_task
-from tasks.checkpoints import AtomicCheckpointIO, export_weights, read_checkpoint
+from tasks.checkpoints import AtomicCheckpointIO, export_weights, read_checkpoint, unchanged
+from tasks.commands import evaluate
+from tasks.options import Evaluation, EvaluationData
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -195,3 +199,22 @@ def test_checkpoints_of_the_first_release_are_read(tmp_path, checkpoint):
     del content["mobiledense"]["version"], content["train_matrix"]
     torch.save(content, tmp_path / "old.ckpt")
     assert SegmentationTask.load(tmp_path / "old.ckpt").spec.names[1] == "disc"
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_told(tmp_path, checkpoint):
+    path = tmp_path / "best.ckpt"
+    shutil.copy(checkpoint, path)
+    with unchanged(path) as digest:
+        assert digest == sha256(checkpoint)
+
+    def load_late(path, device, output_stride):  # as a training goes on meanwhile
+        task = load_task(path, device)
+        torch.save(torch.load(path), path)
+        return task
+
+    data = EvaluationData("shapes", split="val")
+    with pytest.raises(CheckpointError, match=r"best\.ckpt: was replaced while it was read"):
+        evaluate("segmentation", path, data, Evaluation(output=tmp_path / "out"), load=load_late)
+    with pytest.raises(CheckpointError, match="was replaced"), unchanged(path, digest):
+        pass  # what was read earlier is another one
+    assert not (tmp_path / "out").exists()

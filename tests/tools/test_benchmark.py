@@ -1,12 +1,15 @@
 """tools/benchmark.py, on tiny networks for a moment."""
 
 import json
+import shutil
 
 import pytest
 import torch
 
 from backbones import create_table
-from deploy import export
+from backbones.weights_download import sha256
+from deploy import DeployError, export
+from deploy.latency_report import read_scores
 from tasks import ClassificationSpec, ClassificationTask, DetectionSpec, DetectionTask, SegmentationSpec
 from tasks import SegmentationTask as Segmenter
 
@@ -56,6 +59,18 @@ def test_an_exported_file_is_measured(checkpoints, tmp_path, tool_here):
     assert "--image is not given" in said
     found = json.loads((tmp_path / "out" / "latency.json").read_text())
     assert [entry["threads"] for entry in found] == [1, 2]
+
+
+def test_scores_are_a_files_by_its_hash(checkpoints, tmp_path):
+    moved, other = tmp_path / "moved.ckpt", checkpoints["detection"]
+    shutil.copy(checkpoints["classification"], moved)
+    told = {"checkpoint": "elsewhere.ckpt", "top1": 0.5, "sha256": sha256(moved)}
+    (tmp_path / "scores.json").write_text(json.dumps(told))
+    assert read_scores([tmp_path], [other, moved]) == {moved: 0.5}
+    shutil.copy(other, moved)  # exported anew since it was evaluated
+    (tmp_path / "scores.json").write_text(json.dumps(told | {"checkpoint": str(moved)}))
+    with pytest.raises(DeployError, match=r"scores\.json: is of .*moved\.ckpt, or of what that was before"):
+        read_scores([tmp_path], [other, moved])
 
 
 @pytest.mark.parametrize(
