@@ -17,6 +17,8 @@ from datasets import write_shapes
 from deploy.seal import ZEROS, seal
 from tasks import ClassificationSpec, ClassificationTask, DetectionSpec, DetectionTask, SegmentationSpec
 from tasks import SegmentationTask as Segmenter
+from tasks.joint.network import JointSpec
+from tasks.joint.task import JointTask
 from tests.conftest import ROOT, class_folders
 
 TOOLS = [path.stem for path in sorted((ROOT / "tools").glob("[a-z]*.py")) if not path.stem.startswith("cli")]
@@ -100,6 +102,9 @@ def prepare(folder: Path) -> dict[str, list[str]]:
     tasks = {
         "seg": Segmenter(SegmentationSpec(table, "lraspp", names, colours, (64, 64))),
         "det": DetectionTask(DetectionSpec(table, "ssdlite", objects, colours[1:], (64, 64))),
+        "joint": JointTask(
+            JointSpec(table, "lraspp+ssdlite", names, colours, (64, 64), box_names=objects, box_colours=colours[1:])
+        ),
         "cls": ClassificationTask(ClassificationSpec(table, "classifier", classes, colours[: len(classes)], (32, 32))),
     }
     for kind, task in tasks.items():
@@ -108,6 +113,7 @@ def prepare(folder: Path) -> dict[str, list[str]]:
     data = {
         "seg": ["--dataset", "voc", "--data-root", str(shapes)],
         "det": ["--dataset", "coco", "--data-root", str(shapes)],
+        "joint": ["--dataset", "coco", "--data-root", str(shapes)],
         "cls": ["--dataset", "folder", "--data-root", str(tree)],
     }
     output = ["--output", str(folder / "output")]

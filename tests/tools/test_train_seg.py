@@ -199,6 +199,8 @@ def test_options_are_frozen(tool_here):
         "eval_det",
         "train_cls",
         "eval_cls",
+        "train_joint",
+        "eval_joint",
         "predict",
         "export",
         "push_to_hub",
