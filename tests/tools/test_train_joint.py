@@ -1,0 +1,75 @@
+"""Training, evaluating and predicting masks and boxes from one network, by the tools."""
+
+import json
+
+import cv2
+import pytest
+import torch
+
+from tasks import load_task
+from tests.conftest import quick_detection
+
+
+def scores(folder, split="val"):
+    return json.loads((folder / f"eval_{split}" / "scores.json").read_text())
+
+
+def test_run_folder_holds_everything(joint):
+    folder = joint.parent
+    assert {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv"} <= {path.name for path in folder.iterdir()}
+    found = scores(folder)
+    assert found["images"] == 4 and found["mean"] == pytest.approx((found["miou"] + found["coco"]["AP"]) / 2)
+    assert "val/mean" in (folder / "metrics.csv").read_text().split("\n")[0]
+    for part, name in (("masks", "worst.png"), ("boxes", "precision_recall.png")):
+        assert (folder / "eval_val" / part / name).is_file()
+    task = load_task(joint, "cpu")
+    assert task.kind == "joint" and task.spec.names[1:] == task.spec.box_names
+
+
+def test_a_run_goes_on_to_the_same_end(shapes, tmp_path, tool_here):
+    options = [*quick_detection(shapes, tmp_path), "--iou-crop", "0.5", "--mosaic", "0.5"]
+    tool_here("train_joint", *options, "--name", "whole")
+    tool_here("train_joint", *options, "--name", "broken", "--trainer.max_steps", "3")
+    tool_here("train_joint", *options, "--name", "broken", "--resume")
+    whole, broken = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("whole", "broken"))
+    assert whole["global_step"] == broken["global_step"] == 4
+    assert all(torch.equal(tensor, broken["state_dict"][key]) for key, tensor in whole["state_dict"].items())
+
+
+def test_boxes_of_another_data_set_and_weights_of_one_task(detector, shapes, tmp_path, tool_here):
+    data = ["--dataset", "voc", "--data-root", str(shapes), "--box-dataset", "coco", "--box-data-root", str(shapes)]
+    how = ["--size", "64", "64", "--epochs", "1", "--batch-size", "8", "--workers", "0", "--output", str(tmp_path)]
+    said = tool_here("train_joint", *data, *how, "--weights", str(detector), "--weighting", "learned", "--name", "two")
+    assert "classes kept: disc, square, triangle, star, cross" in said
+    assert "of the joint network: " in said and "% of the parameters" in said
+    assert load_task(tmp_path / "two" / "best.ckpt", "cpu").spec.learned
+
+
+def test_without_boxes_there_is_one_line(shapes, tmp_path, tool_here):
+    data = ["--dataset", "voc", "--data-root", str(shapes), "--output", str(tmp_path)]
+    said = tool_here("train_joint", *data, succeeds=False)
+    assert "has masks and no boxes; name a data set that has them with --box-dataset" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoints_of_one_task_are_refused(checkpoint, joint, shapes, tmp_path, tool_here):
+    data = ["--data-root", str(shapes), "--output", str(tmp_path / "out")]
+    said = tool_here("eval_joint", "--dataset", "coco", *data, "--checkpoint", str(checkpoint), succeeds=False)
+    assert "is for segmentation, not for joint" in said
+    said = tool_here("eval_seg", "--dataset", "voc", *data, "--checkpoint", str(joint), succeeds=False)
+    assert "is for joint, not for segmentation" in said
+
+
+def test_evaluation_and_prediction(joint, shapes, tmp_path, tool_here):
+    options = ["--dataset", "coco", "--data-root", str(shapes), "--checkpoint", str(joint), "--workers", "0"]
+    said = tool_here("eval_joint", *options, "--split", "test", "--output", str(tmp_path / "eval_test"))
+    assert "mIoU" in said and "COCO: AP" in said and "mean of mIoU and AP" in said
+    assert scores(tmp_path, "test")["split"] == "test"
+    image = next((shapes / "JPEGImages").glob("val*"))
+    shown = ["--checkpoint", str(joint), "--source", str(image), "--output", str(tmp_path), "--json"]
+    tool_here("predict", *shown, "--score-threshold", "0.01")
+    found = json.loads((tmp_path / f"{image.stem}.json").read_text())
+    assert {"classes", "objects", "height", "width"} <= found.keys() and found["objects"]
+    mask = cv2.imread(str(tmp_path / f"{image.stem}_mask.png"), cv2.IMREAD_UNCHANGED)
+    assert mask.shape[:2] == (found["height"], found["width"])
+    assert (tmp_path / f"{image.stem}_joint.png").is_file()
