@@ -1,6 +1,7 @@
 """Training, evaluating and predicting masks and boxes from one network, by the tools."""
 
 import json
+import shutil
 
 import cv2
 import pytest
@@ -26,14 +27,12 @@ def test_run_folder_holds_everything(joint):
     assert task.kind == "joint" and task.spec.names[1:] == task.spec.box_names
 
 
-def test_a_run_goes_on_to_the_same_end(shapes, tmp_path, tool_here):
-    options = [*quick_detection(shapes, tmp_path), "--iou-crop", "0.5", "--mosaic", "0.5"]
-    tool_here("train_joint", *options, "--name", "whole")
-    tool_here("train_joint", *options, "--name", "broken", "--trainer.max_steps", "3")
-    tool_here("train_joint", *options, "--name", "broken", "--resume")
-    whole, broken = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("whole", "broken"))
-    assert whole["global_step"] == broken["global_step"] == 4
-    assert all(torch.equal(tensor, broken["state_dict"][key]) for key, tensor in whole["state_dict"].items())
+def test_resume_goes_on(joint, shapes, tmp_path, tool_here):
+    shutil.copytree(joint.parent, tmp_path / "quick")
+    options = [*quick_detection(shapes, tmp_path), "--name", "quick", "--resume"]
+    options[options.index("--epochs") + 1] = "3"
+    tool_here("train_joint", *options)
+    assert torch.load(tmp_path / "quick" / "last.ckpt", weights_only=True)["global_step"] == 3 * 2
 
 
 def test_boxes_of_another_data_set_and_weights_of_one_task(detector, shapes, tmp_path, tool_here):
