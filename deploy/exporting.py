@@ -90,7 +90,7 @@ def export(
     calibration = find_calibration(wing, quantisation, gate)
     if calibration.sources and not quantisation.int8 and gate.dataset:
         raise DeployError(f"{calibration.where}: is not needed for --{precision}, which is evaluated on --dataset")
-    files = evaluation_files(wing, gate, task.spec.names)
+    files = evaluation_files(wing, gate, task.spec)
     original, in_float, read_first = checkpoint, task, origin
     if quantisation.qat:
         checkpoint = _train_on(checkpoint, wing, quantisation, calibration, files, path)

@@ -32,13 +32,13 @@ class Result:
     said: str
 
 
-def evaluation_files(wing: Wing, gate: Gate, names: list[str]) -> Any:
+def evaluation_files(wing: Wing, gate: Gate, spec: Any) -> Any:
     """The split that a file is evaluated on, once all its files are read; None without --dataset.
 
     Args:
         wing: of the task.
         gate: says which.
-        names: of the network's classes.
+        spec: of the network, whose classes it must have.
 
     Raises:
         DataError, TaskError: if it is missing, faulty, or of other classes.
@@ -47,7 +47,7 @@ def evaluation_files(wing: Wing, gate: Gate, names: list[str]) -> Any:
         return None
     found = wing.find_files(gate.dataset, [gate.split], gate.data_root, group_by=gate.group_by, classes=gate.classes)
     files = wing.limit_files(found[0], gate.max_images)
-    require_same(names, files, "the checkpoint", str(files.root))
+    require_same(spec, files, "the checkpoint", str(files.root))
     wing.check_files(files, read=True)
     return files
 

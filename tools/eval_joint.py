@@ -1,7 +1,7 @@
 """Evaluate a joint checkpoint: IoU of every class of masks, the twelve COCO numbers of boxes, and their mean.
 
 python tools/eval_joint.py --checkpoint runs/shapes_v3-small_lraspp-ssdlite/best.ckpt
-python tools/eval_joint.py --checkpoint best.ckpt --dataset voc --data-root VOCdevkit/VOC2012
+python tools/eval_joint.py --checkpoint best.ckpt --dataset voc --data-root DIR
 """
 
 import sys
@@ -11,6 +11,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from deploy.export_options import Runtime
 from tasks.errors import require_checkpoint
+from tasks.joint.options import require_boxes
 from tasks.options import Evaluation, EvaluationData
 from tools.cli import command
 
@@ -33,6 +34,7 @@ def eval_joint(
         box_data_root: likewise.
         runtime: what runs it. By default torch for a checkpoint, and for an exported file the one that it is for.
     """
+    require_boxes(box_dataset, box_data_root)
     require_checkpoint(checkpoint)
     from datasets.joint.find import boxes_from, find_joint
     from deploy.runtimes import loader

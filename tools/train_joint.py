@@ -1,7 +1,7 @@
 """Train one network for masks and boxes (LR-ASPP and SSDLite on one backbone), and evaluate it.
 
 python tools/train_joint.py                                                  # on the embedded Shapes set
-python tools/train_joint.py --backbone v3-large --dataset voc --data-root VOCdevkit/VOC2012 --weights imagenet
+python tools/train_joint.py --backbone v3-large --dataset voc --data-root DIR --weights imagenet
 python tools/train_joint.py --dataset folder --data-root DIR --box-dataset yolo --box-data-root DIR
 """
 

@@ -40,7 +40,7 @@ class JointDataset(Samples):
         self.first = [image for image in files.images if image.mask is not None]
         self.others = [image for image in files.images if image.mask is None]
         self.extra = len(self.others)
-        if files.share is not None:
+        if files.share is not None and self.others:
             self.extra = round(len(self.first) * files.share / (1 - files.share))
 
     def __len__(self) -> int:

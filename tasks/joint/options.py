@@ -1,12 +1,13 @@
 """The options of a joint training that others do not have."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from datasets.faults import DataError, one_line
 from datasets.ranges import SIDE, check_fields
 from tasks.errors import TaskError
-from tasks.options import require_data
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,16 @@ class JointOptions:
     def __post_init__(self) -> None:
         weight = (0, 1000)
         check_fields(self, {"size": SIDE, "mask_weight": weight, "box_weight": weight, "box_share": (0.01, 0.99)})
-        if self.box_dataset is None and self.box_data_root is not None:
-            raise TaskError("--box-data-root is for --box-dataset")
-        require_data(self.box_data_root, self.box_dataset == "shapes")
+        require_boxes(self.box_dataset, self.box_data_root)
+
+
+def require_boxes(dataset: str | None, data_root: Path | None) -> None:
+    """Refuse a place of boxes that is not there, or of no data set.
+
+    Raises:
+        DataError, TaskError: if so.
+    """
+    if dataset is None and data_root is not None:
+        raise TaskError(f"--box-data-root {one_line(data_root)} is for --box-dataset: name one")
+    if data_root is not None and dataset != "shapes" and not os.path.exists(data_root):
+        raise DataError(f"--box-data-root {one_line(data_root)}: no such file or folder")
