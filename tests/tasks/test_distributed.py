@@ -100,6 +100,7 @@ def test_a_killed_process_ends_the_job_within_seconds(trees, tmp_path):
     assert job.returncode != 0 and "exitcode  : -9" in said
 
 
+@pytest.mark.slow
 def test_bfloat16_and_too_many_processes(trees, tmp_path):
     options = [*EVERYWHERE, *OPTIONS["train_seg"], "--data-root", str(trees["train_seg"]), "--epochs", "1"]
     half = ["--trainer.precision", "bf16-mixed", "--output", str(tmp_path / "half"), "--trainer.devices", "2"]

@@ -9,6 +9,7 @@ def test_a_row_for_every_layer(tool_here):
     assert "backbone.blocks.3.depthwise.conv" in said and "5x5 depthwise, stride 2" in said and "linear" in said
 
 
+@pytest.mark.slow
 def test_rows_of_the_papers(tool_here, monkeypatch):
     from tasks import paper_costs
 

@@ -319,7 +319,10 @@ def test_weights_are_exported(old_run, shapes, tmp_path, tool_here):
 
 @pytest.mark.parametrize(
     "number, status, more",
-    [(signal.SIGTERM, 143, ("--freeze", "backbone")), (signal.SIGINT, 130, ("--backbone-lr", "1e-4"))],
+    [
+        (signal.SIGTERM, 143, ("--freeze", "backbone")),
+        pytest.param(signal.SIGINT, 130, ("--backbone-lr", "1e-4"), marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(
     number, status, more, checkpoint, shapes, tmp_path, tool_here
