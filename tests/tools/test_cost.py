@@ -1,3 +1,6 @@
+import pytest
+
+
 def test_a_row_for_every_block(tool_here):
     said = tool_here("cost", "--head", "lraspp", "--size", "1025", "2049")
     assert "backbone.blocks.14" in said and "80x65x129" in said
