@@ -15,17 +15,20 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
+from deploy.extras import DeployError
+from deploy.latency_report import METRICS
+from deploy.releasing import require_made_from
 from deploy.runtimes import FORMATS
 from tasks.wings import WINGS, load_task
 from tools.cli import command
 
 TITLES = {"onnx": "ONNX", "openvino": "OpenVINO", "executorch": "ExecuTorch", "litert": "LiteRT"}
 EVALUATE = {"segmentation": "eval_seg", "detection": "eval_det", "classification": "eval_cls"}
-METRICS = {"segmentation": "mIoU", "detection": "AP", "classification": "top-1"}
 THREADS = ("1", "2")
 
 
@@ -37,7 +40,6 @@ def main(
     split: str = "test",
     calibration_split: str = "train",
     gate_split: str = "val",
-    qat: bool = False,
     only: list[str] | None = None,
     image: Path | None = None,
     rounds: int = 50,
@@ -52,20 +54,28 @@ def main(
         split: that is scored.
         calibration_split: of int8.
         gate_split: that export.py compares int8 files on, by 32 images.
-        qat: int8 files once more, behind quantisation-aware training on --calibration-split.
         only: names of rows.
         image: that is timed; by default the first one of the split.
         rounds: of benchmark.py.
+
+    Raises:
+        DeployError: for a row that there is not, or a file in the folder that is of another checkpoint.
     """
     kind = load_task(checkpoint, "cpu").kind
     data = ["--dataset", dataset, "--data-root", str(data_root)]
     gate = [*data, "--split", gate_split, "--max-images", "32", "--max-drop", "100"]
     int8 = ["--int8", "--calibration", f"{dataset}:{calibration_split}", *gate]
     rows = {"checkpoint, torch": checkpoint.resolve()}
-    for name, suffix, options in variants(int8, qat):
+    known = variants(int8)
+    unknown = [name for name in only or [] if name not in [row[0] for row in known]]
+    if unknown:
+        raise DeployError(f"--only {unknown[0]}: there is no such row; there are {', '.join(row[0] for row in known)}")
+    for name, suffix, options in known:
         if only is None or name in only:
             rows[name] = output.resolve() / f"{name.lower().replace(' ', '_')}{suffix}"
-            if not rows[name].is_file():
+            if rows[name].is_file():
+                require_made_from([rows[name]], checkpoint)
+            else:
                 tool("export", "--checkpoint", str(checkpoint), "--output", str(rows[name]), *options)
     scores = [output.resolve() / f"eval_{path.stem}" for path in rows.values()]
     for (name, path), folder in zip(rows.items(), scores, strict=True):
@@ -82,14 +92,12 @@ def main(
     print_table(kind, [*rows], json.loads((output / "latency" / "latency.json").read_text()))
 
 
-def variants(int8: list[str], qat: bool) -> list[tuple[str, str, list[str]]]:
+def variants(int8: list[str]) -> list[tuple[str, str, list[str]]]:
     """Name of a row, suffix of its file, and options of export.py."""
     found = []
     for format, title in TITLES.items():
         writer, options = FORMATS[format], ["--format", format]
         found += [(title, writer.suffix, options), (f"{title} int8", writer.suffix, [*options, *int8])]
-        if qat:
-            found += [(f"{title} int8 QAT", writer.suffix, [*options, *int8, "--qat"])]
         if "float16" in writer.precisions:
             found += [(f"{title} float16", writer.suffix, [*options, "--float16"])]
     return [*found, ("MediaPipe", ".tflite", ["--format", "litert", "--target", "mediapipe"])]
@@ -100,14 +108,14 @@ def tool(name: str, *options: str) -> None:
     subprocess.run([sys.executable, f"tools/{name}.py", *options], cwd=ROOT, check=True)
 
 
-def print_table(kind: str, names: list[str], found: list[dict[str, object]]) -> None:
+def print_table(kind: str, names: list[str], found: list[dict[str, Any]]) -> None:
     """A row for each file; `found` has one entry for each file and number of threads."""
     print(f"| | {METRICS[kind]} | {' | '.join(f'ms, {count} threads' for count in THREADS)} | MB |")
     print("|---" * (3 + len(THREADS)) + "|")
     for at, name in enumerate(names):
         entries = found[at * len(THREADS) : (at + 1) * len(THREADS)]
-        times = " | ".join(f"{entry['milliseconds']['total'][0]:.1f}" for entry in entries)  # type: ignore[index]
-        print(f"| {name} | {100 * entries[0]['score']:.2f} % | {times} | {entries[0]['megabytes']:.2f} |")  # type: ignore[operator]
+        times = " | ".join(f"{entry['milliseconds']['total'][0]:.1f}" for entry in entries)
+        print(f"| {name} | {100 * entries[0]['score']:.2f} % | {times} | {entries[0]['megabytes']:.2f} |")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets.faults import DataError
@@ -33,6 +34,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
             processes could have a step more than others, and wait for them for ever.
         epoch: that comes first.
         done: batches of that epoch which a run has seen before it was broken off.
+        repeat: passes over the dataset that are one epoch, with no batch dropped between them; the samples of pass p
+            of epoch e are those of epoch e * repeat + p without.
     """
 
     def __init__(
@@ -45,9 +48,11 @@ class EpochSampler(Sampler[tuple[int, int]]):
         batch_size: int = 1,
         epoch: int = 0,
         done: int = 0,
+        repeat: int = 1,
     ) -> None:
         self.length, self.shuffle, self.seed, self.rank, self.world = length, shuffle, seed, rank, world
-        self.used = length - length % batch_size
+        self.repeat = repeat
+        self.used = length * repeat - length * repeat % batch_size
         self.epoch = self.begun = epoch
         self.skipped = done * batch_size  # of the epoch begun
 
@@ -59,14 +64,21 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return len(range(self.rank, self.used, self.world))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.arange(self.length)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        keys = [
+            (number, int(index))
+            for number in range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat)
+            for index in self._order(number)
+        ]
         skipped = self.skipped if self.epoch == self.begun else 0
-        return iter([(self.epoch, int(index)) for index in order[skipped + self.rank : self.used : self.world]])
+        return iter(keys[skipped + self.rank : self.used : self.world])
+
+    def _order(self, number: int) -> NDArray[np.int64]:
+        if not self.shuffle:
+            return np.arange(self.length)
+        return np.random.default_rng([self.seed, number]).permutation(self.length)
 
 
-def check_batch(dataset: Samples, batch_size: int, world: int = 1) -> None:
+def check_batch(dataset: Samples, batch_size: int, world: int = 1, repeat: int = 1) -> None:
     """Whether a dataset can be trained on in batches of a size.
 
     Raises:
@@ -76,7 +88,7 @@ def check_batch(dataset: Samples, batch_size: int, world: int = 1) -> None:
         raise DataError(f"--batch-size {batch_size} must be 1 or more")
     if batch_size % world:
         raise DataError(f"--batch-size {batch_size} counts all processes, and does not divide over {world}")
-    if len(dataset) < batch_size:
+    if len(dataset) * repeat < batch_size:
         raise DataError(
             f"{dataset.files.root}: {len(dataset)} images in {dataset.files.split} do not fill a batch; "
             f"lower --batch-size from {batch_size}"
@@ -125,6 +137,7 @@ def train_loader(
     world: int = 1,
     epoch: int = 0,
     done: int = 0,
+    repeat: int = 1,
 ) -> DataLoader[dict[str, Any]]:
     """Shuffled batches; the last one is dropped if it is not full.
 
@@ -137,12 +150,13 @@ def train_loader(
         world: number of processes.
         epoch: that comes first.
         done: batches of that epoch which are left out, see `EpochSampler`.
+        repeat: passes over the dataset that are one epoch.
 
     Raises:
         DataError: if the batch does not divide over the processes, or is larger than the dataset.
     """
-    check_batch(dataset, batch_size, world)
-    sampler = EpochSampler(len(dataset), True, seed, rank, world, batch_size, epoch, done)
+    check_batch(dataset, batch_size, world, repeat)
+    sampler = EpochSampler(len(dataset), True, seed, rank, world, batch_size, epoch, done, repeat)
     return _loader(dataset, sampler, batch_size // world, workers, drop_last=True)
 
 

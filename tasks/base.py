@@ -18,7 +18,7 @@ from backbones.weights_download import one_line
 from tasks.checkpoints import VERSION, first_not_finite, read_checkpoint
 from tasks.errors import CheckpointError, NonFiniteLoss, TaskError
 from tasks.hub_checkpoints import local_checkpoint
-from tasks.optim import build_optimizer, freeze, keep_frozen_statistics
+from tasks.optim import Clock, build_optimizer, freeze, keep_frozen_statistics
 from tasks.options import Optimization
 from tasks.publishing import Published, described_terms
 from tasks.running_statistics import StartingAverage
@@ -116,6 +116,7 @@ class Task(Published, L.LightningModule):
         self.spec = spec
         self.optimization = optimization or Optimization()
         self.most_steps: int | None = None  # where a run ends before its epochs do
+        self.clock: Clock | None = None  # likewise
         self.memory_format = network.backbone.memory_format
         self.network = network.to(memory_format=self.memory_format)
         if self.optimization.freeze is not None:
@@ -199,7 +200,7 @@ class Task(Published, L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)
-        return build_optimizer(self.optimization, self.network, min(steps, self.most_steps or steps))
+        return build_optimizer(self.optimization, self.network, min(steps, self.most_steps or steps), self.clock)
 
     def on_train_start(self) -> None:
         self.average = StartingAverage(self.network)

@@ -18,6 +18,7 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
+from tasks.optim import Clock
 from tasks.options import Interval
 from tasks.writing import whole
 
@@ -113,6 +114,23 @@ class StopAfter(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         trainer.should_stop = trainer.should_stop or trainer.global_step >= self.steps
+
+
+class StopAtTime(Callback):
+    """Ends training when a run has had its time, with a validation and an end of the epoch as usual."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self.clock.start()
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        # one clock for all processes, whose learning rates would differ otherwise
+        self.clock.elapsed = trainer.strategy.broadcast(self.clock.now())
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        trainer.should_stop = trainer.should_stop or self.clock.share >= 1
 
 
 class BestCheckpoint(ModelCheckpoint):

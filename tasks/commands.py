@@ -89,7 +89,9 @@ def train(
         print(said)
     samples = wing.train_samples(train_files, spec, augmentation), wing.val_samples(val_files, spec)
     task.check_samples(samples[1])
-    trained = train_run(run, task, *samples, config_text, epochs, batch_size, wing.draw, wing.drawn)
+    if data.cache:
+        samples[0].keep()
+    trained = train_run(run, task, *samples, config_text, epochs, batch_size, wing.draw, wing.drawn, data.repeat)
     best = run.folder / "best.ckpt"
     if trained and best.is_file() and is_first_process():
         scored = wing.task.load(best).fold()

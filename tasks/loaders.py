@@ -18,13 +18,21 @@ class Loaders(L.LightningDataModule):
         workers: loader processes of the training loader; the validation loader has as many.
         seed: of the order.
         begun: the epoch that a resumed run is in, and how many of its batches are done.
+        repeat: passes over `train` that are one epoch.
     """
 
     def __init__(
-        self, train: Samples, val: Samples, batch_size: int, workers: int, seed: int, begun: tuple[int, int] = (0, 0)
+        self,
+        train: Samples,
+        val: Samples,
+        batch_size: int,
+        workers: int,
+        seed: int,
+        begun: tuple[int, int] = (0, 0),
+        repeat: int = 1,
     ) -> None:
         super().__init__()
-        self.begun = begun
+        self.begun, self.repeat = begun, repeat
         self.train, self.val = train, val
         self.made: list[DataLoader[Any]] = []
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
@@ -39,7 +47,8 @@ class Loaders(L.LightningDataModule):
         # Lightning asks for the loader, and begins to iterate over it, before it knows the epoch of a resumed run
         now = self.trainer.current_epoch if self.trainer else 0
         place = (now, 0) if now > self.begun[0] else self.begun
-        self.made.append(train_loader(self.train, self.batch_size, self.workers, self.seed, rank, world, *place))
+        shared = self.batch_size, self.workers, self.seed, rank, world
+        self.made.append(train_loader(self.train, *shared, *place, repeat=self.repeat))
         return self.made[-1]
 
     def val_dataloader(self) -> Any:

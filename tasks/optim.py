@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules, counted in optimiser steps."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,26 +12,56 @@ from torch.optim.lr_scheduler import LambdaLR
 from tasks.options import Optimization
 
 
-def build_optimizer(options: Optimization, network: nn.Module, steps: int) -> dict[str, Any]:
-    """What Lightning's `configure_optimizers` returns, for a run of `steps` optimiser steps."""
+class Clock:
+    """The share of its time that a run has had.
+
+    Args:
+        limit: seconds that the run has, with validation and saving.
+        before: seconds that it had before it was broken off.
+    """
+
+    def __init__(self, limit: float, before: float = 0.0) -> None:
+        self.limit, self.elapsed = limit, before
+
+    def start(self) -> None:
+        """Time runs from here on."""
+        self.started = time.monotonic() - self.elapsed
+
+    def now(self) -> float:
+        """Seconds that the run has had, by this process's clock."""
+        return time.monotonic() - self.started
+
+    @property
+    def share(self) -> float:
+        """0 at the start, 1 at the end, as of when `elapsed` was last set."""
+        return min(1.0, self.elapsed / self.limit)
+
+
+def build_optimizer(
+    options: Optimization, network: nn.Module, steps: int, clock: Clock | None = None
+) -> dict[str, Any]:
+    """What Lightning's `configure_optimizers` returns, for a run of `steps` optimiser steps, or of a clock's time."""
     groups = parameter_groups(network, options.weight_decay, options.backbone_lr)
     optimizer: Optimizer
     if options.optimizer == "sgd":
         optimizer = SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.momentum > 0)
     else:
         optimizer = AdamW(groups, lr=options.lr)
-    schedule = LambdaLR(optimizer, schedule_factor(options, steps))
+    schedule = LambdaLR(optimizer, schedule_factor(options, steps, clock))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"}}
 
 
-def schedule_factor(options: Optimization, steps: int) -> Callable[[int], float]:
-    """Step number -> share of `lr`. The warm-up never takes more than a fifth of a short run."""
+def schedule_factor(options: Optimization, steps: int, clock: Clock | None = None) -> Callable[[int], float]:
+    """Step number -> share of `lr`. The warm-up never takes more than a fifth of a short run.
+
+    With a clock, what falls is a function of the time that the run has had.
+    """
     warmup = min(options.warmup_steps, steps // 5)
 
     def factor(step: int) -> float:
-        if step < warmup:
+        done = clock.share if clock is not None else max(0.0, min(1.0, (step - warmup) / max(1, steps - warmup)))
+        if step < warmup and (clock is None or done < 0.2):
             return (step + 1) / (warmup + 1)
-        done = min(1.0, (step - warmup) / max(1, steps - warmup))
         return (1 - done) ** options.power if options.schedule == "poly" else 0.5 * (1 + math.cos(math.pi * done))
 
     return factor

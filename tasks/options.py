@@ -28,6 +28,9 @@ class Data:
         val_split: the split that chooses the best checkpoint.
         check_data: read all files before the first step and tell of all faults at once.
         max_images: use only so many images of each split.
+        repeat: passes over the training images that are one epoch, at whose end a run validates and saves; for a few
+            hundred images, whose epochs are over too soon.
+        cache: keep the decoded training images in memory.
         group_by: for folder, yolo, labelme and cvat without splits of their own: every fifth group is val, where a
             group is a "folder", or the first group of a regular expression of the file's name, such as "(.+)_[0-9]+".
             By default every fifth image is, which for frames of one video are those between two of training.
@@ -44,11 +47,13 @@ class Data:
     val_split: str = "val"
     check_data: bool = True
     max_images: int | None = None
+    repeat: int = 1
+    cache: bool = False
     group_by: str | None = None
     classes: Literal["voc"] | None = None
 
     def __post_init__(self) -> None:
-        check_fields(self, {"max_images": COUNT})
+        check_fields(self, {"max_images": COUNT, "repeat": (1, 10**6)})
         require_data(self.data_root, self.download or self.dataset == "shapes")
         check_group_by(self.group_by)
 
@@ -119,8 +124,8 @@ class Optimization:
     """How weights move.
 
     Args:
-        epochs: passes over the training split; by default 40 for segmentation, 60 for detection (12 on shapes), and 10
-            for classification.
+        epochs: passes over the training split (or --repeat times as many); by default 40 for segmentation, 60 for
+            detection (12 on shapes), and 10 for classification.
         batch_size: images a step, over all processes; by default 16, and 64 for classification.
         optimizer: "sgd" with Nesterov momentum, or "adamw".
         lr: the highest learning rate.
@@ -171,15 +176,16 @@ class Interval:
     seconds: float = 0.0
 
     @classmethod
-    def parse(cls, text: str) -> "Interval":
-        """ "500" is steps; "90s", "10m" and "2h" are time.
+    def parse(cls, text: str, option: str = "save-every", steps: bool = True) -> "Interval":
+        """ "500" is steps, where these are allowed; "90s", "10m" and "2h" are time.
 
         Raises:
             RunError: for anything else.
         """
         found = re.fullmatch(r"(\d+)([smh]?)", text.strip())
-        if not found or not int(found[1]):
-            raise RunError(f"--save-every {text}: give steps, such as 500, or time, such as 90s, 10m or 2h")
+        if not found or not int(found[1]) or not (steps or found[2]):
+            either = "steps, such as 500, or " if steps else ""
+            raise RunError(f"--{option} {text}: give {either}time, such as 90s, 10m or 2h")
         number = int(found[1])
         unit = {"s": 1, "m": 60, "h": 3600}.get(found[2])
         return cls(seconds=number * unit) if unit else cls(steps=number)
@@ -199,6 +205,7 @@ class Run:
         output: the folder that runs go to.
         resume: go on from the run's last checkpoint, or begin if it has none yet.
         overwrite: replace a run of the same name, from the first step on.
+        max_time: end the run, and its schedule, after so much time of training (90s, 10m, 2h) and not by --epochs.
         save_every: write last.ckpt between epochs too, after so many steps (500) or so much time (90s, 10m, 2h).
         export_weights: also write the best weights to this .safetensors file.
         trainer: any option of lightning.Trainer, such as --trainer.precision bf16-mixed, --trainer.devices 2,
@@ -218,6 +225,7 @@ class Run:
     output: Path = Path("runs")
     resume: bool = False
     overwrite: bool = False
+    max_time: str | None = None
     save_every: str | None = None
     export_weights: Path | None = None
     trainer: dict[str, Any] | None = None
@@ -230,6 +238,8 @@ class Run:
             raise RunError(f"--export-weights {self.export_weights}: the file's name must end in .safetensors")
         if self.save_every is not None:
             Interval.parse(self.save_every)
+        if self.max_time is not None:
+            Interval.parse(self.max_time, "max-time", steps=False)
 
     def named(self, name: str) -> "Run":
         """This run, with a name unless it was given one."""

@@ -14,20 +14,21 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from datasets import Samples, check_batch, check_shared_memory
 from tasks.base import Task
-from tasks.callbacks import FirstStep, LastCheckpoint, SeedSteps, Signals
+from tasks.callbacks import FirstStep, LastCheckpoint, SeedSteps, Signals, StopAtTime
 from tasks.checkpoints import export_weights
 from tasks.drawing import Draw, ValidationImages
 from tasks.errors import RunError
 from tasks.loaders import Loaders
 from tasks.lock import Locked, locked
 from tasks.metrics_file import MetricsFile
-from tasks.optim import requested_steps
+from tasks.optim import Clock, requested_steps
 from tasks.options import Interval, Run
 from tasks.readiness import require_folder
 from tasks.resume import TellSchedule, begun_run, config_without_actions
 from tasks.trainer import build_trainer, check_options, fit, is_first_process
 
 LOCK = ".lock"
+UNTIL_TIME = 10**6  # epochs of a run that its time ends
 CHECKPOINTS = ("last.ckpt", "best.ckpt")
 
 
@@ -59,6 +60,7 @@ def train_run(
     batch_size: int,
     draw: Draw,
     drawn: int = 4,
+    repeat: int = 1,
 ) -> bool:
     """Train, and keep the best and the last checkpoint.
 
@@ -72,6 +74,7 @@ def train_run(
         batch_size: images a step, over all processes.
         draw: draws samples, see `ValidationImages`.
         drawn: how many of them, from all over `val`.
+        repeat: passes over the training data that are one epoch.
 
     Returns:
         Whether anything was trained; a finished run is left as it is.
@@ -86,11 +89,13 @@ def train_run(
     folder = run.folder
     config = config_without_actions(config_text)
     metrics = MetricsFile(folder / "metrics.csv")
-    epochs = (run.trainer or {}).get("max_epochs", epochs)
+    epochs = UNTIL_TIME if run.max_time else (run.trainer or {}).get("max_epochs", epochs)
+    clock = Clock(Interval.parse(run.max_time).seconds) if run.max_time else None
 
     def state() -> dict[str, Any]:
         images = {"train": len(train), "val": len(val)}
-        return {"options": config, "epochs": epochs, "images": images, "metrics": metrics.state_dict()}
+        spent = {} if clock is None else {"elapsed": clock.elapsed}
+        return {"options": config, "epochs": epochs, "images": images, "metrics": metrics.state_dict(), **spent}
 
     _require_ours(folder)
     signals = Signals()
@@ -101,7 +106,9 @@ def train_run(
         begun = None if checkpoint is None else begun_run(checkpoint, task, state())
         if begun is not None:
             metrics.load_state_dict(begun.state["metrics"])
-            if begun.is_finished(epochs, requested_steps(run.trainer)):
+            if clock is not None:
+                clock.elapsed = begun.state.get("elapsed", 0.0)
+            if begun.is_finished(epochs, requested_steps(run.trainer)) or (clock is not None and clock.share >= 1):
                 metrics.finalize("success")
                 say(f"{folder}: this run is finished, {begun.step} steps; more --epochs would go on with it")
                 _export(run)
@@ -114,23 +121,24 @@ def train_run(
             SeedSteps(run.seed),
             ValidationImages(_across(val, drawn), folder / "images", draw),
             LastCheckpoint(folder / "last.ckpt", every, signals, state),
+            *([] if clock is None else [StopAtTime(clock)]),
             *([] if begun is None else [TellSchedule(begun.state["epochs"], epochs)]),
         ]
         step = None if begun is None else begun.step
         fitter = build_trainer(
             folder, task.monitor, epochs, run.ema, run.patience, callbacks, run.trainer, metrics, step
         )
-        _check_data(run, train, val, batch_size, fitter.world_size)
+        _check_data(run, train, val, batch_size, fitter.world_size, repeat)
         if run.compile:
             for part in (task.network.backbone, task.network.head):
                 part.compile()
         millions = sum(p.numel() for p in task.network.parameters()) / 1e6
         classes = len(task.spec.names)
         say(f"{len(train)} images, {classes} classes, {millions:.2f} M parameters; writing to {folder}")
-        task.most_steps = requested_steps(run.trainer)
+        task.most_steps, task.clock = requested_steps(run.trainer), clock
         with first:
             place = (0, 0) if begun is None else begun.place
-            fit(fitter, task, Loaders(train, val, batch_size, run.workers, run.seed, place), checkpoint)
+            fit(fitter, task, Loaders(train, val, batch_size, run.workers, run.seed, place, repeat), checkpoint)
         best = fitter.checkpoint_callback
         if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
             say(f"best {task.monitor} {best.best_model_score:.4f} in {folder / 'best.ckpt'}")
@@ -138,8 +146,8 @@ def train_run(
         return True
 
 
-def _check_data(run: Run, train: Samples, val: Samples, batch_size: int, processes: int) -> None:
-    check_batch(train, batch_size, processes)
+def _check_data(run: Run, train: Samples, val: Samples, batch_size: int, processes: int, repeat: int) -> None:
+    check_batch(train, batch_size, processes, repeat)
     if len(val) < processes:
         raise RunError(f"{processes} processes are more than the {len(val)} validation images there are")
     check_shared_memory(train, batch_size // processes, run.workers)

@@ -59,11 +59,14 @@ class ClassificationDataset(Samples):
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        held = self.files.images
-        image = read_image(Path(self.files.image_paths[index])) if held is None else held[index]
+        (image,) = self.decoded(index)
         if self.transform is not None:
             image = self.transform(image, epoch, index)
         return {"image": image, "label": int(self.files.labels[index]), "file": self.files.image_paths[index]}
+
+    def read(self, index: int) -> tuple[NDArray[np.uint8]]:
+        held = self.files.images
+        return (read_image(Path(self.files.image_paths[index])) if held is None else held[index],)
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
         """A batch of one epoch.

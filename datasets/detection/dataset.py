@@ -57,11 +57,11 @@ class DetectionDataset(Samples):
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        image, objects = self.read(index)
+        image, objects = self.decoded(index)
         size = image.shape[:2]
         result = Augmented(image, objects.boxes, np.arange(len(objects)))
         if isinstance(self.transform, AugmentDetection):
-            others = [self.read(other) for other in self.transform.partners(len(self), epoch, index)]
+            others = [self.decoded(other) for other in self.transform.partners(len(self), epoch, index)]
             beside = [(other, there.boxes) for other, there in others]
             result = self.transform(image, objects.boxes, objects.labels, epoch, index, beside)
             objects = objects.joined([there for _, there in others])
@@ -81,7 +81,6 @@ class DetectionDataset(Samples):
         }
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], Objects]:
-        """An image before the transform, and its objects, without crowds unless they are kept."""
         image_path, objects = self.files.image_paths[index], self.files.objects[index]
         image = read_image(image_path)
         fault = size_fault(image_path, self.files.sizes[index], image.shape[:2])

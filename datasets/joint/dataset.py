@@ -10,7 +10,7 @@ from datasets.detection.augment import AugmentDetection, Resize
 from datasets.detection.dataset import DetectionDataset
 from datasets.detection.files import Objects
 from datasets.files import IGNORE
-from datasets.joint.files import JointFiles, Labelled
+from datasets.joint.files import JointFiles
 from datasets.samples import Samples
 from datasets.segmentation.dataset import read_pair
 
@@ -37,24 +37,28 @@ class JointDataset(Samples):
     def __init__(self, files: JointFiles, transform: AugmentDetection | Resize) -> None:
         self.files, self.transform = files, transform
         self.boxes = DetectionDataset(files.boxes)
-        self.first = [image for image in files.images if image.mask is not None]
-        self.others = [image for image in files.images if image.mask is None]
-        self.extra = len(self.others)
+        self.images = sorted(files.images, key=lambda image: image.mask is None)  # those with a mask first
+        self.first = sum(image.mask is not None for image in self.images)
+        self.others = self.extra = len(self.images) - self.first
         if files.share is not None and self.others:
-            self.extra = round(len(self.first) * files.share / (1 - files.share))
+            self.extra = round(self.first * files.share / (1 - files.share))
 
     def __len__(self) -> int:
-        return len(self.first) + self.extra
+        return self.first + self.extra
+
+    @property
+    def sources(self) -> int:
+        return len(self.images)
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        labelled = self._at(epoch, index)
-        image, boxes, mask, objects = self._read(labelled)
-        boxed = labelled.boxes is not None
+        number = self._at(epoch, index)
+        image, boxes, mask, objects = self.decoded(number)
+        boxed = self.images[number].boxes is not None
         if isinstance(self.transform, AugmentDetection):
             beside = [self._at(epoch, other) for other in self.transform.partners(len(self), epoch, index)]
-            others = [self._read(other) for other in beside]
-            boxed = boxed and all(other.boxes is not None for other in beside)
+            others = [self.decoded(other) for other in beside]
+            boxed = boxed and all(self.images[other].boxes is not None for other in beside)
             parts = [other[:3] for other in others]
             result = self.transform(image, boxes, objects.labels, epoch, index, parts, mask)
             objects = objects.joined([other[3] for other in others])
@@ -69,20 +73,19 @@ class JointDataset(Samples):
             "crowd": objects.crowd,
             "mask": result.mask,
             "boxed": boxed,
-            "file": str(labelled.path),
+            "file": str(self.images[number].path),
             "size": image.shape[:2],
             "tiny": result.tiny,
         }
 
-    def _at(self, epoch: int, index: int) -> Labelled:
-        if index < len(self.first):
-            return self.first[index]
-        place = index - len(self.first)
-        return self.others[place if self.files.share is None else (epoch * self.extra + place) % len(self.others)]
+    def _at(self, epoch: int, index: int) -> int:
+        if index < self.first or self.files.share is None:
+            return index
+        return self.first + (epoch * self.extra + index - self.first) % self.others
 
-    def _read(self, image: Labelled) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8], Objects]:
+    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8], Objects]:
         """Image, boxes, mask and objects; of what is not labelled, no boxes and a mask of void."""
-        objects = Objects.none()
+        image, objects = self.images[index], Objects.none()
         if image.boxes is not None:
             pixels, objects = self.boxes.read(image.boxes)
         if image.mask is not None:

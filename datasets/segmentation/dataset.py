@@ -121,12 +121,14 @@ class SegmentationDataset(Samples):
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        image_path, drawn = self.files.pairs[index]
-        image, mask = read_pair(self.files, image_path, drawn)
+        image, mask = self.decoded(index)
         size = image.shape[:2]
         if self.transform is not None:
             image, mask = self.transform(image, mask, epoch, index)
-        return {"image": image, "mask": mask, "file": str(image_path), "size": size}
+        return {"image": image, "mask": mask, "file": str(self.files.pairs[index][0]), "size": size}
+
+    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return read_pair(self.files, *self.files.pairs[index])
 
     @staticmethod
     def collate(samples: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datasets.detection.dataset import DetectionDataset
 from datasets.detection.files import DetectionFiles, Objects
 from datasets.faults import DataError
 from datasets.loading import EpochSampler, check_batch, eval_loader, train_loader
+from datasets.samples import free_memory
 from datasets.segmentation.dataset import SegmentationDataset
 from datasets.segmentation.files import SegmentationFiles
 
@@ -219,3 +220,53 @@ def test_too_little_shared_memory_is_one_line(shapes, tmp_path, monkeypatch):
     check_shared_memory(dataset, 1, 1, tmp_path)  # three of 16 KiB
     with pytest.raises(DataError, match=r"0 MiB of shared memory are free, and 2 loader workers need .*--shm-size 2g"):
         check_shared_memory(dataset, 8, 2, tmp_path)
+
+
+# repeated and kept in memory
+
+
+def test_repeated_epochs_are_the_same_samples_under_fewer_epochs():
+    plain, repeated = EpochSampler(11, True, 3), EpochSampler(11, True, 3, batch_size=4, repeat=3)
+    for epoch in range(2):
+        expected = []
+        for number in range(3 * epoch, 3 * epoch + 3):
+            plain.set_epoch(number)
+            expected += list(plain)
+        repeated.set_epoch(epoch)
+        assert len(repeated) == 32
+        assert list(repeated) == expected[:32]
+
+
+def test_a_repeated_epoch_goes_on_in_its_middle():
+    whole = list(EpochSampler(5, True, 3, batch_size=4, epoch=1, repeat=3))
+    assert list(EpochSampler(5, True, 3, batch_size=4, epoch=1, done=2, repeat=3)) == whole[8:]
+
+
+def test_repeated_images_fill_a_batch(tmp_path):
+    assert len(train_loader(make_dataset(tmp_path, 3), 8, 0, repeat=6)) == 2
+
+
+def test_kept_samples_are_the_same_and_read_once(tmp_path):
+    dataset = make_dataset(tmp_path, 3, lambda image, mask, epoch, index: (image + np.uint8(epoch), mask), vary=True)
+    before = [dataset[1, index] for index in range(3)]
+    dataset.keep()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    for sample, index in zip(before, range(3), strict=True):
+        assert np.array_equal(dataset[1, index]["image"], sample["image"])
+        assert np.array_equal(dataset[1, index]["mask"], sample["mask"])
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.decoded(0)[0][:] = 0
+
+
+def test_kept_samples_beyond_the_free_memory_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.samples.free_memory", lambda: 100)
+    with pytest.raises(DataError, match=r"^.*: the 3 images of train need another 0.0 GiB .*leave out --cache$"):
+        make_dataset(tmp_path, 3).keep()
+
+
+def test_free_memory_is_what_the_system_tells(tmp_path):
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal:       16 kB\nMemAvailable:       3 kB\n")
+    assert free_memory(told) == 3072
+    assert free_memory(tmp_path / "none") is None

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from tasks import Optimization
-from tasks.optim import build_optimizer, parameter_groups, schedule_factor
+from tasks.optim import Clock, build_optimizer, parameter_groups, schedule_factor
 
 
 def network() -> nn.Module:
@@ -37,3 +37,25 @@ def test_optimizer_by_name(name, kind):
     assert type(built["optimizer"]) is kind
     assert built["optimizer"].param_groups[0]["lr"] == 0.5
     assert built["lr_scheduler"]["interval"] == "step"
+
+
+@pytest.mark.parametrize("schedule", ["poly", "cosine"])
+def test_a_clock_ends_a_schedule_in_time(schedule):
+    clock = Clock(100.0)
+    factor = schedule_factor(Optimization(schedule=schedule, warmup_steps=10), 10**9, clock)
+    assert factor(0) == pytest.approx(1 / 11)
+    values = []
+    for clock.elapsed in (0.0, 30.0, 60.0, 100.0, 130.0):
+        values.append(factor(20))
+    assert values[0] == 1.0
+    assert values == sorted(values, reverse=True)
+    assert values[-2:] == [0.0, 0.0]
+
+
+def test_a_warm_up_ends_after_a_fifth_of_the_time():
+    clock = Clock(100.0)
+    factor = schedule_factor(Optimization(warmup_steps=1000), 10**9, clock)
+    clock.elapsed = 19.0
+    assert factor(5) == pytest.approx(6 / 1001)
+    clock.elapsed = 21.0
+    assert factor(6) == pytest.approx(0.79**0.9)

@@ -95,6 +95,10 @@ def test_a_name_stays_inside_the_output_folder(name, shapes, tmp_path, tool_here
         ["--weight-decay", "-1"],
         ["--ema", "2"],
         ["--save-every", "often"],
+        ["--max-time", "often"],
+        ["--max-time", "5"],
+        ["--max-time", "0s"],
+        ["--repeat", "0"],
         ["--batch-size", "0"],
         ["--trainer.accumulate_grad_batches", "0"],
         ["--trainer.limit_train_batches", "-1"],
@@ -392,3 +396,19 @@ def test_metrics_have_one_row_a_step(old_run):
     steps = [row["step"] for row in rows(old_run)]
     assert len(steps) == len(set(steps))
     assert {"val/miou", "epoch"} <= rows(old_run)[-1].keys()
+
+
+def test_a_run_ends_in_time_and_goes_on_with_more(shapes, tmp_path, tool_here):
+    timed = again(shapes, tmp_path / "timed", "--save-every", "1", "--repeat", "50", "--cache", "true")
+    tool_here("train_seg", *timed, "--max-time", "1s")
+    last = torch.load(tmp_path / "timed" / "last.ckpt", weights_only=False)
+    assert 1 <= last["run"]["elapsed"] < 60
+    assert last["lr_schedulers"][0]["_last_lr"][0] == 0.0
+    assert "val/miou" in rows(tmp_path / "timed")[-1]
+    assert "this run is finished" in tool_here("train_seg", *timed, "--max-time", "1s", "--resume")
+    more = f"{int(last['run']['elapsed']) + 2}s"
+    said = tool_here("train_seg", *timed, "--max-time", more, "--resume")
+    assert f"changed since the run began: --max-time {more} (was 1s)" in said
+    again_last = torch.load(tmp_path / "timed" / "last.ckpt", weights_only=False)
+    assert again_last["global_step"] > last["global_step"]
+    assert again_last["run"]["elapsed"] >= int(last["run"]["elapsed"]) + 2
