@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Latency:
         peak_memory: MiB by which the process grew at most, over loading the file and running it; None where the system
             does not tell.
         madds: multiply-adds of the network.
+        parts: of a checkpoint, the median of each part of the network.
         peak_madds: float32 multiply-adds a second that this machine reaches with so many threads, in a matrix product.
     """
 
@@ -61,6 +62,7 @@ class Latency:
     peak_memory: float | None
     madds: int
     peak_madds: float
+    parts: dict[str, float] = field(default_factory=dict)
 
     @property
     def peak_share(self) -> float:
@@ -118,6 +120,7 @@ def measure(path: Path, image: Image, threads: int, rounds: int) -> Latency:
         peak_memory=None if before is None or after is None else (after - before) / 1024,
         madds=madds,
         peak_madds=machine_peak(),
+        parts=time_parts(predictor, image, rounds) if isinstance(predictor, Task) else {},
     )
 
 
@@ -154,6 +157,24 @@ def _stages(task: Any) -> tuple[Callable[..., Any], ...]:
         return task.network(task.normalise(torch.from_numpy(image).permute(2, 0, 1)[None]))
 
     return prepare, run, torch.inference_mode()(decodes[task.kind])
+
+
+def time_parts(task: Any, image: Image, rounds: int) -> dict[str, float]:
+    """Milliseconds of a network's backbone and head in torch, of a joint one's heads apart; medians."""
+    network = task.network
+    parts = {"backbone": network.backbone, "head": network.head}
+    if task.kind == "joint":
+        del parts["head"]
+        parts |= {name: part for name, part in network.head.named_children() if part is not None}
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for name, part in parts.items():
+        part.register_forward_pre_hook(lambda *_, times=times[name]: times.append(-time.perf_counter()))
+        part.register_forward_hook(lambda *_, times=times[name]: times.append(times.pop() + time.perf_counter()))
+    prepare, run, _ = _stages(task)
+    prepared = prepare(image)
+    for _ in range(rounds):
+        run(prepared)
+    return {name: 1000 * float(np.median(found)) for name, found in times.items()}
 
 
 def machine_peak(kind: torch.dtype = torch.float32, rounds: int = 8) -> float:

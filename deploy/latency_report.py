@@ -112,7 +112,12 @@ def print_table(found: Sequence[Latency], accuracy: dict[Path, float]) -> None:
             *name, f"{one.megabytes:.2f}", memory, f"{one.madds / 1e6:,.1f}", f"{one.peak_share:.0%}", accurate
         )
     wide_console().print(times)
-    print("Milliseconds: median (10th to 90th percentile). Decode is what is done behind the file.\n")
+    print("Milliseconds: median (10th to 90th percentile). Decode is what is done behind the file.")
+    for one in found:
+        if one.parts:
+            parts = ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in one.parts.items())
+            print(f"{one.file}, {one.threads} threads, the network's parts: {parts}")
+    print()
     wide_console().print(costs)
     peaks = {one.threads: one.peak_madds for one in found}
     told = ", ".join(f"{peak / 1e9:.0f} G a second with {count}" for count, peak in peaks.items())

@@ -9,6 +9,8 @@ from .errors import CheckpointError as CheckpointError
 from .errors import NonFiniteLoss as NonFiniteLoss
 from .errors import RunError as RunError
 from .errors import TaskError as TaskError
+from .joint.network import JointSpec as JointSpec
+from .joint.task import JointTask as JointTask
 from .licenses import License as License
 from .options import Optimization as Optimization
 from .segmentation.metrics import segmentation_scores as segmentation_scores

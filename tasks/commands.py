@@ -229,6 +229,8 @@ def predict(
     """
     require_folder(output)
     task = load(checkpoint, choose_device(device), options.output_stride)
+    if options.instances and (task.kind != "joint" or found.video is not None):
+        raise TaskError("--instances is for images that a joint network sees")
     wing = WINGS[task.kind]
     if found.video is not None:
         written, frames = predict_video(found.video, output, wing.show(task, options, frames=True), max_frames)

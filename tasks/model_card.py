@@ -40,8 +40,6 @@ Trained at {height}x{width}. With values in 0 to 1, the network expects mean {me
 {license}{scores}
 ## Classes
 
-| index | name | colour |
-|---|---|---|
 {classes}
 {files}"""
 
@@ -62,6 +60,9 @@ def write_card(
     height, width = spec.input_size
     with torch.device("meta"):
         costs = count_costs(type(task.network)(spec), height, width)
+    boxes = ""
+    if task.kind == "joint":
+        boxes = f"\n\nOf boxes:\n\n{_classes(spec.box_names, spec.box_colours)}"
     return CARD.format(
         header=_header(task, name, license, scores),
         name=name,
@@ -81,12 +82,17 @@ def write_card(
         std=_numbers(spec.std),
         license=_license(license),
         scores=_scores(scores),
-        classes="\n".join(
-            f"| {index} | {_cell(one)} | #{bytes(colour).hex()} |"
-            for index, (one, colour) in enumerate(zip(spec.names, spec.colours, strict=True))
-        ),
+        classes=_classes(spec.names, spec.colours) + boxes,
         files=_files(files),
     )
+
+
+def _classes(names: Sequence[str], colours: Sequence[tuple[int, int, int]]) -> str:
+    rows = (
+        f"| {index} | {_cell(name)} | #{bytes(colour).hex()} |"
+        for index, (name, colour) in enumerate(zip(names, colours, strict=True))
+    )
+    return "\n".join(["| index | name | colour |", "|---|---|---|", *rows])
 
 
 def _header(task: Any, name: str, license: License | None, scores: Mapping[str, float]) -> str:

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from datasets import write_mask
 from tasks.drawing import Image
 from tasks.errors import TaskError
@@ -23,12 +27,14 @@ class Shown:
         drawing: uint8 [H, W, 3] RGB, with a mask's legend below the image.
         description: of the result, for NAME.json.
         mask: uint8 [H, W] of class indices for NAME_mask.png, or None.
+        instances: uint16 [H, W] of boxes' numbers for NAME_instances.png, or None.
     """
 
     kind: str
     drawing: Image
     description: dict[str, Any]
     mask: Image | None = None
+    instances: NDArray[np.uint16] | None = None
 
 
 Show = Callable[[Image], Shown]  # may draw into the image that it is given
@@ -69,9 +75,13 @@ def _told(count: int, output: Path) -> str:
 def _write_shown(
     shown: Shown, path: Path, stem: Path, sources_at: set[Path], colours: list[tuple[int, int, int]], with_json: bool
 ) -> None:
-    drawing, mask = Path(f"{stem}_{shown.kind}.png"), Path(f"{stem}_mask.png")
-    keep_apart([drawing] if shown.mask is None else [drawing, mask], sources_at)
+    drawing, mask, instances = (Path(f"{stem}_{what}.png") for what in (shown.kind, "mask", "instances"))
+    wanted = [mask] * (shown.mask is not None) + [instances] * (shown.instances is not None)
+    keep_apart([drawing, *wanted], sources_at)
     write_image(drawing, shown.drawing, spend=True)
+    if shown.instances is not None:
+        with whole(instances) as unfinished:
+            unfinished.write_bytes(cv2.imencode(".png", shown.instances)[1].tobytes())
     if shown.mask is not None:
         with whole(mask) as unfinished:
             write_mask(unfinished, shown.mask, colours)

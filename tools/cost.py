@@ -32,7 +32,7 @@ def cost(
     Args:
         backbone_options: what the backbone is built with.
         backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME, or hf://OWNER/NAME.
-        head: none, classifier, or a head of train_seg or train_det.
+        head: none, classifier, or a head of train_seg, train_det or train_joint.
         size: height and width of the image.
         classes: by default 1000 for the classifier, 19 for segmentation, 90 for detection.
         head_options: options of the head, such as --head-options.filters 256.

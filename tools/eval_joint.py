@@ -22,6 +22,7 @@ def eval_joint(
     checkpoint: Path,
     box_dataset: str | None = None,
     box_data_root: Path | None = None,
+    instances: bool = False,
     runtime: Runtime | None = None,
 ) -> Path:
     """Evaluate a joint checkpoint on a split.
@@ -32,6 +33,8 @@ def eval_joint(
         checkpoint: written by train_joint, or exported from one by tools/export.py.
         box_dataset: where boxes come from, as in training.
         box_data_root: likewise.
+        instances: also COCO's segm numbers of instance masks, which are the class mask cut by each box; for shapes and
+            coco, whose annotations have the mask of every object.
         runtime: what runs it. By default torch for a checkpoint, and for an exported file the one that it is for.
     """
     require_boxes(box_dataset, box_data_root)
@@ -39,10 +42,14 @@ def eval_joint(
     from datasets.joint.find import boxes_from, find_joint
     from deploy.runtimes import loader
     from tasks.commands import evaluate
+    from tasks.joint.instances import require_instances
+
+    if instances:
+        require_instances(box_dataset or data.dataset)
 
     files = find_joint(data.dataset, data.split, data.data_root, False, data.group_by, data.classes)
     files = boxes_from(files, box_dataset, box_data_root)
-    return evaluate("joint", checkpoint, data, evaluation, files, load=loader(runtime))
+    return evaluate("joint", checkpoint, data, evaluation, files, load=loader(runtime), instances=instances)
 
 
 if __name__ == "__main__":

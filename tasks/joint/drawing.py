@@ -9,6 +9,7 @@ from datasets import resize_mask
 from tasks.detection.drawing import SHOWN, draw_boxes
 from tasks.drawing import COLUMNS, Image, fit, grid, overlay
 from tasks.errors import TaskError
+from tasks.joint.instances import cut_instances
 from tasks.options import Prediction
 from tasks.prediction import Show, Shown
 from tasks.segmentation.drawing import MaskDrawing
@@ -32,7 +33,8 @@ def show_joint(predictor: Any, options: Prediction, frames: bool = False) -> Sho
         drawn = boxes.boxes, boxes.labels, spec.box_names, spec.box_colours, boxes.scores
         shown.drawing[:height] = draw_boxes(shown.drawing[:height], *drawn, options.max_drawn)
         objects = boxes.described(spec.box_names)
-        return Shown("joint", shown.drawing, {**shown.description, "objects": objects}, found.mask)
+        instances = cut_instances(found, spec.names, spec.box_names) if options.instances else None
+        return Shown("joint", shown.drawing, {**shown.description, "objects": objects}, found.mask, instances)
 
     return show
 

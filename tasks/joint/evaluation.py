@@ -9,6 +9,7 @@ from tasks.detection.evaluation import DetectionEvaluation
 from tasks.detection.evaluation import evaluate as evaluate_boxes
 from tasks.detection.evaluation import score as score_boxes
 from tasks.detection.metrics import STATS
+from tasks.joint.instances import instance_scores
 from tasks.joint.task import parts
 from tasks.segmentation.evaluation import SegmentationEvaluation
 from tasks.segmentation.evaluation import evaluate as evaluate_masks
@@ -36,9 +37,13 @@ def evaluate(
     settings: dict[str, Any],
     drawn: int | None = None,
     workers: int = 1,
+    instances: bool = False,
     **options: Any,
 ) -> JointEvaluation:
-    """See `tasks.wing.Wing.evaluate`: images with masks in the folder masks, and those with boxes in boxes."""
+    """See `tasks.wing.Wing.evaluate`: images with masks in the folder masks, and those with boxes in boxes.
+
+    With `instances` also `instance_scores`.
+    """
     masks, boxes = parts(predictor)
     evaluation = JointEvaluation(
         evaluate_masks(masks, files.masks, folder / "masks", dict(settings), drawn, workers, **options),
@@ -46,6 +51,11 @@ def evaluate(
     )
     coco = dict(zip(STATS, evaluation.boxes.coco.stats.tolist(), strict=True))
     scores = {"mean": evaluation.mean, "miou": evaluation.masks.scores.miou, "coco": coco}
+    if instances:
+        segm = instance_scores(predictor, files.boxes, workers)
+        scores["coco_segm"] = segm
+        named = ", ".join(f"{name} {100 * value:.2f}" for name, value in list(segm.items())[:6])
+        print(f"instances, the class mask cut by each box (COCO segm): {named}")
     write_json(folder / "scores.json", settings | {"images": len(files.images)} | scores)
     print(f"mean of mIoU and AP: {100 * evaluation.mean:.2f} %")
     return evaluation

@@ -16,6 +16,7 @@ from tasks import (
     ClassificationSpec,
     DetectionSpec,
     DetectionTask,
+    JointSpec,
     License,
     SegmentationSpec,
     SegmentationTask,
@@ -36,6 +37,7 @@ SPECS = {
     "segmentation": SegmentationSpec(TABLE, "lraspp", NAMES, COLOURS, (64, 64), auxiliary=True),
     "detection": DetectionSpec(TABLE, "ssdlite", NAMES, COLOURS, (64, 64)),
     "classification": ClassificationSpec(TABLE, "classifier", NAMES, COLOURS, (32, 32), mean=(0.5, 0.4, 0.3)),
+    "joint": JointSpec(TABLE, "lraspp+ssdlite", NAMES, COLOURS, (64, 64), box_names=["cow"], box_colours=[(0, 9, 0)]),
 }
 IMAGES = [np.random.default_rng(0).integers(0, 256, (70, 50, 3), dtype=np.uint8)]
 
@@ -53,12 +55,15 @@ def make(kind):
 def same(one, other):
     found, expected = other.predict(IMAGES), one.predict(IMAGES)
     for a, b in zip(found, expected, strict=True):
-        parts = zip(a, b, strict=True) if isinstance(a, tuple) else [(a, b)]
-        if hasattr(a, "boxes"):
-            parts = [(a.boxes, b.boxes), (a.scores, b.scores), (a.labels, b.labels)]
-        for x, y in parts:
+        for x, y in zip(arrays(a), arrays(b), strict=True):
             np.testing.assert_array_equal(x, y)
     return True
+
+
+def arrays(found):
+    if isinstance(found, tuple):
+        return [array for part in found for array in arrays(part)]
+    return [found.boxes, found.scores, found.labels] if hasattr(found, "scores") else [found]
 
 
 @pytest.mark.parametrize("kind", SPECS)
@@ -120,6 +125,13 @@ def test_the_card_of_a_task_of_which_nothing_else_is_told(tmp_path):
     header = yaml.safe_load(card.split("---\n")[1])
     assert header["pipeline_tag"] == "object-detection" and not {"license", "model-index", "datasets"} & header.keys()
     assert "## License" not in card and "## Scores" not in card and "## Exported files" not in card
+
+
+def test_the_card_of_a_joint_network_has_the_classes_of_both(tmp_path):
+    make("joint").save_pretrained(tmp_path / "net")
+    card = (tmp_path / "net/README.md").read_text()
+    assert "from tasks import JointTask" in card and "masks and boxes = task.predict" not in card
+    assert "| 1 | d\\|og | #ff0000 |\n\nOf boxes:\n\n| index | name | colour |\n|---|---|---|\n| 0 | cow | #000900 |" in card
 
 
 def test_a_revision(hub):

@@ -47,6 +47,7 @@ def test_files_are_measured_stage_by_stage(checkpoints, shapes, tmp_path, tool_h
         median = {stage: values[0] for stage, values in entry["milliseconds"].items()}
         assert 0 < max(median["preprocess"], median["network"], median["decode"]) <= median["total"]
         assert all(low <= middle <= high for middle, low, high in entry["milliseconds"].values())
+        assert entry["parts"].keys() == {"backbone", "head"} and min(entry["parts"].values()) > 0
         assert entry["madds"] > 10**6 and entry["megabytes"] > 0.1 and 0 < entry["peak_share"] < 10
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["latency.json", "latency_segmentation.png"]
 
@@ -85,3 +86,10 @@ def test_scores_are_a_files_by_its_hash(checkpoints, tmp_path):
 def test_what_cannot_be_measured_is_told(options, said, checkpoints, tool_here):
     found = tool_here("benchmark", *(option.format(checkpoints["detection"]) for option in options), succeeds=False)
     assert said in found and len(found.strip().splitlines()) == 1
+
+
+def test_parts_of_a_joint_network_are_measured_apart(joint, tmp_path, tool_here):
+    said = tool_here("benchmark", str(joint), "--rounds", "2", "--output", str(tmp_path))
+    (entry,) = json.loads((tmp_path / "latency.json").read_text())
+    assert entry["parts"].keys() == {"backbone", "masks", "boxes"}
+    assert f"{joint}, 1 threads, the network's parts: backbone " in said

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -61,14 +62,32 @@ def test_checkpoints_of_one_task_are_refused(checkpoint, joint, shapes, tmp_path
 
 def test_evaluation_and_prediction(joint, shapes, tmp_path, tool_here):
     options = ["--dataset", "coco", "--data-root", str(shapes), "--checkpoint", str(joint), "--workers", "0"]
-    said = tool_here("eval_joint", *options, "--split", "test", "--output", str(tmp_path / "eval_test"))
+    said = tool_here("eval_joint", *options, "--split", "test", "--output", str(tmp_path / "eval_test"), "--instances")
+    assert "the class mask cut by each box (COCO segm): AP " in said
+    assert scores(tmp_path, "test")["coco_segm"].keys() == scores(tmp_path, "test")["coco"].keys()
     assert "mIoU" in said and "COCO: AP" in said and "mean of mIoU and AP" in said
     assert scores(tmp_path, "test")["split"] == "test"
     image = next((shapes / "JPEGImages").glob("val*"))
     shown = ["--checkpoint", str(joint), "--source", str(image), "--output", str(tmp_path), "--json"]
+    shown += ["--instances", "true"]
     tool_here("predict", *shown, "--score-threshold", "0.01")
     found = json.loads((tmp_path / f"{image.stem}.json").read_text())
     assert {"classes", "objects", "height", "width"} <= found.keys() and found["objects"]
     mask = cv2.imread(str(tmp_path / f"{image.stem}_mask.png"), cv2.IMREAD_UNCHANGED)
     assert mask.shape[:2] == (found["height"], found["width"])
+    instances = cv2.imread(str(tmp_path / f"{image.stem}_instances.png"), cv2.IMREAD_UNCHANGED)
+    assert instances.dtype == np.uint16 and instances.shape == mask.shape[:2]
+    assert instances.max() <= len(found["objects"])
     assert (tmp_path / f"{image.stem}_joint.png").is_file()
+
+
+def test_instances_need_the_masks_of_objects(joint, shapes, tmp_path, tool_here):
+    options = ["--dataset", "voc", "--data-root", str(shapes), "--checkpoint", str(joint), "--instances"]
+    said = tool_here("eval_joint", *options, succeeds=False)
+    assert "--instances: no masks of single objects are read from voc; they are from coco and shapes" in said
+
+
+def test_instances_are_for_joint_networks(checkpoint, shapes, tmp_path, tool_here):
+    image = str(next((shapes / "JPEGImages").glob("val*")))
+    options = ["--checkpoint", str(checkpoint), "--source", image, "--output", str(tmp_path), "--instances", "true"]
+    assert "--instances is for images that a joint network sees" in tool_here("predict", *options, succeeds=False)
