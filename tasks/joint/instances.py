@@ -22,7 +22,7 @@ WITH_INSTANCES = ("coco", "shapes")  # data sets whose annotations have the mask
 
 
 def cut_instances(found: Joint, names: list[str], box_names: list[str]) -> NDArray[np.uint16]:
-    """Which box each pixel belongs to: uint16 [H, W] of the box's number, counted from 1 in the boxes' order; 0 is none.
+    """Which box each pixel belongs to: uint16 [H, W] of the box's number, from 1 in the boxes' order; 0 is none.
 
     A pixel belongs to the first box that holds it (the one with the highest score) among those of its class; boxes of a
     class that masks do not have get none.

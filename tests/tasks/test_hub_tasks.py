@@ -131,7 +131,10 @@ def test_the_card_of_a_joint_network_has_the_classes_of_both(tmp_path):
     make("joint").save_pretrained(tmp_path / "net")
     card = (tmp_path / "net/README.md").read_text()
     assert "from tasks import JointTask" in card and "masks and boxes = task.predict" not in card
-    assert "| 1 | d\\|og | #ff0000 |\n\nOf boxes:\n\n| index | name | colour |\n|---|---|---|\n| 0 | cow | #000900 |" in card
+    assert (
+        "| 1 | d\\|og | #ff0000 |\n\nOf boxes:\n\n| index | name | colour |\n|---|---|---|\n| 0 | cow | #000900 |"
+        in card
+    )
 
 
 def test_a_revision(hub):
