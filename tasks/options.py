@@ -281,7 +281,7 @@ class Prediction:
         score_threshold: detection: boxes with a score above this are drawn and written.
         max_drawn: detection: how many boxes are drawn at most, the best ones; --json has all of them.
         instances: for a joint network: also write NAME_instances.png, whose 16-bit values are the number of the box that
-            a pixel of its class belongs to (1 for the best one), and 0.
+            a pixel belongs to (1 for the best one), and 0.
         json: also write NAME.json with the pixels and the share of every class, or with every box; or
             predictions.json.
 
