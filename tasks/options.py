@@ -280,8 +280,8 @@ class Prediction:
         opacity: segmentation: of the colours over the image, 0 to 1.
         score_threshold: detection: boxes with a score above this are drawn and written.
         max_drawn: detection: how many boxes are drawn at most, the best ones; --json has all of them.
-        instances: for a joint network: also write NAME_instances.png, whose 16-bit values are the number of the box that
-            a pixel belongs to (1 for the best one), and 0.
+        instances: for a joint network: also write NAME_instances.png, whose 16-bit values are the number of the box
+            that a pixel belongs to (1 for the best one), and 0.
         json: also write NAME.json with the pixels and the share of every class, or with every box; or
             predictions.json.
 
