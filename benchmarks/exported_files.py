@@ -88,7 +88,17 @@ def main(
         image = next((source for source in WINGS[kind].images(files) if isinstance(source, Path)), None)
     timing = ["--rounds", str(rounds), "--output", str(output / "latency")]
     timing += [] if image is None else ["--image", str(image)]
-    tool("benchmark", *map(str, rows.values()), "--threads", *THREADS, "--scores", *map(str, scores), *timing)
+    tool(
+        "benchmark",
+        *map(str, rows.values()),
+        "--threads",
+        *THREADS,
+        "--scores",
+        *map(str, scores),
+        *timing,
+        "--torchvision",
+        "false",
+    )
     print_table(kind, [*rows], json.loads((output / "latency" / "latency.json").read_text()))
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from backbones.counting import count_costs
 from datasets import CentreCrop, resize_image
 from deploy.extras import DeployError
+from deploy.latency_peers import peer_stages, peers
 from deploy.runtimes import BESIDE, load, parts
 from heads import arg_max_mask, decode_detections
 from tasks.base import Task
@@ -46,8 +47,9 @@ class Latency:
         megabytes: of the file, and of what must lie beside it.
         peak_memory: MiB by which the process grew at most, over loading the file and running it; None where the system
             does not tell.
-        madds: multiply-adds of the network.
+        madds: multiply-adds of the network; None where they are not counted.
         parts: of a checkpoint, the median of each part of the network.
+        peers: what torchvision has for the task, see `deploy.latency_peers.peers`.
         peak_madds: float32 multiply-adds a second that this machine reaches with so many threads, in a matrix product.
     """
 
@@ -60,27 +62,29 @@ class Latency:
     milliseconds: dict[str, tuple[float, float, float]]
     megabytes: float
     peak_memory: float | None
-    madds: int
+    madds: int | None
     peak_madds: float
     parts: dict[str, float] = field(default_factory=dict)
+    peers: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @property
-    def peak_share(self) -> float:
+    def peak_share(self) -> float | None:
         """Multiply-adds a second of the network over the machine's, which are float32 ones whatever the precision."""
-        return self.madds / (self.milliseconds["network"][0] / 1000) / self.peak_madds
+        return None if self.madds is None else self.madds / (self.milliseconds["network"][0] / 1000) / self.peak_madds
 
 
-def measure_apart(path: Path, image: Image, threads: int, rounds: int) -> Latency:
-    """`measure` in a fresh process, which nothing else has warmed up, set or filled.
+def measure_apart(what: str | Path, *arguments: Any) -> Latency:
+    """`measure` of a file, or `measure_peer` of a name, in a fresh process that nothing else has set or filled.
 
     Raises:
         CheckpointError, DeployError: see `deploy.load`; or if the runtime takes the process down.
     """
+    function: Callable[..., Latency] = measure if isinstance(what, Path) else measure_peer
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         try:
-            return pool.submit(measure, path, image, threads, rounds).result()
+            return pool.submit(function, what, *arguments).result()
         except BrokenProcessPool:
-            raise DeployError(f"{path}: its runtime ended the process that ran it") from None
+            raise DeployError(f"{what}: its runtime ended the process that ran it") from None
 
 
 def measure(path: Path, image: Image, threads: int, rounds: int) -> Latency:
@@ -102,9 +106,7 @@ def measure(path: Path, image: Image, threads: int, rounds: int) -> Latency:
     else:
         stages = predictor.prepare, predictor.run, predictor.decode
         runtime, precision, size = path.suffix, predictor.description.precision, predictor.size
-    times = [time_stages(stages, image) for _ in range(rounds + max(3, rounds // 5))][-rounds:]
-    after = _memory("VmHWM")
-    spread = np.percentile(times, (50, 10, 90), axis=0).T.tolist()
+    spread, after = _spread(stages, image, rounds), _memory("VmHWM")
     network = WINGS[predictor.kind].network
     with torch.device("meta"):
         madds = count_costs(network(predictor.spec), *size).madds
@@ -115,13 +117,58 @@ def measure(path: Path, image: Image, threads: int, rounds: int) -> Latency:
         precision=precision,
         size=(size[0], size[1]),
         threads=threads,
-        milliseconds={name: tuple(one) for name, one in zip((*STAGES, "total"), spread, strict=True)},
+        milliseconds=spread,
         megabytes=sum(part.stat().st_size for part in parts(path)) / 1e6,
-        peak_memory=None if before is None or after is None else (after - before) / 1024,
+        peak_memory=_grown(before, after),
         madds=madds,
         peak_madds=machine_peak(),
         parts=time_parts(predictor, image, rounds) if isinstance(predictor, Task) else {},
+        peers=peers(predictor.kind, predictor.spec),
     )
+
+
+def measure_peer(
+    name: str, kind: str, classes: int, size: tuple[int, int], image: Image, threads: int, rounds: int
+) -> Latency:
+    """Run a network of torchvision's, eager and in float32, on one image again and again.
+
+    Args:
+        name: see `deploy.latency_peers.peers`.
+        kind: of its task.
+        classes: as many as the network has that it stands beside.
+        size: of what it sees, height and width.
+        image: see `measure`.
+        threads: of torch.
+        rounds: see `measure`.
+    """
+    torch.set_num_threads(threads)
+    before = _start_of_memory()
+    network, stages = peer_stages(name, classes, size)
+    spread, after = _spread(stages, image, rounds), _memory("VmHWM")
+    return Latency(
+        file=f"torchvision's {name}",
+        task=kind,
+        runtime="torch",
+        precision="float32",
+        size=size,
+        threads=threads,
+        milliseconds=spread,
+        megabytes=sum(value.nbytes for value in network.state_dict().values()) / 1e6,
+        peak_memory=_grown(before, after),
+        madds=None,
+        peak_madds=machine_peak(),
+    )
+
+
+def _spread(stages: tuple[Callable[..., Any], ...], image: Image, rounds: int) -> dict[str, Any]:
+    """Median, 10th and 90th percentile of each stage and of all, after a fifth of the rounds to warm up."""
+    times = [time_stages(stages, image) for _ in range(rounds + max(3, rounds // 5))][-rounds:]
+    spread = np.percentile(times, (50, 10, 90), axis=0).T.tolist()
+    return {name: tuple(one) for name, one in zip((*STAGES, "total"), spread, strict=True)}
+
+
+def _grown(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else (after - before) / 1024
 
 
 def time_stages(stages: tuple[Callable[..., Any], ...], image: Image) -> list[float]:

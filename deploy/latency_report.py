@@ -29,6 +29,7 @@ def benchmark(
     scores: Sequence[Path],
     rounds: int,
     folder: Path,
+    torchvision: bool = True,
 ) -> Path:
     """Measure files one after the other, print a table, and write latency.json and, for those with scores, plots.
 
@@ -39,6 +40,7 @@ def benchmark(
         scores: scores.json of the evaluation tools, or folders with it; each says which file it is of.
         rounds: see `deploy.latency.measure`.
         folder: for what is written.
+        torchvision: whether its networks are measured beside them, each once for a size and number of threads.
 
     Returns:
         The folder.
@@ -56,6 +58,11 @@ def benchmark(
         for count in threads:
             print(f"{path}, {count} threads", flush=True)
             found.append(measure_apart(path, pixels, count, rounds))
+    if torchvision:
+        wanted = [(name, *of, one.size, one.threads) for one in found for name, of in one.peers.items()]
+        for name, kind, classes, size, count in dict.fromkeys(wanted):
+            print(f"torchvision's {name}, {count} threads", flush=True)
+            found.append(measure_apart(name, kind, classes, size, pixels, count, rounds))
     print_table(found, accuracy)
     write_json(folder / "latency.json", [_entry(one, accuracy) for one in found])
     written = ["latency.json", *plot(found, accuracy, folder)]
@@ -108,9 +115,8 @@ def print_table(found: Sequence[Latency], accuracy: dict[Path, float]) -> None:
         score, grown, name = _score(one, accuracy), one.peak_memory, [one.file, str(one.threads)]
         times.add_row(*name, *(_spread(one.milliseconds[stage]) for stage in (*STAGES, "total")))
         memory, accurate = "-" if grown is None else f"{grown:.0f}", "-" if score is None else f"{100 * score:.2f}"
-        costs.add_row(
-            *name, f"{one.megabytes:.2f}", memory, f"{one.madds / 1e6:,.1f}", f"{one.peak_share:.0%}", accurate
-        )
+        work = ["-", "-"] if one.madds is None else [f"{one.madds / 1e6:,.1f}", f"{one.peak_share:.0%}"]
+        costs.add_row(*name, f"{one.megabytes:.2f}", memory, *work, accurate)
     wide_console().print(times)
     print("Milliseconds: median (10th to 90th percentile). Decode is what is done behind the file.")
     for one in found:
@@ -119,6 +125,11 @@ def print_table(found: Sequence[Latency], accuracy: dict[Path, float]) -> None:
             print(f"{one.file}, {one.threads} threads, the network's parts: {parts}")
     print()
     wide_console().print(costs)
+    if any(one.madds is None for one in found):
+        print(
+            "torchvision's networks are eager and in float32, with random weights, so that its non-maximum\n"
+            "suppression has nothing to do; they see images as large as the files do, and have as many classes."
+        )
     peaks = {one.threads: one.peak_madds for one in found}
     told = ", ".join(f"{peak / 1e9:.0f} G a second with {count}" for count, peak in peaks.items())
     print(

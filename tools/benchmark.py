@@ -21,6 +21,7 @@ def benchmark(
     scores: list[str] | None = None,
     rounds: int = 50,
     output: Path = Path("benchmark"),
+    torchvision: bool = True,
 ) -> Path:
     """Print tables, and write latency.json and plots of accuracy over latency; each file runs in a process of its own.
 
@@ -33,13 +34,14 @@ def benchmark(
         scores: scores.json of the evaluation tools, or their folders, for the plot.
         rounds: how often each file runs, after a fifth as often to warm up.
         output: folder for the results.
+        torchvision: also measure its eager network for the task (MobileNetV3, LR-ASPP or SSDLite).
     """
     check_options(threads=(threads, 1, 1024), rounds=(rounds, 1, 10**6))
     for path in files:
         require_checkpoint(Path(path))
     from deploy.latency_report import benchmark
 
-    return benchmark([*map(Path, files)], threads, image, [*map(Path, scores or [])], rounds, output)
+    return benchmark([*map(Path, files)], threads, image, [*map(Path, scores or [])], rounds, output, torchvision)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,11 @@ def test_files_are_measured_stage_by_stage(checkpoints, shapes, tmp_path, tool_h
     assert [(entry["file"], entry["task"], entry["score"]) for entry in found] == [
         (files[0], "segmentation", 0.5),
         (files[1], "detection", None),
+        ("torchvision's lraspp_mobilenet_v3_large", "segmentation", None),
+        ("torchvision's ssdlite320_mobilenet_v3_large", "detection", None),
     ]
-    for entry in found:
+    assert all(entry["size"] == [64, 64] and entry["milliseconds"]["total"][0] > 0 for entry in found[2:])
+    for entry in found[:2]:
         median = {stage: values[0] for stage, values in entry["milliseconds"].items()}
         assert 0 < max(median["preprocess"], median["network"], median["decode"]) <= median["total"]
         assert all(low <= middle <= high for middle, low, high in entry["milliseconds"].values())
@@ -56,7 +59,19 @@ def test_files_are_measured_stage_by_stage(checkpoints, shapes, tmp_path, tool_h
 def test_an_exported_file_is_measured(checkpoints, tmp_path, tool_here):
     pytest.importorskip("onnxruntime")
     path = export(checkpoints["classification"], "onnx", tmp_path / "a, b.onnx")
-    said = tool_here("benchmark", str(path), "--threads", "1", "2", "--rounds", "2", "--output", str(tmp_path / "out"))
+    said = tool_here(
+        "benchmark",
+        str(path),
+        "--threads",
+        "1",
+        "2",
+        "--rounds",
+        "2",
+        "--torchvision",
+        "false",
+        "--output",
+        str(tmp_path / "out"),
+    )
     assert "--image is not given" in said
     found = json.loads((tmp_path / "out" / "latency.json").read_text())
     assert [entry["threads"] for entry in found] == [1, 2]
@@ -89,7 +104,7 @@ def test_what_cannot_be_measured_is_told(options, said, checkpoints, tool_here):
 
 
 def test_parts_of_a_joint_network_are_measured_apart(joint, tmp_path, tool_here):
-    said = tool_here("benchmark", str(joint), "--rounds", "2", "--output", str(tmp_path))
+    said = tool_here("benchmark", str(joint), "--rounds", "2", "--output", str(tmp_path), "--torchvision", "false")
     (entry,) = json.loads((tmp_path / "latency.json").read_text())
     assert entry["parts"].keys() == {"backbone", "masks", "boxes"}
     assert f"{joint}, 1 threads, the network's parts: backbone " in said
