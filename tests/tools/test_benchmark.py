@@ -9,6 +9,7 @@ import torch
 from backbones import create_table
 from backbones.weights_download import sha256
 from deploy import DeployError, export
+from deploy.latency import measure, measure_peer
 from deploy.latency_report import read_scores
 from tasks import ClassificationSpec, ClassificationTask, DetectionSpec, DetectionTask, SegmentationSpec
 from tasks import SegmentationTask as Segmenter
@@ -31,7 +32,17 @@ def checkpoints(tmp_path_factory):
     return {kind: folder / f"{kind}.ckpt" for kind in TASKS}
 
 
-def test_files_are_measured_stage_by_stage(checkpoints, shapes, tmp_path, tool_here):
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Files are measured here and not each in a process of its own; the machine is said to reach 1 G a second."""
+    monkeypatch.setattr("deploy.latency.machine_peak", lambda: 1e9)
+    monkeypatch.setattr(
+        "deploy.latency_report.measure_apart",
+        lambda what, *arguments: (measure if isinstance(what, Path) else measure_peer)(what, *arguments),
+    )
+
+
+def test_files_are_measured_stage_by_stage(checkpoints, shapes, tmp_path, tool_here, in_this_process):
     image = str(next((shapes / "JPEGImages").glob("val*")))
     files = [str(checkpoints[kind]) for kind in ("segmentation", "detection")]
     (tmp_path / "scores.json").write_text(json.dumps({"checkpoint": files[0], "miou": 0.5}))
@@ -103,7 +114,7 @@ def test_what_cannot_be_measured_is_told(options, said, checkpoints, tool_here):
     assert said in found and len(found.strip().splitlines()) == 1
 
 
-def test_parts_of_a_joint_network_are_measured_apart(joint, tmp_path, tool_here):
+def test_parts_of_a_joint_network_are_measured_apart(joint, tmp_path, tool_here, in_this_process):
     said = tool_here("benchmark", str(joint), "--rounds", "2", "--output", str(tmp_path), "--torchvision", "false")
     (entry,) = json.loads((tmp_path / "latency.json").read_text())
     assert entry["parts"].keys() == {"backbone", "masks", "boxes"}
