@@ -1,7 +1,13 @@
 """tools/benchmark.py, on tiny networks for a moment."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +18,7 @@ from deploy import DeployError, export
 from deploy.latency_report import read_scores
 from tasks import ClassificationSpec, ClassificationTask, DetectionSpec, DetectionTask, SegmentationSpec
 from tasks import SegmentationTask as Segmenter
+from tests.conftest import ROOT
 
 NAMES, COLOURS = ["one", "two", "three"], [(0, 0, 0), (255, 0, 0), (0, 255, 0)]
 TASKS = {
@@ -85,3 +92,29 @@ def test_scores_are_a_files_by_its_hash(checkpoints, tmp_path):
 def test_what_cannot_be_measured_is_told(options, said, checkpoints, tool_here):
     found = tool_here("benchmark", *(option.format(checkpoints["detection"]) for option in options), succeeds=False)
     assert said in found and len(found.strip().splitlines()) == 1
+
+
+def test_a_measurement_ends_with_the_process_that_began_it(tmp_path):
+    (tmp_path / "begin.py").write_text(
+        "from concurrent.futures import ProcessPoolExecutor\nfrom multiprocessing import get_context\n"
+        "from deploy.latency import _end_with_parent\nimport measured\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessPoolExecutor(1, get_context('spawn'), _end_with_parent) as pool:\n"
+        "        pool.submit(measured.long).result()\n"
+    )
+    (tmp_path / "measured.py").write_text(
+        "import os, time\n\ndef long():\n    print(os.getpid(), flush=True)\n    time.sleep(300)\n"
+    )
+    paths = os.pathsep.join([str(tmp_path), str(ROOT)])
+    begun = subprocess.Popen(
+        [sys.executable, "begin.py"], cwd=tmp_path, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": paths}
+    )
+    child = int(begun.stdout.readline())
+    begun.kill()
+    begun.wait()
+    for _ in range(200):
+        if not Path(f"/proc/{child}").exists():
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("it went on alone")
