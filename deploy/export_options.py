@@ -77,6 +77,7 @@ class Gate:
 
     Raises:
         DataError: for a number outside its range, or a pattern that is none.
+        TaskError: for options of an evaluation without a dataset.
     """
 
     dataset: str | None = None
@@ -91,3 +92,6 @@ class Gate:
         check_fields(self, {"max_drop": (0, 100), "max_images": COUNT})
         check_group_by(self.group_by)
         require_data(self.data_root, self.dataset == "shapes")
+        for option in ("split", "max_drop", "max_images"):
+            if self.dataset is None and getattr(self, option) != getattr(Gate, option):
+                raise TaskError(f"--{option.replace('_', '-')} needs --dataset, on which the file is evaluated")

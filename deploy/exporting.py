@@ -83,6 +83,8 @@ def export(
     if path.is_dir():
         raise DeployError(f"--output {path}: is a folder; name a file")
     require_folder(path.parent)
+    if checkpoint.suffix in {known.suffix for known in FORMATS.values()}:
+        raise DeployError(f"--checkpoint {checkpoint}: was exported already; give the checkpoint that it was made from")
     checkpoint = local_checkpoint(checkpoint)
     with unchanged(checkpoint) as origin:
         task = load_task(checkpoint, "cpu")

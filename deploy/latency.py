@@ -1,13 +1,15 @@
 """How long a file takes from an image to its result, stage by stage, in a process of its own."""
 
+import os
 import re
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +82,23 @@ def measure_apart(what: str | Path, *arguments: Any) -> Latency:
         CheckpointError, DeployError: see `deploy.load`; or if the runtime takes the process down.
     """
     function: Callable[..., Latency] = measure if isinstance(what, Path) else measure_peer
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), _end_with_parent) as pool:
         try:
             return pool.submit(function, what, *arguments).result()
         except BrokenProcessPool:
             raise DeployError(f"{what}: its runtime ended the process that ran it") from None
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that began it does, even if that one is killed."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def measure(path: Path, image: Image, threads: int, rounds: int) -> Latency:

@@ -45,7 +45,8 @@ def evaluate_masks(predictor: Any, batches: Iterable[list[dict[str, Any]]], **op
     matrix = ConfusionMatrix(count)
     for sample in (sample for batch in track(batches, "Evaluating", transient=True) for sample in batch):
         masks = predictor.predict([sample["image"]], **options)[0], sample["mask"]
-        for found, truth in zip(*(torch.as_tensor(mask).split(ROWS) for mask in masks), strict=True):
+        writable = (torch.as_tensor(np.require(mask, requirements="W")) for mask in masks)  # else torch warns
+        for found, truth in zip(*(mask.split(ROWS) for mask in writable), strict=True):
             matrix.update(found, truth)
         scores = matrix.scores()
         total += scores.matrix

@@ -20,6 +20,7 @@ EVERYWHERE += ["--trainer.enable_progress_bar", "false", "--trainer.accelerator"
 OPTIONS = {
     "train_seg": ["--dataset", "voc", "--crop", "64", "64", "--batch-size", "8", "--lr", "1e-4"],
     "train_det": ["--dataset", "coco", "--size", "64", "64", "--batch-size", "8", "--lr", "3e-7"],
+    "train_joint": ["--dataset", "coco", "--size", "64", "64", "--batch-size", "8", "--lr", "3e-7"],
     "train_cls": ["--dataset", "folder", "--size", "32", "32", "--batch-size", "16", "--lr", "5e-5"],
 }
 
@@ -44,14 +45,13 @@ def rows(run: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def trees(shapes, tmp_path_factory) -> dict[str, Path]:
     classes = class_folders(shapes, tmp_path_factory.mktemp("classes"))
-    return {"train_seg": shapes, "train_det": shapes, "train_cls": classes}
+    return {"train_seg": shapes, "train_det": shapes, "train_cls": classes, "train_joint": shapes}
 
 
-@pytest.mark.parametrize(
-    "tool", ["train_seg", *(pytest.param(tool, marks=pytest.mark.slow) for tool in ("train_det", "train_cls"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ["train_seg", "train_det", "train_cls", "train_joint"])
 def test_two_processes_give_the_curve_and_the_metrics_of_one(tool, trees, tmp_path, tool_here):
-    steps = {"train_seg": 25, "train_det": 25, "train_cls": 17}[tool]  # epochs of 2 or 3 steps
+    steps = 17 if tool == "train_cls" else 25  # epochs of 2 or 3 steps
     options = [*OPTIONS[tool], *EVERYWHERE, "--data-root", str(trees[tool]), "--epochs", str(steps)]
     options += ["--trainer.check_val_every_n_epoch", str(steps)]
     two = torchrun(2, f"tools/{tool}.py", *options, "--output", str(tmp_path / "two"), "--trainer.devices", "2")

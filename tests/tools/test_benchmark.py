@@ -1,7 +1,13 @@
 """tools/benchmark.py, on tiny networks for a moment."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +19,7 @@ from deploy.latency import measure, measure_peer
 from deploy.latency_report import read_scores
 from tasks import ClassificationSpec, ClassificationTask, DetectionSpec, DetectionTask, SegmentationSpec
 from tasks import SegmentationTask as Segmenter
+from tests.conftest import ROOT
 
 NAMES, COLOURS = ["one", "two", "three"], [(0, 0, 0), (255, 0, 0), (0, 255, 0)]
 TASKS = {
@@ -119,3 +126,30 @@ def test_parts_of_a_joint_network_are_measured_apart(joint, tmp_path, tool_here,
     (entry,) = json.loads((tmp_path / "latency.json").read_text())
     assert entry["parts"].keys() == {"backbone", "masks", "boxes"}
     assert f"{joint}, 1 threads, the network's parts: backbone " in said
+
+
+@pytest.mark.slow
+def test_a_measurement_ends_with_the_process_that_began_it(tmp_path):
+    (tmp_path / "begin.py").write_text(
+        "from concurrent.futures import ProcessPoolExecutor\nfrom multiprocessing import get_context\n"
+        "from deploy.latency import _end_with_parent\nimport measured\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessPoolExecutor(1, get_context('spawn'), _end_with_parent) as pool:\n"
+        "        pool.submit(measured.long).result()\n"
+    )
+    (tmp_path / "measured.py").write_text(
+        "import os, time\n\ndef long():\n    print(os.getpid(), flush=True)\n    time.sleep(300)\n"
+    )
+    paths = os.pathsep.join([str(tmp_path), str(ROOT)])
+    begun = subprocess.Popen(
+        [sys.executable, "begin.py"], cwd=tmp_path, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": paths}
+    )
+    child = int(begun.stdout.readline())
+    begun.kill()
+    begun.wait()
+    for _ in range(200):
+        if not Path(f"/proc/{child}").exists():
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("it went on alone")

@@ -53,3 +53,17 @@ def test_what_an_exported_file_cannot_do(tool, options, said, exported, shapes, 
     options = [*options, "--data-root", str(shapes), "--output", str(tmp_path / "out"), "--workers", "0"]
     found = tool_here(tool, "--checkpoint", str(exported), *options, succeeds=False)
     assert said in found and len(found.strip().splitlines()) == 1
+
+
+def test_an_exported_file_is_not_exported_again(exported, tmp_path, tool_here):
+    options = ["--format", "openvino", "--output", str(tmp_path / "y.xml")]
+    said = tool_here("export", "--checkpoint", str(exported), *options, succeeds=False)
+    assert said.strip() == (
+        f"export.py: --checkpoint {exported}: was exported already; give the checkpoint that it was made from"
+    )
+
+
+@pytest.mark.parametrize("option, value", [("split", "test"), ("max-drop", "2"), ("max-images", "3")])
+def test_options_of_an_evaluation_need_a_dataset(option, value, checkpoint, tool_here):
+    options = ["--checkpoint", str(checkpoint), "--format", "onnx", f"--{option}", value]
+    assert f"--{option} needs --dataset" in tool_here("export", *options, succeeds=False)
