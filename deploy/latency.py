@@ -160,7 +160,7 @@ def measure_peer(
     network, stages = peer_stages(name, classes, size)
     spread, after = _spread(stages, image, rounds), _memory("VmHWM")
     return Latency(
-        file=f"torchvision's {name}",
+        file=f"torchvision's {name}, {size[0]}x{size[1]}",
         task=kind,
         runtime="torch",
         precision="float32",

@@ -60,8 +60,8 @@ def test_files_are_measured_stage_by_stage(checkpoints, shapes, tmp_path, tool_h
     assert [(entry["file"], entry["task"], entry["score"]) for entry in found] == [
         (files[0], "segmentation", 0.5),
         (files[1], "detection", None),
-        ("torchvision's lraspp_mobilenet_v3_large", "segmentation", None),
-        ("torchvision's ssdlite320_mobilenet_v3_large", "detection", None),
+        ("torchvision's lraspp_mobilenet_v3_large, 64x64", "segmentation", None),
+        ("torchvision's ssdlite320_mobilenet_v3_large, 64x64", "detection", None),
     ]
     assert all(entry["size"] == [64, 64] and entry["milliseconds"]["total"][0] > 0 for entry in found[2:])
     for entry in found[:2]:
