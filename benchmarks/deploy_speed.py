@@ -38,7 +38,6 @@ from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 from torchvision.ops import box_iou
 
 from backbones.counting import count_costs
-from backbones.keys import torchvision_state_dict
 from benchmarks.detection_speed import twin
 from datasets import read_image, resize_image
 from datasets.segmentation.dataset import read_pair
@@ -50,6 +49,7 @@ from tasks import DetectionTask, SegmentationTask
 from tasks.detection.detections import Detections
 from tasks.detection.metrics import coco_scores
 from tasks.segmentation.metrics import ConfusionMatrix
+from tasks.torchvision_checkpoints import lraspp_keys
 from tasks.wings import WINGS, load_task
 from tools.cli import command
 
@@ -201,14 +201,8 @@ def load_fold(task: Any) -> Any:
 
 def torchvisions_state(task: SegmentationTask) -> dict[str, torch.Tensor]:
     """The weights of `--head lraspp-torchvision` under torchvision's keys."""
-    backbone = torchvision_state_dict(task.network.backbone)
-    state = {key.replace("features", "backbone", 1): value for key, value in backbone.items()}
-    names = {"branch.0": "cbr.0", "branch.1": "cbr.1", "gate": "scale.1"}
-    names |= {"classify_low": "low_classifier", "classify_high": "high_classifier"}
-    for key, value in task.network.head.state_dict().items():
-        layer, part = key.rsplit(".", 1)
-        state[f"classifier.{names[layer]}.{part}"] = value
-    return state
+    own = task.network.state_dict()
+    return {theirs: own[ours] for ours, theirs in lraspp_keys(task.network).items()}
 
 
 @torch.inference_mode()

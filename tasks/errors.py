@@ -3,6 +3,7 @@
 from pathlib import Path
 
 ON_HUB = "hf:"  # the first part of the path that hf://OWNER/NAME is
+OF_TORCHVISION = "torchvision:"  # what torchvision:NAME begins with
 
 
 class TaskError(ValueError):
@@ -24,10 +25,11 @@ class NonFiniteLoss(TaskError):
 def require_checkpoint(path: Path) -> None:
     """Refuse a checkpoint that is not there, which a tool does before it imports what takes seconds.
 
-    One on the hub is looked for once it is loaded.
+    One on the hub or of torchvision's is looked for once it is loaded.
 
     Raises:
         CheckpointError: if so.
     """
-    if path.parts[:1] != (ON_HUB,) and not path.is_file():
+    elsewhere = path.parts[:1] == (ON_HUB,) or str(path).startswith(OF_TORCHVISION)
+    if not elsewhere and not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")

@@ -1,4 +1,6 @@
-"""Checkpoints on the Hugging Face hub: hf://OWNER/NAME, with @REVISION behind it or not, wherever a file is taken."""
+"""Checkpoints that are elsewhere, wherever a file is taken: hf://OWNER/NAME, with @REVISION behind it or not, on the
+Hugging Face hub, and torchvision:NAME.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +11,8 @@ from safetensors import safe_open
 
 from backbones.hub import CONFIG_FILE, HUB, WEIGHTS_FILE, Address, NoSuchFileError, cached_commit, fetch, split_address
 from backbones.weights_files import DESCRIPTION
-from tasks.errors import ON_HUB, CheckpointError
+from datasets.faults import did_you_mean
+from tasks.errors import OF_TORCHVISION, ON_HUB, CheckpointError
 
 SAFE = ".safetensors"
 WITHOUT_BESIDE: Mapping[str, str] = {SAFE: ""}
@@ -23,6 +26,12 @@ def hub_address(path: str | Path) -> str | None:
     return None
 
 
+def torchvisions(path: str | Path) -> str | None:
+    """The name of a network of torchvision's that a path is; None for other paths."""
+    text = str(path)
+    return text.removeprefix(OF_TORCHVISION) if text.startswith(OF_TORCHVISION) else None
+
+
 def local_checkpoint(path: str | Path, beside: Mapping[str, str] = WITHOUT_BESIDE) -> Path:
     """The file that a checkpoint is: `path` itself, or what it names on the hub, in the hub's cache on this computer.
 
@@ -30,7 +39,7 @@ def local_checkpoint(path: str | Path, beside: Mapping[str, str] = WITHOUT_BESID
     has, is taken from the hub.
 
     Args:
-        path: a file, or hf://OWNER/NAME for the task in a repository, or hf://OWNER/NAME/FILE.
+        path: a file, hf://OWNER/NAME for the task in a repository, hf://OWNER/NAME/FILE, or torchvision:NAME.
         beside: the suffix of each kind of file that is taken -> that of a file that lies beside it, or "".
 
     Raises:
@@ -39,6 +48,14 @@ def local_checkpoint(path: str | Path, beside: Mapping[str, str] = WITHOUT_BESID
         FileNotFoundError: if the hub has no such repository or file.
         ConnectionError: if the download fails.
     """
+    name = torchvisions(path)
+    if name is not None:
+        from tasks.torchvision_checkpoints import NETWORKS, torchvision_checkpoint  # which need tasks themselves
+
+        if name not in NETWORKS:
+            hint = f"{did_you_mean(name, [*NETWORKS])} (there are {', '.join(NETWORKS)})"
+            raise CheckpointError(f'{path}: torchvision has no trained dense network "{name}" on MobileNetV3{hint}')
+        return torchvision_checkpoint(name)
     address = hub_address(path)
     if address is None:
         return Path(path)
@@ -108,8 +125,10 @@ def pinned(path: str | Path) -> str:
 
 
 def place(path: Path) -> Path:
-    """Where results go beside: the checkpoint itself, or for one on the hub a file in runs/OWNER_NAME."""
-    address = hub_address(path)
+    """Where results go beside: the checkpoint itself, or for one that is elsewhere a file in runs/OWNER_NAME."""
+    name, address = torchvisions(path), hub_address(path)
+    if name is not None:
+        return Path("runs", name, f"{name}{SAFE}")
     if address is None:
         return path
     where = split_address(address)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from backbones import BackboneError, Table, TimmTable, build_backbone, create_table, table_options
-from datasets import check_options
+from datasets import check_options, resize_image, resize_mask
 from heads import HeadError, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
 from heads.inputs import tap_channels
 from tasks.base import Spec, Task
@@ -31,9 +31,12 @@ class SegmentationSpec(Spec):
 
     Attributes:
         auxiliary: whether there is an auxiliary head.
+        shorter_side: pixels of the shorter side that images are resized to before they are predicted; None for their
+            own.
     """
 
     auxiliary: bool = False
+    shorter_side: int | None = None
 
 
 def segmentation_table(backbone: str, head: str, **options: Any) -> Table | TimmTable:
@@ -223,8 +226,13 @@ class SegmentationTask(Task):
         self, image: Image, tta_scales: Sequence[float], tta_flip: bool, window: tuple[int, int] | None
     ) -> Image:
         height, width = image.shape[:2]
-        if window is not None and (height > window[0] or width > window[1]):
-            return slide(lambda patch: self._scores(patch, tta_scales, tta_flip), image, window)
+        if self.spec.shorter_side is not None:
+            scale = self.spec.shorter_side / min(height, width)
+            image = resize_image(image, (round(height * scale), round(width * scale)))
+        if window is not None and (image.shape[0] > window[0] or image.shape[1] > window[1]):
+            return resize_mask(
+                slide(lambda patch: self._scores(patch, tta_scales, tta_flip), image, window), (height, width)
+            )
         return arg_max_mask(self._scores(image, tta_scales, tta_flip), (height, width))[0].cpu().numpy()
 
     def _scores(self, image: Image, tta_scales: Sequence[float], tta_flip: bool) -> Tensor:
