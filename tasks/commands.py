@@ -13,7 +13,7 @@ from datasets import tell_difference
 from datasets.faults import did_you_mean, unknown_dataset
 from tasks.checkpoints import unchanged
 from tasks.errors import CheckpointError, TaskError
-from tasks.hub_checkpoints import pinned, place
+from tasks.hub_checkpoints import local_checkpoint, pinned, place, torchvisions
 from tasks.options import Data, Evaluation, EvaluationData, Network, Optimization, Prediction, Run
 from tasks.readiness import choose_device, require_folder, require_step
 from tasks.run import check_run, seed_everything, train_run
@@ -59,6 +59,8 @@ def train(
     wing = WINGS[kind]
     if data.dataset not in wing.datasets:
         raise unknown_dataset(data.dataset, wing.datasets)
+    if network.weights is not None and torchvisions(network.weights) is not None:
+        network = replace(network, weights=str(local_checkpoint(network.weights)))
     wing.check_options(options)
     if optimization.freeze is not None and network.weights is None and not run.resume:
         raise TaskError(f"--freeze {optimization.freeze} would keep random weights: give some with --weights")

@@ -106,9 +106,9 @@ class Network:
             unetplusplus, manet, linknet, fpn, pspnet, pan, deeplabv3, deeplabv3plus, upernet, segformer. For detection
             ssdlite (the papers': 3 anchors in the first map) or ssdlite-torchvision (6). For classification classifier.
             By default the first of these.
-        weights: imagenet, hf://OWNER/NAME or a weights file to start the backbone from. Detection also takes coco
-            (torchvision's SSDLite320 on v3-large), and of a detector, in a file or on the hub, keeps the classes of the
-            same name.
+        weights: imagenet, hf://OWNER/NAME, torchvision:NAME or a weights file to start from. Detection also takes coco
+            (torchvision's SSDLite320 on v3-large). Of a network for the same task with the same head, classes of the
+            same name keep what they learned.
         head_options: options of the head, such as --head-options.filters 256. For detection, small_objects true adds a
             map at stride 8 (as by default for shapes), and least_scale 0.1 sets the smallest anchors.
     """

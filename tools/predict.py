@@ -34,7 +34,8 @@ def predict(
 
     Args:
         options: how images are predicted, and what is written.
-        checkpoint: written by train_seg, train_det or train_cls, or exported from one by tools/export.py.
+        checkpoint: written by a training, or exported from it by tools/export.py; hf://OWNER/NAME; or
+            torchvision:lraspp_mobilenet_v3_large or torchvision:ssdlite320_mobilenet_v3_large.
         source: an image, a folder (searched in depth), a glob in quotes, a video, or webcam (webcam:1 for the second).
         output: folder for the results; names and sub-folders of the source are kept.
         max_frames: stop a video or webcam after so many frames.

@@ -1,6 +1,5 @@
 """Start weights of a joint network: of one of its tasks, of both, or of its backbone."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,10 @@ from torch import Tensor, nn
 
 from backbones import build_backbone, load_weights
 from backbones.pretrained import local_file
-from backbones.weights_files import read_weights, require_usable
+from backbones.weights_files import read_weights
 from tasks.detection.weights import load_detection_weights
 from tasks.joint.network import Branch, JointNetwork, JointSpec
+from tasks.segmentation.weights import PREFIXES, fill_head
 
 
 class View(nn.Module):
@@ -50,7 +50,11 @@ def load_joint_weights(network: JointNetwork, spec: JointSpec, source: str | Pat
     if spec.branch is not None and kind != "joint" and source != "coco":
         _fill_branch(network.head.branch, spec, source)
     if kind in ("joint", "segmentation"):
-        said += "\n" + _fill_masks(network.head, spec, state, description.get("names", []), str(source))
+        prefix = PREFIXES[kind]
+        theirs = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
+        said += "\n" + fill_head(network.head.masks, spec.names, theirs, description.get("names", []), str(source))
+        if network.head.branch is not None:
+            _copy_branch(network.head.branch, state)
     parameters = dict(network.named_parameters())
     taken = sum(tensor.numel() for key, tensor in parameters.items() if not torch.equal(tensor, before[key]))
     return f"{said}\nof the joint network: {taken / sum(map(Tensor.numel, parameters.values())):.1%} of the parameters"
@@ -63,24 +67,10 @@ def _fill_branch(branch: Any, spec: JointSpec, source: str | Path) -> None:
     branch.load_state_dict(Branch(spec.branch, whole).state_dict())
 
 
-def _fill_masks(head: Any, spec: JointSpec, state: dict[str, Tensor], their_names: Sequence[str], source: str) -> str:
-    """Fill the segmentation head, out of another or a joint network; rows of classes of the same name are kept."""
-    kept = [name for name in spec.names if name in their_names]
-    ours, theirs = ([*map(list(names).index, kept)] for names in (spec.names, their_names))
-    last = {id(parameter) for layer in head.masks.last_layers for parameter in layer.parameters()}
-    taken = 0
-    for key, own in head.state_dict(keep_vars=True).items():
-        part, _, rest = key.partition(".")
-        found = state.get(f"network.head.{key}", state.get(f"network.head.{rest}") if part == "masks" else None)
-        if part == "boxes" or found is None or found.shape[1:] != own.shape[1:]:
-            continue
-        require_usable(source, key, found, own)
-        with torch.no_grad():
-            if id(own) in last:
-                own[ours] = found[theirs]
-            elif found.shape == own.shape:
-                own.copy_(found)
-            else:
-                continue
-        taken += 1
-    return f"masks: took {taken} tensors; classes kept: {', '.join(kept) or 'none'}"
+def _copy_branch(branch: Any, state: dict[str, Tensor]) -> None:
+    """Fill the stage that masks have for themselves from that of another joint network, if it has one."""
+    prefix = "network.head.branch."
+    own = branch.state_dict()
+    theirs = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
+    if all(key in theirs and theirs[key].shape == tensor.shape for key, tensor in own.items()):
+        branch.load_state_dict(theirs)

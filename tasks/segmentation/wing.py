@@ -22,6 +22,7 @@ from tasks.segmentation.drawing import draw_masks, show_masks
 from tasks.segmentation.evaluation import evaluate, score
 from tasks.segmentation.options import SegmentationOptions
 from tasks.segmentation.task import SegmentationNetwork, SegmentationSpec, SegmentationTask, segmentation_table
+from tasks.segmentation.weights import load_segmentation_weights
 from tasks.wing import Wing
 
 
@@ -94,6 +95,9 @@ class SegmentationWing(Wing):
 
     def val_samples(self, files: SegmentationFiles, spec: SegmentationSpec) -> SegmentationDataset:
         return SegmentationDataset(files)
+
+    def load_weights(self, task: SegmentationTask, weights: str) -> str:
+        return load_segmentation_weights(task.network, task.spec, weights)
 
     def show(self, predictor: Any, options: Prediction, frames: bool = False) -> Show:
         return show_masks(predictor, options, frames)

@@ -123,3 +123,11 @@ def test_predict_draws_what_one_sees(published, shapes, tmp_path, tool_here, mon
     found = json.loads((tmp_path / "out" / f"{image.stem}.json").read_text())
     assert found["classes"].keys() <= set(VOC_NAMES)
     assert (tmp_path / "out" / f"{image.stem}_overlay.png").is_file()
+
+
+def test_training_starts_from_one(published, shapes, tmp_path, tool_here):
+    options = ["--dataset", "voc", "--data-root", str(shapes), "--crop", "64", "64", "--max-images", "8"]
+    options += ["--backbone", "v3-large", "--head", "lraspp-torchvision", "--epochs", "1", "--batch-size", "8"]
+    options += ["--workers", "0", "--output", str(tmp_path), "--name", "started"]
+    said = tool_here("train_seg", *options, "--weights", f"torchvision:{LRASPP}")
+    assert "classes kept: background\n" in said and "took " in said
