@@ -85,10 +85,10 @@ def print_detection_scores(evaluation: DetectionEvaluation, files: DetectionFile
         table.add_column(heading, justify="right")
     for label, name in enumerate(files.names):
         if counts["objects"][label] or len(files.names) <= 30:
-            values = (_percent(ap[label]) for ap, _ in evaluation.columns.values())
+            values = (percent(ap[label]) for ap, _ in evaluation.columns.values())
             table.add_row(name, *(f"{count[label]:,}" for count in counts.values()), *values)
     table.add_section()
-    means = (_percent(mean) for _, mean in evaluation.columns.values())
+    means = (percent(mean) for _, mean in evaluation.columns.values())
     table.add_row("mean", *(f"{count.sum():,}" for count in counts.values()), *means)
     Console().print(table)
     print(
@@ -96,11 +96,12 @@ def print_detection_scores(evaluation: DetectionEvaluation, files: DetectionFile
         "VOC is by area (2010 and later), VOC07 at 11 recalls.\n"
         "Objects are without crowds; VOC leaves out difficult ones too."
     )
-    names = [f"{name} {_percent(value)}" for name, value in zip(STATS, evaluation.coco.stats, strict=True)]
+    names = [f"{name} {percent(value)}" for name, value in zip(STATS, evaluation.coco.stats, strict=True)]
     print("COCO: " + ", ".join(names[:6]) + "\n      " + ", ".join(names[6:]))
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A share as percent, or a dash for COCO's -1 and nan, where there is nothing to find."""
     return "-" if np.isnan(value) or value < 0 else f"{100 * value:.2f}"
 
 

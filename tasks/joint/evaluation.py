@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import JointFiles
-from tasks.detection.evaluation import DetectionEvaluation
+from tasks.detection.evaluation import DetectionEvaluation, percent
 from tasks.detection.evaluation import evaluate as evaluate_boxes
 from tasks.detection.evaluation import score as score_boxes
 from tasks.detection.metrics import STATS
@@ -54,7 +54,7 @@ def evaluate(
     if instances:
         segm = instance_scores(predictor, files.boxes, workers)
         scores["coco_segm"] = segm
-        named = ", ".join(f"{name} {100 * value:.2f}" for name, value in list(segm.items())[:6])
+        named = ", ".join(f"{name} {percent(value)}" for name, value in list(segm.items())[:6])
         print(f"instances, the class mask cut by each box (COCO segm): {named}")
     write_json(folder / "scores.json", settings | {"images": len(files.images)} | scores)
     print(f"mean of mIoU and AP: {100 * evaluation.mean:.2f} %")
