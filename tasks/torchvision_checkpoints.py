@@ -13,6 +13,7 @@ from torchvision.models.segmentation import LRASPP_MobileNet_V3_Large_Weights
 
 from backbones.keys import torchvision_keys
 from backbones.pretrained import fetch_weights
+from backbones.weights_download import ADVICE
 from datasets import default_colours
 from tasks.checkpoints import VERSION, write_safetensors
 from tasks.detection.task import DetectionSpec, DetectionTask, detection_table
@@ -53,7 +54,11 @@ def torchvision_checkpoint(name: str) -> Path:
     released = weights.url.rpartition("/")[2].removesuffix(".pth")  # ends in digits of the file's hash
     path = Path(torch.hub.get_dir(), "mobiledense", f"{released}_{VERSION}.safetensors")
     if not path.is_file():  # once, as no two files of the same weights have the same bytes
-        task = published.convert(fetch_weights(weights), list(weights.meta["categories"]))
+        try:
+            state = fetch_weights(weights)
+        except ConnectionError as error:  # whose last words are of options that start weights have
+            raise ConnectionError(str(error).removesuffix(f", or {ADVICE}")) from None
+        task = published.convert(state, list(weights.meta["categories"]))
         path.parent.mkdir(parents=True, exist_ok=True)
         write_safetensors(task.state_dict(), task.describe(), path)
     return path

@@ -9,6 +9,7 @@ import torch
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
+from backbones.weights_download import ADVICE
 from datasets.voc_names import VOC_NAMES
 from tasks import CheckpointError, load_task
 from tasks.hub_checkpoints import local_checkpoint, pinned, place
@@ -114,6 +115,17 @@ def test_they_are_the_same_file_each_time(published):
 def test_an_unknown_one_names_the_nearest():
     with pytest.raises(CheckpointError, match='"lrasp_mobilenet_v3_large" on MobileNetV3; did you mean "lraspp_mobile'):
         load_task("torchvision:lrasp_mobilenet_v3_large")
+
+
+def test_without_a_network_the_file_to_put_there_is_named(tmp_path, monkeypatch):
+    def missing(weights):
+        raise ConnectionError(f"could not fetch it; download it elsewhere and put it at x.pth, or {ADVICE}")
+
+    monkeypatch.setattr("tasks.torchvision_checkpoints.fetch_weights", missing)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(ConnectionError, match=r"put it at x\.pth$"):
+        load_task(f"torchvision:{LRASPP}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_predict_draws_what_one_sees(published, shapes, tmp_path, tool_here, monkeypatch):
