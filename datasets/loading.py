@@ -3,6 +3,7 @@
 import shutil
 import signal
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return len(range(self.rank, self.used, self.world))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        keys = [
-            (number, int(index))
-            for number in range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat)
-            for index in self._order(number)
-        ]
+        passes = range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat)
+        keys = ((number, int(index)) for number in passes for index in self._order(number))
         skipped = self.skipped if self.epoch == self.begun else 0
-        return iter(keys[skipped + self.rank : self.used : self.world])
+        return islice(keys, skipped + self.rank, self.used, self.world)
 
     def _order(self, number: int) -> NDArray[np.int64]:
         if not self.shuffle:

@@ -59,8 +59,10 @@ class Samples(Dataset[dict[str, Any]]):
         Raises:
             DataError: if they would take more than the memory that is free, or one cannot be read.
         """
+        if self.held:
+            return
         kept: list[Any] = []
-        for index in range(0 if self.held else self.sources):
+        for index in range(self.sources):
             kept.append(self.read(index))
             for array in (part for part in kept[-1] if isinstance(part, np.ndarray)):
                 array.flags.writeable = False

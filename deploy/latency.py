@@ -226,7 +226,7 @@ def time_parts(task: Any, image: Image, rounds: int) -> dict[str, float]:
     parts = {"backbone": network.backbone, "head": network.head}
     if task.kind == "joint":
         del parts["head"]
-        parts |= {name: part for name, part in network.head.named_children() if part is not None}
+        parts |= dict(network.head.named_children())
     times: dict[str, list[float]] = {name: [] for name in parts}
     for name, part in parts.items():
         part.register_forward_pre_hook(lambda *_, times=times[name]: times.append(-time.perf_counter()))

@@ -15,7 +15,7 @@ from deploy.extras import DeployError
 from deploy.latency import STAGES, Image, Latency, measure_apart
 from tasks.costs import plain_table, wide_console
 from tasks.drawing import write_plot
-from tasks.hub_checkpoints import hub_address, pinned
+from tasks.hub_checkpoints import is_elsewhere, pinned
 from tasks.readiness import require_folder
 from tasks.writing import write_json
 
@@ -100,7 +100,7 @@ def read_scores(scores: Sequence[Path], files: Sequence[Path]) -> dict[Path, flo
 
 def is_of(content: dict[str, Any], file: Path) -> bool:
     """Whether a scores.json is of a file: by its hash where it has one, and else by its name."""
-    if hub_address(file) is not None:
+    if is_elsewhere(file):
         return bool(content["checkpoint"] == pinned(file))
     if "sha256" in content:
         return bool(content["sha256"] == sha256(file))

@@ -59,8 +59,6 @@ def train(
     wing = WINGS[kind]
     if data.dataset not in wing.datasets:
         raise unknown_dataset(data.dataset, wing.datasets)
-    if network.weights is not None and torchvisions(network.weights) is not None:
-        network = replace(network, weights=str(local_checkpoint(network.weights)))
     wing.check_options(options)
     if optimization.freeze is not None and network.weights is None and not run.resume:
         raise TaskError(f"--freeze {optimization.freeze} would keep random weights: give some with --weights")
@@ -68,6 +66,8 @@ def train(
     head = [network.head or wing.heads[0]] if len(wing.heads) > 1 else []
     run = run.named("_".join([data.dataset, network.backbone, *head]))
     check_run(run)
+    if network.weights is not None and torchvisions(network.weights) is not None:
+        network = replace(network, weights=str(local_checkpoint(network.weights)))
     splits = [data.train_split, data.val_split]
     found = wing.find_files(data.dataset, splits, data.data_root, data.download, data.group_by, data.classes)
     found = [wing.complete_files(files, options, trained=files is found[0]) for files in found]

@@ -32,6 +32,11 @@ def torchvisions(path: str | Path) -> str | None:
     return text.removeprefix(OF_TORCHVISION) if text.startswith(OF_TORCHVISION) else None
 
 
+def is_elsewhere(path: str | Path) -> bool:
+    """Whether a checkpoint is on the hub or torchvision's, as its name says: no file of that name is here."""
+    return hub_address(path) is not None or torchvisions(path) is not None
+
+
 def local_checkpoint(path: str | Path, beside: Mapping[str, str] = WITHOUT_BESIDE) -> Path:
     """The file that a checkpoint is: `path` itself, or what it names on the hub, in the hub's cache on this computer.
 

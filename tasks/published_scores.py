@@ -8,7 +8,7 @@ from typing import Any
 
 from backbones.weights_download import sha256
 from tasks.errors import TaskError
-from tasks.hub_checkpoints import hub_address, pinned
+from tasks.hub_checkpoints import is_elsewhere, pinned
 
 TABLES = ("coco", "voc")  # of a detector's scores
 CLASSES = ("iou", "accuracy", "classes")  # which have an entry for each class
@@ -71,7 +71,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _require_same(path: Path, content: dict[str, Any], checkpoint: Path, names: Sequence[str]) -> None:
     """Refuse scores of another checkpoint: by its hash where the file has it, and else by its name."""
     said = content["checkpoint"]
-    if hub_address(checkpoint) is not None:
+    if is_elsewhere(checkpoint):
         same = said == pinned(checkpoint)
     elif isinstance(content.get("sha256"), str):
         same = content["sha256"] == sha256(checkpoint)

@@ -135,6 +135,7 @@ def _has_state(content: dict[str, Any]) -> bool:
         pairs += [*((begun[name], kind) for name, kind in parts.items())]
         pairs += [(begun["metrics"]["rows"], int), (begun["metrics"]["pending"], dict)]
         options = yaml.safe_load(begun["options"]) or {}
+        pairs += [(begun.get("elapsed", 0.0), float)]
         pairs += [(BegunRun(content).place, tuple), (options, dict)]
         if options.get("ema"):  # else Lightning would go on from the average
             pairs += [(content[name], dict) for name in ("current_model_state", "averaging_state")]

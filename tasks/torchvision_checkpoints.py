@@ -27,7 +27,7 @@ HEAD |= {"classify_low": "low_classifier", "classify_high": "high_classifier"}
 
 
 @dataclass(frozen=True)
-class Published:
+class Trained:
     """A network of torchvision's.
 
     Attributes:
@@ -49,8 +49,8 @@ def torchvision_checkpoint(name: str) -> Path:
         ConnectionError: if the download fails.
         TaskError: if the cache cannot be written to.
     """
-    published = NETWORKS[name]
-    weights = published.weights
+    trained = NETWORKS[name]
+    weights = trained.weights
     released = weights.url.rpartition("/")[2].removesuffix(".pth")  # ends in digits of the file's hash
     path = Path(torch.hub.get_dir(), "mobiledense", f"{released}_{VERSION}.safetensors")
     if not path.is_file():  # once, as no two files of the same weights have the same bytes
@@ -58,7 +58,7 @@ def torchvision_checkpoint(name: str) -> Path:
             state = fetch_weights(weights)
         except ConnectionError as error:  # whose last words are of options that start weights have
             raise ConnectionError(str(error).removesuffix(f", or {ADVICE}")) from None
-        task = published.convert(state, list(weights.meta["categories"]))
+        task = trained.convert(state, list(weights.meta["categories"]))
         path.parent.mkdir(parents=True, exist_ok=True)
         write_safetensors(task.state_dict(), task.describe(), path)
     return path
@@ -102,6 +102,6 @@ def convert_ssdlite(state: dict[str, Tensor], names: list[str]) -> DetectionTask
 
 
 NETWORKS = {
-    "lraspp_mobilenet_v3_large": Published(LRASPP_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1, convert_lraspp),
-    "ssdlite320_mobilenet_v3_large": Published(SSDLite320_MobileNet_V3_Large_Weights.COCO_V1, convert_ssdlite),
+    "lraspp_mobilenet_v3_large": Trained(LRASPP_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1, convert_lraspp),
+    "ssdlite320_mobilenet_v3_large": Trained(SSDLite320_MobileNet_V3_Large_Weights.COCO_V1, convert_ssdlite),
 }

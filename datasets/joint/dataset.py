@@ -37,7 +37,7 @@ class JointDataset(Samples):
     def __init__(self, files: JointFiles, transform: AugmentDetection | Resize) -> None:
         self.files, self.transform = files, transform
         self.boxes = DetectionDataset(files.boxes)
-        self.images = sorted(files.images, key=lambda image: image.mask is None)  # those with a mask first
+        self.images = files.images  # those with a mask first
         self.first = sum(image.mask is not None for image in self.images)
         self.others = self.extra = len(self.images) - self.first
         if files.share is not None and self.others:

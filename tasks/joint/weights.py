@@ -47,7 +47,7 @@ def load_joint_weights(network: JointNetwork, spec: JointSpec, source: str | Pat
         said = load_detection_weights(boxes, spec.boxes, source)  # type: ignore[arg-type]
     else:
         said = str(load_weights(network.backbone, source))
-    if spec.branch is not None and kind != "joint" and source != "coco":
+    if spec.branch is not None and source != "coco":
         _fill_branch(network.head.branch, spec, source)
     if kind in ("joint", "segmentation"):
         prefix = PREFIXES[kind]

@@ -21,6 +21,7 @@ from tasks.options import Optimization
 from tasks.segmentation.metrics import ConfusionMatrix
 from tasks.segmentation.sliding_window import slide
 
+MOST_SIDE = 4096  # of an image that is resized to `shorter_side`; one that is no square has as many pixels
 MIOU_EVERY = 10  # steps between updates of the running training mIoU
 Image = NDArray[np.uint8]
 
@@ -37,6 +38,12 @@ class SegmentationSpec(Spec):
 
     auxiliary: bool = False
     shorter_side: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        side = self.shorter_side
+        if side is not None and not (isinstance(side, int) and 0 < side <= MOST_SIDE):
+            raise TaskError(f"shorter_side cannot be {side!r:.80}")
 
 
 def segmentation_table(backbone: str, head: str, **options: Any) -> Table | TimmTable:
@@ -227,8 +234,9 @@ class SegmentationTask(Task):
     ) -> Image:
         height, width = image.shape[:2]
         if self.spec.shorter_side is not None:
-            scale = self.spec.shorter_side / min(height, width)
-            image = resize_image(image, (round(height * scale), round(width * scale)))
+            # a narrow strip does not become a giant
+            scale = min(self.spec.shorter_side / min(height, width), MOST_SIDE / math.sqrt(height * width))
+            image = resize_image(image, (max(1, round(height * scale)), max(1, round(width * scale))))
         if window is not None and (image.shape[0] > window[0] or image.shape[1] > window[1]):
             return resize_mask(
                 slide(lambda patch: self._scores(patch, tta_scales, tta_flip), image, window), (height, width)

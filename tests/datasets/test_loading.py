@@ -270,3 +270,14 @@ def test_free_memory_is_what_the_system_tells(tmp_path):
     told.write_text("MemTotal:       16 kB\nMemAvailable:       3 kB\n")
     assert free_memory(told) == 3072
     assert free_memory(tmp_path / "none") is None
+
+
+def test_a_million_passes_are_not_listed_beforehand():
+    assert next(iter(EpochSampler(1000, True, repeat=10**6)))[0] == 0
+
+
+def test_what_is_held_already_is_not_kept_twice(tmp_path):
+    dataset = make_dataset(tmp_path, 2)
+    dataset.held = True
+    dataset.keep()
+    assert dataset.kept is None and dataset[0]["image"].shape == (6, 8, 3)

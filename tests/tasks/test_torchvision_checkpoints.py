@@ -1,6 +1,8 @@
 """torchvision's trained networks by name: parity with random ones, names, and what is told without a network."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,8 +13,9 @@ from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
 from backbones.weights_download import ADVICE
 from datasets.voc_names import VOC_NAMES
-from tasks import CheckpointError, load_task
+from tasks import CheckpointError, TaskError, load_task
 from tasks.hub_checkpoints import local_checkpoint, pinned, place
+from tasks.published_scores import read_scores
 from tasks.torchvision_checkpoints import NETWORKS
 
 LRASPP, SSDLITE = NETWORKS
@@ -84,6 +87,23 @@ def test_images_are_seen_with_a_shorter_side_of_520(published):
     assert [mask.shape for mask in masks] == [(100, 130), (1040, 530)]
     assert seen == [(520, 676), (1020, 520)]
     assert task.predict([photo(100, 130)], window=(256, 256))[0].shape == (100, 130)
+    seen.clear()
+    assert task.predict([photo(1, 4000)])[0].shape == (1, 4000)
+    assert seen[0][0] * seen[0][1] <= 4096**2 * 1.01
+
+
+@pytest.mark.parametrize("side", [0, -1, 2.5, "520", 10**9])
+def test_a_shorter_side_that_cannot_be_is_refused(side, published):
+    spec = load_task(f"torchvision:{LRASPP}", "cpu").spec
+    with pytest.raises(TaskError, match="shorter_side cannot be"):
+        replace(spec, shorter_side=side)
+
+
+def test_scores_of_another_checkpoint_are_not_taken_for_it(tmp_path):
+    told = {"checkpoint": "other.ckpt", "data": "d", "split": "val", "sha256": "0" * 64, "miou": 0.5}
+    (tmp_path / "scores.json").write_text(json.dumps(told))
+    with pytest.raises(TaskError, match="not of torchvision:"):
+        read_scores([tmp_path / "scores.json"], Path(f"torchvision:{LRASPP}"), VOC_NAMES)
 
 
 @torch.inference_mode()
