@@ -22,6 +22,7 @@ from tasks.optim import Clock, build_optimizer, freeze, keep_frozen_statistics
 from tasks.options import Optimization
 from tasks.publishing import Published, described_terms
 from tasks.running_statistics import StartingAverage
+from tasks.teacher import Teacher
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OLD_NAMES = {"share": "crop_ratio"}  # of entries, in checkpoints of 0.1.0
@@ -117,6 +118,7 @@ class Task(Published, L.LightningModule):
         self.optimization = optimization or Optimization()
         self.most_steps: int | None = None  # where a run ends before its epochs do
         self.clock: Clock | None = None  # likewise
+        self.teacher: Teacher | None = None
         self.memory_format = network.backbone.memory_format
         self.network = network.to(memory_format=self.memory_format)
         if self.optimization.freeze is not None:
@@ -201,6 +203,10 @@ class Task(Published, L.LightningModule):
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)
         return build_optimizer(self.optimization, self.network, min(steps, self.most_steps or steps), self.clock)
+
+    def on_fit_start(self) -> None:
+        if self.teacher is not None:
+            self.teacher.network.to(self.device)
 
     def on_train_start(self) -> None:
         self.average = StartingAverage(self.network)

@@ -32,13 +32,16 @@ class SegmentationSummary:
         """The notes, to be printed."""
         return self.notes
 
-    def balanced_weights(self) -> list[float]:
-        """One weight a class, 1 / log(1.02 + share of pixels) (ENet, arXiv 1606.02147, Section 5.2).
+    def balanced_weights(self, constant: float = 1.02) -> list[float]:
+        """One weight a class, 1 / log(constant + share of pixels) (ENet, arXiv 1606.02147, Section 5.2).
 
         Their mean over the classes that occur is 1; a class that does not occur has weight 1.
+
+        Args:
+            constant: ENet has 1.02; ESPNet (arXiv 1803.06815) has 1.1 in its code, so that rare classes weigh less.
         """
         share = self.pixels / max(1, self.pixels.sum())
-        weights = 1 / np.log(1.02 + share)
+        weights = 1 / np.log(constant + share)
         occurs = self.pixels > 0
         return np.where(occurs, weights / weights[occurs].mean(), 1.0).tolist() if occurs.any() else [1.0] * len(share)
 

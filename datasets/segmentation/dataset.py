@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from datasets.faults import DataError
 from datasets.files import IGNORE
-from datasets.images import read_upright
+from datasets.images import read_image, read_upright
 from datasets.samples import Samples
 from datasets.segmentation.files import Drawn, SegmentationFiles
 from datasets.segmentation.masks import read_upright_mask
@@ -108,6 +108,8 @@ class SegmentationDataset(Samples):
     disk}; `dataset[index]` is epoch 0. The transform gets (image, mask, epoch, index) and nothing else to depend on.
     What `read_pair` refuses is an error on reading a sample.
 
+    Unlabelled images come behind the others, with a mask that is all void.
+
     Args:
         files: what to read.
         transform: what to do with an image and its mask, or None.
@@ -115,9 +117,10 @@ class SegmentationDataset(Samples):
 
     def __init__(self, files: SegmentationFiles, transform: Transform | None = None) -> None:
         self.files, self.transform = files, transform
+        self.images = [image for image, _ in files.pairs] + files.unlabelled
 
     def __len__(self) -> int:
-        return len(self.files.pairs)
+        return len(self.images)
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
@@ -125,10 +128,13 @@ class SegmentationDataset(Samples):
         size = image.shape[:2]
         if self.transform is not None:
             image, mask = self.transform(image, mask, epoch, index)
-        return {"image": image, "mask": mask, "file": str(self.files.pairs[index][0]), "size": size}
+        return {"image": image, "mask": mask, "file": str(self.images[index]), "size": size}
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        return read_pair(self.files, *self.files.pairs[index])
+        if index < len(self.files.pairs):
+            return read_pair(self.files, *self.files.pairs[index])
+        image = read_image(self.images[index])
+        return image, np.full(image.shape[:2], IGNORE, dtype=np.uint8)
 
     @staticmethod
     def collate(samples: Any) -> dict[str, Any]:

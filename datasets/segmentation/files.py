@@ -35,6 +35,7 @@ class SegmentationFiles:
         label_map: the class of every value in the masks' files, uint8 [256], as `make_label_map` has it; None where
             the values are the classes.
         notes: what readers left out, a line each.
+        unlabelled: more images to train on, without masks.
     """
 
     root: Path
@@ -45,6 +46,7 @@ class SegmentationFiles:
     mask_colours: list[Colour] | None = None
     label_map: NDArray[np.uint8] | None = None
     notes: list[str] = field(default_factory=list)
+    unlabelled: list[Path] = field(default_factory=list)
 
     def classes(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Class indices, and 255 for void, of what a mask's file holds; both uint8 [H, W]."""

@@ -15,8 +15,8 @@ from datasets.faults import did_you_mean
 from tasks.base import IMAGENET_MEAN, IMAGENET_STD
 from tasks.classification.options import ClassificationOptions
 from tasks.classification.task import ClassificationTask
-from tasks.classification.teacher import Teacher
 from tasks.errors import TaskError
+from tasks.teacher import Teacher
 
 
 def load_teacher(options: ClassificationOptions, names: Sequence[str]) -> Teacher | None:

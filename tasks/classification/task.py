@@ -16,9 +16,9 @@ from backbones import Table, TimmTable, build_backbone, create_table, table_opti
 from datasets import CentreCrop
 from heads import create_classifier, distillation_loss
 from tasks.base import Spec, Task
-from tasks.classification.teacher import Teacher
 from tasks.errors import TaskError
 from tasks.options import Optimization
+from tasks.teacher import Teacher
 
 TOP = 5
 SMALL = 64  # images up to this side are small ones
@@ -103,10 +103,6 @@ class ClassificationTask(Task):
         self.top1 = MulticlassAccuracy(classes, average="micro", validate_args=False)
         self.loss = MeanMetric()
         self.top5 = MulticlassAccuracy(classes, min(TOP, classes), average="micro", validate_args=False)
-
-    def on_fit_start(self) -> None:
-        if self.teacher is not None:
-            self.teacher.network.to(self.device)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         images, target = batch["image"], batch["target"]

@@ -1,6 +1,7 @@
 """The options of a segmentation training that others do not have."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from datasets.ranges import SIDE, check_options
@@ -14,9 +15,18 @@ class SegmentationOptions:
     Args:
         crop: height and width that the network is trained on; by default 512 512, and 160 160 for shapes.
         loss: cross_entropy, ohem, dice, focal, lovasz, or several joined by +.
-        class_weights: none, balanced (by the share of labelled pixels), or one number a class.
+        class_weights: none, balanced (1 / log(1.02 + share of labelled pixels), as ENet has it), mild (with 1.1, as
+            ESPNet has it), or one number a class.
         label_smoothing: of cross_entropy and ohem.
         auxiliary: weight of an auxiliary loss on the stride-16 features, 0 for none.
+        teacher: a checkpoint of train_seg or train_joint, hf://OWNER/NAME, torchvision:lraspp_mobilenet_v3_large, or a
+            folder written by segmentation-models-pytorch's save_pretrained, whose classes are the data's in their
+            order; it sees the same crops as the student.
+        distillation: pixel (the teacher's probabilities of the classes at each pixel, arXiv 1503.02531) or channel
+            (where it sees each class, arXiv 2011.13256).
+        temperature: that softens the probabilities of both, by default 1 for pixel and 4 for channel.
+        distillation_weight: of the teacher's part in the loss, beside the labels' 1.
+        unlabelled: folder of more images to train on, of which the teacher alone says what they show.
 
     Raises:
         DataError, TaskError: for a number outside its range.
@@ -24,9 +34,14 @@ class SegmentationOptions:
 
     crop: tuple[int, int] | None = None
     loss: str = "cross_entropy"
-    class_weights: Literal["none", "balanced"] | list[float] = "none"
+    class_weights: Literal["none", "balanced", "mild"] | list[float] = "none"
     label_smoothing: float = 0.0
     auxiliary: float = 0.0
+    teacher: str | None = None
+    distillation: Literal["pixel", "channel"] = "pixel"
+    temperature: float | None = None
+    distillation_weight: float = 1.0
+    unlabelled: Path | None = None
 
     def __post_init__(self) -> None:
         given = self.class_weights if isinstance(self.class_weights, list) else None
@@ -35,6 +50,10 @@ class SegmentationOptions:
             class_weights=(given, 0, 1e6),
             label_smoothing=(self.label_smoothing, 0, 1),
             auxiliary=(self.auxiliary, 0, 100),
+            temperature=(self.temperature, 0.01, 1000),
+            distillation_weight=(self.distillation_weight, 0, 1000),
         )
+        if self.unlabelled is not None and self.teacher is None:
+            raise TaskError(f"--unlabelled {self.unlabelled} needs a --teacher, who says what the images show")
         if given is not None and not any(given):
             raise TaskError("--class-weights are all 0; leave some above it")

@@ -18,6 +18,7 @@ from heads.inputs import tap_channels
 from tasks.base import Spec, Task
 from tasks.errors import TaskError
 from tasks.options import Optimization
+from tasks.segmentation.distillation import MaskTeacher
 from tasks.segmentation.metrics import ConfusionMatrix
 from tasks.segmentation.sliding_window import slide
 
@@ -88,6 +89,7 @@ class SegmentationTask(Task):
         class_weights: for cross_entropy and ohem, one a class, or None.
         label_smoothing: for cross_entropy and ohem.
         auxiliary_weight: of the auxiliary head's loss.
+        teacher: a network to learn from beside the labels, or None.
 
     Raises:
         DataError: for a number outside its range.
@@ -99,6 +101,7 @@ class SegmentationTask(Task):
     pipeline_tag = "image-segmentation"
     predicts = "masks"
     spec_type = SegmentationSpec
+    teacher: MaskTeacher | None
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class SegmentationTask(Task):
         class_weights: Sequence[float] | None = None,
         label_smoothing: float = 0.0,
         auxiliary_weight: float = 0.4,
+        teacher: MaskTeacher | None = None,
     ) -> None:
         check_options(
             label_smoothing=(label_smoothing, 0, 1),
@@ -119,7 +123,7 @@ class SegmentationTask(Task):
         if "lovasz" in loss and len(spec.names) == 1:
             raise TaskError("--loss lovasz needs two classes or more, and there is one")
         super().__init__(spec, SegmentationNetwork(spec), optimization)
-        self.auxiliary_weight = auxiliary_weight
+        self.auxiliary_weight, self.teacher = auxiliary_weight, teacher
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.criterion = SegmentationLoss(loss, weights, label_smoothing)
         self.train_matrix = ConfusionMatrix(len(spec.names))
@@ -170,6 +174,8 @@ class SegmentationTask(Task):
         if self.network.auxiliary is not None:
             auxiliary = self.criterion(self.network.auxiliary(features["c4"]), batch["mask"])
             loss = loss + self.auxiliary_weight * auxiliary
+        if self.teacher is not None:
+            loss = loss + self.teacher.teach(logits, batch["image"])
         self.require_finite(loss, batch["file"])
         coarse = F.interpolate(batch["mask"][:, None], size=logits.shape[2:], mode="nearest")[:, 0]
         self.train_matrix.update(logits.detach().max(1)[1], coarse)

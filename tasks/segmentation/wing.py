@@ -14,16 +14,20 @@ from datasets import (
 )
 from datasets.segmentation.checks import check_files
 from datasets.segmentation.find import DATASETS, find_files, limit_segmentation
+from datasets.segmentation.unlabelled import with_unlabelled
 from heads import SEGMENTATION_HEADS, SegmentationLoss
 from tasks.errors import TaskError
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
+from tasks.segmentation.distillation import load_mask_teacher
 from tasks.segmentation.drawing import draw_masks, show_masks
 from tasks.segmentation.evaluation import evaluate, score
 from tasks.segmentation.options import SegmentationOptions
 from tasks.segmentation.task import SegmentationNetwork, SegmentationSpec, SegmentationTask, segmentation_table
 from tasks.segmentation.weights import load_segmentation_weights
 from tasks.wing import Wing
+
+CONSTANTS = {"balanced": 1.02, "mild": 1.1}  # of class weights, see `SegmentationSummary.balanced_weights`
 
 
 class SegmentationWing(Wing):
@@ -48,6 +52,11 @@ class SegmentationWing(Wing):
 
     def epochs(self, dataset: str) -> int:
         return 40
+
+    def complete_files(
+        self, files: SegmentationFiles, options: SegmentationOptions, trained: bool
+    ) -> SegmentationFiles:
+        return files if options.unlabelled is None or not trained else with_unlabelled(files, options.unlabelled)
 
     def check_files(self, *files: SegmentationFiles, read: bool) -> list[SegmentationSummary]:
         return check_files(*files) if read else []
@@ -84,9 +93,13 @@ class SegmentationWing(Wing):
         weights = options.class_weights if isinstance(options.class_weights, list) else None
         if weights is not None and len(weights) != len(spec.names):
             raise TaskError(f"--class-weights has {len(weights)} numbers for {len(spec.names)} classes")
-        if options.class_weights == "balanced" and files is not None:
-            weights = (summary or check_files(files)[0]).balanced_weights()
-        return SegmentationTask(spec, optimization, options.loss, weights, options.label_smoothing, options.auxiliary)
+        if options.class_weights in CONSTANTS and files is not None:
+            weights = (summary or check_files(files)[0]).balanced_weights(CONSTANTS[options.class_weights])
+        from tasks.wings import load_task  # which has this wing among all others
+
+        teacher = load_mask_teacher(options, spec.names, spec.input_size, load_task)
+        of_loss = options.loss, weights, options.label_smoothing, options.auxiliary
+        return SegmentationTask(spec, optimization, *of_loss, teacher)
 
     def train_samples(
         self, files: SegmentationFiles, spec: SegmentationSpec, augmentation: SegmentationAugmentation

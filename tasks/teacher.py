@@ -11,12 +11,12 @@ class Teacher:
     """Logits of the student's classes for the student's images.
 
     Args:
-        network: takes normalised float32 [N, 3, H, W] and returns logits [N, its classes].
+        network: takes normalised float32 [N, 3, H, W] and returns logits [N, its classes, ...].
         mean: of the images it expects, per channel, with values in 0 to 1.
         std: likewise.
         order: for each of the student's classes, its place among the teacher's.
         temperature: of the distillation, see `heads.distillation_loss`.
-        weight: of the distillation beside the labels, in [0, 1].
+        weight: of the distillation beside the labels.
     """
 
     def __init__(
@@ -34,5 +34,5 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """float32 [N, classes] for images with values 0 to 255, [N, 3, H, W] on the network's device."""
+        """float32 [N, classes, ...] for images with values 0 to 255, [N, 3, H, W] on the network's device."""
         return self.network(normalize(images.float() / 255, self.mean, self.std)).float()[:, self.order]
