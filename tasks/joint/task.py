@@ -122,7 +122,7 @@ class JointTask(Task):
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
         mask_logits, *raw = self.network(self.normalise(batch["image"]))
         for row, mask in enumerate(batch["mask"]):
-            mask = torch.as_tensor(np.require(mask, requirements="W"), device=self.device)[None]
+            mask = torch.as_tensor(mask if isinstance(mask, Tensor) else mask.copy(), device=self.device)[None]
             size = mask.shape[1], mask.shape[2]
             self.matrix.update(arg_max_mask(mask_logits[row : row + 1], size), mask)
         found = zip(batch["file"], self._detections(*raw, batch["size"]), batch["boxed"].tolist(), strict=True)

@@ -165,3 +165,24 @@ def test_drawing_looks_once(task):
 def test_heads_are_named_together():
     task = make(head="raspp+ssdlite-torchvision")
     assert type(task.network.head.masks).__name__ == "RASPP" and task.network.head.boxes.first == 6
+
+
+@pytest.mark.parametrize("size", [(96, 96), (64, 80)])
+def test_validation_leaves_masks_on_their_device(task, size, monkeypatch):
+    def refuse(*_):
+        raise TypeError("a tensor on another device is no array")
+
+    mask = np.zeros((2, *size), dtype=np.uint8)
+    mask.flags.writeable = False  # as those are that are kept in memory
+    batch = {"image": torch.zeros(2, 3, 96, 96, dtype=torch.uint8), "size": [size] * 2, "file": ["a", "b"]}
+    batch |= {
+        "boxed": torch.tensor([True, False]),
+        "mask": torch.from_numpy(mask.copy()) if size == (96, 96) else [*mask],
+    }
+    task.matrix.reset()
+    with monkeypatch.context() as context, torch.no_grad():
+        context.setattr(torch.Tensor, "__array__", refuse)
+        task.validation_step(batch, 0)
+    assert int(task.matrix.confmat.sum()) == mask.size and [*task.found] == ["a"]
+    task.found = {}
+    task.matrix.reset()
