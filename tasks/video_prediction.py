@@ -104,7 +104,7 @@ def tell_film(video: Path | int, film: Film, skipped: int) -> None:
     """Say what was written, how many frames were like the one before, and what was counted.
 
     Raises:
-        DataError: if the video is damaged, once that is said.
+        DataError: at the end, if the video is damaged.
     """
     missing = film.announced is not None and film.frames < film.announced
     of = f" of {film.announced} that the video announces" if missing else ""
@@ -114,7 +114,7 @@ def tell_film(video: Path | int, film: Film, skipped: int) -> None:
         counts = [f"{count} {name}" for name, count in film.tracks["counts"].items()]
         print(f"tracked {', '.join(counts) or 'nothing'}")
     if film.damaged:
-        raise DataError(f"{video}: is damaged; {film.path} has the {film.frames} frames{of} that could be read")
+        raise DataError(f"{video}: is damaged; frames that could not be read are left out of {film.path}")
 
 
 def _write_video(path: Path, rate: float, drawings: Iterator[Image], until_interrupted: bool) -> int:
@@ -161,8 +161,9 @@ def _capture(video: Path | int) -> Iterator[cv2.VideoCapture]:
     capture = cv2.VideoCapture(video if isinstance(video, int) else _name(video))
     try:
         if not capture.isOpened():
-            what = f"webcam {video}" if isinstance(video, int) else str(video)
-            raise DataError(f"{what}: cannot be opened")
+            if isinstance(video, int):
+                raise DataError(f"webcam {video}: cannot be opened")
+            raise DataError(f"{video}: cannot be opened; it is no video, has no picture, or lacks its end")
         yield capture
     finally:
         capture.release()
