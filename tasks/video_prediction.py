@@ -42,9 +42,9 @@ class Film(NamedTuple):
 class Unchanged:
     """A predictor of a video's frames: one that equals the one before, pixel by pixel, is what that one was.
 
-    Results are the same, sooner. A still scene gives equal frames where the encoder left it alone: in lossless
-    recordings, and in most of H.264's, H.265's and VP9's at good quality. Elsewhere encoders refine a still scene from
-    frame to frame, a key frame differs from the one before, and a camera's noise never repeats.
+    Results are the same, sooner. A still scene gives equal frames in lossless recordings, and mostly in H.264, H.265
+    and VP9 at their encoders' usual settings; at low quality, or where encoding was hurried, encoders refine it from
+    frame to frame, and few or none are equal. A camera's noise never repeats.
 
     Attributes:
         skipped: how many images were not predicted.

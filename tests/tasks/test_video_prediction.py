@@ -103,6 +103,7 @@ class Capture:
     [
         (3, [True] * 3, None, (3, False, 3)),
         (9, [True, False, False, True, False, True], None, (3, True, 9)),  # damage amid
+        (6, [False, False, False, True] * 2, None, (2, True, 6)),
         (9, [False, True, True], None, (2, True, 9)),  # and at the beginning
         (9, [True] * 4, None, (4, False, 9)),  # cut off, or wrongly announced
         (9, [True, False, True, True], 2, (2, True, 2)),

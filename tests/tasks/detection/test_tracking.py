@@ -92,6 +92,17 @@ def test_a_low_score_keeps_a_track_but_begins_none():
     assert tracker.counts == {0: 1} and tracker.low == 0.1
 
 
+def test_a_low_score_does_not_bring_a_track_back():
+    seen = follow([*[found((50, 40, 0.9, 0))] * 3, found(), found((50, 40, 0.2, 0)), found((50, 40, 0.9, 0))])
+    assert ids_at(seen, 40)[3:] == [None, None, 1]
+
+
+def test_a_jump_while_out_of_sight_is_no_speed():
+    """Eight pixels in 16 frames, and out of sight again."""
+    start, end, none = [found((50, 40, 0.9, 0))] * 3, [found((58, 40, 0.9, 0))], [found()]
+    assert ids_at(follow([*start, *none * 15, *end, *none * 15, *end]), 40)[-1] == 1
+
+
 def test_a_sure_box_is_taken_before_a_nearer_low_one():
     start = [found((50, 40, 0.9, 0))] * 3
     assert follow([*start, found((50, 40, 0.2, 0), (54, 41, 0.9, 0))])[-1] == {40: None, 41: 1}
