@@ -63,6 +63,7 @@ setup(
         "opencv-python-headless>=4.9",
         "numpy>=1.26",
         "pillow>=10",
+        "scipy>=1.10",  # which albumentations brings
     ],
     extras_require=EXTRAS
     | {

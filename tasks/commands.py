@@ -19,7 +19,7 @@ from tasks.readiness import choose_device, require_folder, require_step
 from tasks.run import check_run, seed_everything, train_run
 from tasks.sources import Sources
 from tasks.trainer import is_first_process
-from tasks.video_prediction import predict_video
+from tasks.video_prediction import Unchanged, predict_video, tell_film
 from tasks.wing import Wing
 from tasks.wings import WINGS, load_task
 
@@ -233,10 +233,16 @@ def predict(
     task = load(checkpoint, choose_device(device), options.output_stride)
     if options.instances and (task.kind != "joint" or found.video is not None):
         raise TaskError("--instances is for images that a joint network sees")
+    if options.track and (task.kind not in ("detection", "joint") or found.video is None):
+        raise TaskError("--track is for a video or webcam that a detector or a joint network sees")
+    if options.json and found.video is not None and not options.track:
+        raise TaskError("--json of a video or webcam needs --track: it has the boxes of each object")
     wing = WINGS[task.kind]
     if found.video is not None:
-        written, frames = predict_video(found.video, output, wing.show(task, options, frames=True), max_frames)
-        print(f"wrote {written}, {frames} frames")
+        predictor = Unchanged(task)
+        show = wing.show(predictor, options, frames=True)
+        film = predict_video(found.video, output, show, max_frames, options.json)
+        tell_film(found.video, film, predictor.skipped)
     else:
         count = wing.predict_images(task, found, output, options)
         print(f"wrote predictions for {count} images to {output}")

@@ -282,8 +282,10 @@ class Prediction:
         max_drawn: detection: how many boxes are drawn at most, the best ones; --json has all of them.
         instances: for a joint network: also write NAME_instances.png, whose 16-bit values are the number of the box
             that a pixel belongs to (1 for the best one), and 0.
+        track: detection, of a video or webcam: a box keeps a number from frame to frame, and how many objects of each
+            class there were is drawn and told. An object counts from its third frame in a row.
         json: also write NAME.json with the pixels and the share of every class, or with every box; or
-            predictions.json.
+            predictions.json; with --track NAME_tracks.json, with all boxes of each object that counts.
 
     Raises:
         DataError: for a number outside its range.
@@ -297,6 +299,7 @@ class Prediction:
     score_threshold: float = 0.3
     max_drawn: int = 50
     instances: bool = False
+    track: bool = False
     json: bool = False
 
     def __post_init__(self) -> None:

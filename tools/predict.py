@@ -2,7 +2,7 @@
 
 python tools/predict.py --checkpoint runs/shapes_v3-small_lraspp/best.ckpt --source data/shapes/JPEGImages --output out
 python tools/predict.py --checkpoint best.ckpt --source "photos/**/*.jpg" --json
-python tools/predict.py --checkpoint best.ckpt --source drive.mp4
+python tools/predict.py --checkpoint best.ckpt --source drive.mp4 --track
 python tools/predict.py --checkpoint best.ckpt --source webcam
 """
 

@@ -1,6 +1,8 @@
 """Images of detections for people: boxes drawn into an image, and precision over recall."""
 
+import colorsys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,14 @@ from numpy.typing import NDArray
 
 from tasks.detection.detections import Detections
 from tasks.detection.metrics import Curve
+from tasks.detection.tracking import Tracker
 from tasks.drawing import COLUMNS, Colours, Image, fit, grid, write_plot
 from tasks.options import Prediction
 from tasks.prediction import Show, Shown
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LINES = 12  # more curves than this cannot be told apart
+GREY = (60, 60, 60)  # of what is no box's
 
 
 def draw_boxes(
@@ -54,7 +58,7 @@ def draw_boxes(
         text = name if scores is None else f"{name} {100 * scores[index]:.0f}"
         _write(drawn, text, int(corners[index, 0]), int(corners[index, 1]), colours[labels[index]])
     if len(corners) < len(boxes):
-        _write(drawn, f"{len(corners)} of {len(boxes)} boxes", 0, height, (60, 60, 60))
+        _write(drawn, f"{len(corners)} of {len(boxes)} boxes", 0, height, GREY)
     return drawn
 
 
@@ -63,8 +67,12 @@ def _side(image: Image) -> int:
     return min(max(image.shape[:2]), 4 * min(image.shape[:2]))
 
 
-def _write(drawn: Image, text: str, left: int, top: int, colour: tuple[int, int, int]) -> None:
-    """Text on a plate of a colour, standing on (left, top), moved into the image, cut if that is too narrow."""
+def _write(drawn: Image, text: str, left: int, top: int, colour: tuple[int, int, int]) -> int:
+    """Text on a plate of a colour, standing on (left, top), moved into the image, cut if that is too narrow.
+
+    Returns:
+        Where the plate begins from above.
+    """
     width = drawn.shape[1]
     scale = max(0.35, _side(drawn) / 1400)
     ink = max(1, round(1.5 * scale))
@@ -77,6 +85,55 @@ def _write(drawn: Image, text: str, left: int, top: int, colour: tuple[int, int,
     light = np.dot(colour, (0.299, 0.587, 0.114)) > 140
     place = (left + 2, top + above + 1)
     cv2.putText(drawn, text, place, FONT, scale, (0, 0, 0) if light else (255, 255, 255), ink, cv2.LINE_AA)
+    return top
+
+
+class BoxDrawing:
+    """The best boxes drawn into images; with `track`, into those of one film, with ids in colours of their own.
+
+    A box whose track is not confirmed yet has no id and its class's colour. How many tracks of each class there were
+    stands in the lower right corner.
+
+    Args:
+        names: of the classes.
+        colours: of them.
+        options: how it is drawn.
+
+    Attributes:
+        score_threshold: above which boxes are to be predicted; with `track` some that are too unsure to be drawn.
+        tracks: `Tracker.summary` of the film so far; None without `track`.
+    """
+
+    def __init__(self, names: Sequence[str], colours: Colours, options: Prediction) -> None:
+        self.names, self.colours, self.options = names, colours, options
+        self.tracker = Tracker(options.score_threshold, keep=options.json) if options.track else None
+        self.score_threshold = options.score_threshold if self.tracker is None else self.tracker.low
+        self.tracks = None if self.tracker is None else partial(self.tracker.summary, names)
+
+    def __call__(self, image: Image, found: Detections) -> Image:
+        """A copy of an image with boxes, see `draw_boxes`."""
+        names, colours, most = self.names, self.colours, self.options.max_drawn
+        if self.tracker is None:
+            return draw_boxes(image, found.boxes, found.labels, names, colours, found.scores, most)
+        tracks = self.tracker.update(found)
+        ids = [None if track is None else track.id for track in tracks]
+        named = [(names[label], colours[label]) for label in found.labels]
+        named = [
+            (f"{name} #{id}", _colour(id)) if id else (name, own) for id, (name, own) in zip(ids, named, strict=True)
+        ]
+        sure = np.flatnonzero(found.scores > self.options.score_threshold)
+        texts, own = zip(*named, strict=True) if named else ((), ())
+        drawn = draw_boxes(image, found.boxes[sure], sure, texts, own, found.scores[sure], most)
+        top = len(drawn)
+        for label, count in reversed(self.tracker.counts.most_common()):
+            top = _write(drawn, f"{names[label]} {count}", drawn.shape[1], top, GREY)
+        return drawn
+
+
+def _colour(id: int) -> tuple[int, int, int]:
+    """Of a track: hues of successive ids are far apart, by the golden ratio."""
+    red, green, blue = (round(255 * value) for value in colorsys.hsv_to_rgb(0.618034 * id % 1, 0.8, 0.95))
+    return red, green, blue
 
 
 def plot_precision_recall(
@@ -123,14 +180,13 @@ def _envelope(curve: Curve, recall: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def show_boxes(predictor: Any, options: Prediction) -> Show:
-    """Images with the best boxes drawn whose score is above a threshold; the description has all above it."""
+    """Images with the best boxes drawn whose score is above a threshold, see `BoxDrawing`; all are described."""
+    names = predictor.spec.names
+    draw = BoxDrawing(names, predictor.spec.colours, options)
 
     def show(image: Image) -> Shown:
-        found = predictor.predict([image], score_threshold=options.score_threshold)[0]
-        names = predictor.spec.names
-        boxes = found.boxes, found.labels, names, predictor.spec.colours, found.scores
-        drawing = draw_boxes(image, *boxes, options.max_drawn)
-        return Shown("boxes", drawing, {"objects": found.described(names)})
+        found = predictor.predict([image], score_threshold=draw.score_threshold)[0]
+        return Shown("boxes", draw(image, found), {"objects": found.described(names)}, tracks=draw.tracks)
 
     return show
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from datasets import resize_mask
-from tasks.detection.drawing import SHOWN, draw_boxes
+from tasks.detection.drawing import SHOWN, BoxDrawing, draw_boxes
 from tasks.drawing import COLUMNS, Image, fit, grid, overlay
 from tasks.errors import TaskError
 from tasks.joint.instances import cut_instances
@@ -16,7 +16,7 @@ from tasks.segmentation.drawing import MaskDrawing
 
 
 def show_joint(predictor: Any, options: Prediction, frames: bool = False) -> Show:
-    """Images with masks laid over them, a legend, and the best boxes; see `show_masks` and `show_boxes`.
+    """Images with masks laid over them, a legend, and the best boxes; see `MaskDrawing` and `BoxDrawing`.
 
     Raises:
         TaskError: for options that see an image more than once.
@@ -25,16 +25,16 @@ def show_joint(predictor: Any, options: Prediction, frames: bool = False) -> Sho
         raise TaskError("several scales, flips and windows are for segmentation; a joint network looks once")
     spec = predictor.spec
     draw_mask = MaskDrawing(spec.names, spec.colours, options, frames)
+    draw_found = BoxDrawing(spec.box_names, spec.box_colours, options)
 
     def show(image: Image) -> Shown:
-        (found,) = predictor.predict([image], score_threshold=options.score_threshold)
-        height, boxes = len(image), found.boxes
+        (found,) = predictor.predict([image], score_threshold=draw_found.score_threshold)
+        height = len(image)
         shown = draw_mask(image, found.mask)
-        drawn = boxes.boxes, boxes.labels, spec.box_names, spec.box_colours, boxes.scores
-        shown.drawing[:height] = draw_boxes(shown.drawing[:height], *drawn, options.max_drawn)
-        objects = boxes.described(spec.box_names)
+        shown.drawing[:height] = draw_found(shown.drawing[:height], found.boxes)
+        description = {**shown.description, "objects": found.boxes.described(spec.box_names)}
         instances = cut_instances(found, spec.names, spec.box_names) if options.instances else None
-        return Shown("joint", shown.drawing, {**shown.description, "objects": objects}, found.mask, instances)
+        return Shown("joint", shown.drawing, description, found.mask, instances, draw_found.tracks)
 
     return show
 

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path, PurePath
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,7 +15,6 @@ from tasks.options import Prediction
 from tasks.prediction import LARGE, Shown, predict_images
 from tasks.segmentation.drawing import show_masks
 from tasks.sources import Sources, find_sources
-from tasks.video_prediction import predict_video
 from tests.tasks.segmentation.test_sliding_window import Places, noise, stand_in
 from tests.tasks.test_writing import files_no_larger_than
 
@@ -191,76 +189,3 @@ def test_few_large_images_are_classified_at_a_time(tmp_path, monkeypatch):
     assert files(tmp_path) == {"predictions.csv", "predictions.json", "contact.png"}
     with pytest.raises(TaskError, match=r"contact\.png: an image of --source that results would replace"):
         classify_images(Classifier(), Sources(tmp_path, [tmp_path / "contact.png"]), tmp_path, False)
-
-
-# videos
-
-
-def film(path: Path, frames: int, size: tuple[int, int] = (96, 64)) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, size)
-    for number in range(frames):
-        writer.write(np.roll(noise(size[1], size[0]), number, 1))
-    writer.release()
-    return path
-
-
-def test_a_video_has_as_many_frames_as_are_told(tmp_path):
-    for size in ((96, 64), (97, 65), (2, 2)):
-        written, frames = predict_video(film(tmp_path / "film.avi", 5, size), tmp_path / "out", show, None)
-        assert frames == 5
-        capture = cv2.VideoCapture(str(written))
-        assert [capture.read()[0] for _ in range(6)] == [True] * 5 + [False]
-    assert files(tmp_path / "out") == {"film_overlay.mp4"}
-
-
-@pytest.mark.parametrize("room", [1000, 40_000])
-def test_a_video_on_a_full_disk_is_told(tmp_path, room):
-    source = film(tmp_path / "film.avi", 20, (320, 240))
-    with (
-        files_no_larger_than(room),
-        pytest.raises(TaskError, match=r"film_overlay\.mp4: could not be written \(.* fram"),
-    ):
-        predict_video(source, tmp_path / "out", show, None)
-    assert files(tmp_path / "out") == set()
-
-
-def test_a_video_that_cannot_be_begun_is_told(tmp_path):
-    (tmp_path / "out").write_text("a file in place of the folder")
-    with pytest.raises(TaskError, match=r"out/film_overlay\.mp4: could not be written"):
-        predict_video(film(tmp_path / "film.avi", 2), tmp_path / "out", show, None)
-
-
-@pytest.mark.parametrize("content", [b"", b"hello\n", None])
-def test_what_is_no_video_is_told(tmp_path, content):
-    source = tmp_path / "a.mp4"
-    if content is not None:
-        source.write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.mp4: cannot be opened"):
-        predict_video(source, tmp_path / "out", show, None)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_videos_name_that_is_no_text_is_told(tmp_path):
-    source = film(tmp_path / "film.avi", 2).rename(tmp_path / b"\xe9.avi".decode("utf-8", "surrogateescape"))
-    with pytest.raises(DataError, match="the name of a video must be UTF-8"):
-        predict_video(source, tmp_path / "out", show, None)
-
-
-def test_an_interrupted_video_leaves_nothing_and_a_webcams_is_kept(tmp_path, monkeypatch):
-    shown = 0
-
-    def interrupted(image):
-        nonlocal shown
-        shown += 1
-        if shown == 4:
-            raise KeyboardInterrupt
-        return show(image)
-
-    source = film(tmp_path / "film.avi", 6)
-    with pytest.raises(KeyboardInterrupt):
-        predict_video(source, tmp_path / "out", interrupted, None)
-    assert files(tmp_path / "out") == set()
-    opened, shown = cv2.VideoCapture, 0
-    monkeypatch.setattr(cv2, "VideoCapture", lambda name: opened(str(source) if name == 0 else name))
-    assert predict_video(0, tmp_path / "out", interrupted, None) == (tmp_path / "out" / "webcam0_overlay.mp4", 3)
-    assert files(tmp_path / "out") == {"webcam0_overlay.mp4"}

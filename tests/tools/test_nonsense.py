@@ -116,6 +116,7 @@ def test_nonsense_is_one_line(tool, end, folder):
         ("eval_seg --output setup.py/x", "setup.py: is a file; name a folder with --output"),
         ("predict --opacity 7", "--opacity 7.0 is not in 0 to 1"),
         ("predict --device abacus", "--device abacus: this machine has cpu"),
+        ("predict --track true", "--track is for a video or webcam that a detector or a joint network sees"),
         ("predict --max-frames 0", "--max-frames 0 is not in 1 to "),
         ("cost --size 0 0", "--size 0 0 is not in 1 to 4096"),
         ("cost --head classifier --head-options.bogus 1", 'there is no option of classifier "bogus"'),

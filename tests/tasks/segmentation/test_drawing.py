@@ -95,9 +95,9 @@ def test_a_video_keeps_its_size(tmp_path):
         writer.write(noise(90, 120))
     writer.release()
     show = show_masks(Stand(mask_of(0), mask_of(2)), Prediction(), frames=True)
-    written, frames = predict_video(tmp_path / "a.avi", tmp_path, show, None)
-    capture = cv2.VideoCapture(str(written))
-    assert frames == 2 and [capture.get(side) for side in (3, 4)] == [120, 90]
+    made = predict_video(tmp_path / "a.avi", tmp_path, show, None)
+    capture = cv2.VideoCapture(str(made.path))
+    assert made.frames == 2 and [capture.get(side) for side in (3, 4)] == [120, 90]
 
 
 def test_grids_name_what_occurs_in_truth_or_prediction():
