@@ -137,9 +137,8 @@ def _rivals(
 def class_mask(logits: Floats, size: tuple[int, int]) -> NDArray[Any]:
     """The class of every pixel of an image.
 
-    Logits are resized bilinearly, pixel centres aligned, and the largest one wins. A resized value is a mean of the
-    four cells around it, so that where one class is the largest in all four it is the largest between them: only the
-    other pixels are computed.
+    Logits are resized bilinearly, pixel centres aligned, and the largest one wins: class by class against the best so
+    far, and only those that can win somewhere.
 
     Args:
         logits: float32 [h, w, K].
@@ -148,17 +147,34 @@ def class_mask(logits: Floats, size: tuple[int, int]) -> NDArray[Any]:
     Returns:
         uint8 [height, width] of class indices (int64 for more than 256 classes).
     """
-    rows, columns = (_neighbours(*sides) for sides in zip(logits.shape[:2], size, strict=True))
-    coarse = logits.argmax(2).astype(np.uint8 if logits.shape[2] <= 256 else np.int64)
-    corners = [coarse[row[:, None], column] for row in rows[:2] for column in columns[:2]]
-    mask = corners[0]
-    y, x = np.nonzero(np.any([corner != mask for corner in corners[1:]], axis=0))
-    (top, bottom, down), (left, right, across) = ([part[at] for part in side] for side, at in ((rows, y), (columns, x)))
-    down, across = down[:, None], across[:, None]
-    above = logits[top, left] * (1 - across) + logits[top, right] * across
-    below = logits[bottom, left] * (1 - across) + logits[bottom, right] * across
-    mask[y, x] = (above * (1 - down) + below * down).argmax(1)
+    planes = np.ascontiguousarray(logits.transpose(2, 0, 1))
+    (top, bottom, down), (left, right, across) = (
+        _neighbours(*sides) for sides in zip(planes.shape[1:], size, strict=True)
+    )
+    labels = _contenders(planes)
+    mask = np.full(size, labels[0], dtype=np.uint8 if len(planes) <= 256 else np.int64)
+    best = np.full(size, -np.inf, dtype=np.float32)
+    for label in labels:
+        wide = planes[label][:, left] * (1 - across) + planes[label][:, right] * across
+        resized = wide[top] * (1 - down[:, None]) + wide[bottom] * down[:, None]
+        np.copyto(mask, label, where=resized > best, casting="unsafe")
+        np.maximum(best, resized, out=best)
     return mask
+
+
+def _contenders(planes: Floats) -> list[int]:
+    """Classes that may be the largest somewhere, of float32 [K, h, w].
+
+    A resized value lies between the least and the greatest of the four cells around it, up to rounding. A class is out
+    if its greatest is below some other's least everywhere.
+    """
+    greatest = least = np.pad(planes, ((0, 0), (0, 1), (0, 1)), mode="edge")
+    for before, behind in (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:, :, :-1], np.s_[:, :, 1:]):
+        greatest = np.maximum(greatest[before], greatest[behind])
+        least = np.minimum(least[before], least[behind])
+    slack = np.float32(1e-5) * np.abs(planes).max()
+    hopeless = (greatest < least.max(0) - slack).all((1, 2))  # False where a logit is nan
+    return np.flatnonzero(~hopeless).tolist()
 
 
 def _neighbours(cells: int, pixels: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
