@@ -14,6 +14,7 @@ from .decoding import decode_detections as decode_detections
 from .decoding import decode_fixed as decode_fixed
 from .detection_losses import DETECTION_LOSSES as DETECTION_LOSSES
 from .detection_losses import DetectionLoss as DetectionLoss
+from .distillation_losses import box_distillation_loss as box_distillation_loss
 from .distillation_losses import channel_distillation_loss as channel_distillation_loss
 from .distillation_losses import distillation_loss as distillation_loss
 from .inputs import HeadError as HeadError

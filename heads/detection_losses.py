@@ -45,7 +45,7 @@ class DetectionLoss(nn.Module):
         image, anchor = (matched >= 0).nonzero(as_tuple=True)
         box = matched[image, anchor]
         targets = encode_boxes(boxes[image, box], anchors.boxes[anchor])
-        total = _global_count(len(image), logits)
+        total = global_count(torch.tensor(float(len(image)), device=logits.device))
         box_loss = F.smooth_l1_loss(offsets[image, anchor].float(), targets, reduction="sum") / total
         classes = self._cross_entropy if self.name == "cross_entropy" else self._focal
         return classes(logits, image, anchor, labels[image, box]) / total, box_loss
@@ -74,10 +74,14 @@ class DetectionLoss(nn.Module):
         return loss + (right - wrong).sum()
 
 
-def _global_count(positives: int, like: Tensor) -> Tensor:
-    """Matched anchors per process, at least one in all, so that averaged gradients are those of one process."""
-    total = torch.tensor(float(positives), device=like.device)
+def global_count(anchors: Tensor) -> Tensor:
+    """Anchors per process, at least one in all, so that averaged gradients are those of one process.
+
+    Args:
+        anchors: how many count in this process, float32 scalar.
+    """
     if not (dist.is_available() and dist.is_initialized()):
-        return total.clamp(min=1)
+        return anchors.clamp(min=1)
+    total = anchors.clone()
     dist.all_reduce(total)
     return total.clamp(min=1) / dist.get_world_size()

@@ -3,6 +3,9 @@
 from torch import Tensor
 from torch.nn import functional as F
 
+from heads.decoding import class_scores
+from heads.detection_losses import global_count
+
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     """Divergence of the student's softened probabilities from the teacher's (arXiv 1503.02531, Section 2).
@@ -33,6 +36,44 @@ def channel_distillation_loss(logits: Tensor, teacher_logits: Tensor, temperatur
         Kullback-Leibler divergence in nats, averaged over batch and classes, times the square of the temperature.
     """
     return _divergence(logits.flatten(2), teacher_logits.flatten(2), temperature, 2)
+
+
+def box_distillation_loss(
+    logits: Tensor,
+    offsets: Tensor,
+    teacher_logits: Tensor,
+    teacher_offsets: Tensor,
+    temperature: float,
+    sigmoid: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """What a detector learns from another one with the same anchors, with or without labels.
+
+    The class loss is the divergence of the classes' probabilities over all anchors, the box loss smooth L1 between
+    offsets, of which each anchor's counts as much as the teacher sees an object there. Both are divided by how many
+    anchors that is in the batch of all processes, as `DetectionLoss` divides by its matched ones.
+
+    Args:
+        logits: float [N, A, K + 1], background first.
+        offsets: float [N, A, 4].
+        teacher_logits: of the logits' shape.
+        teacher_offsets: of the offsets' shape.
+        temperature: above 0, of the classes; see `distillation_loss`.
+        sigmoid: whether scores are sigmoids, one by one, and not a softmax.
+    """
+    scores = class_scores(teacher_logits, sigmoid)
+    seen = scores.amax(-1) if sigmoid else scores.sum(-1)
+    total = global_count(seen.sum())
+    if sigmoid:
+        student, target = (
+            logits[..., 1:].float() / temperature,
+            (teacher_logits[..., 1:].float() / temperature).sigmoid(),
+        )
+        surprise = F.binary_cross_entropy_with_logits(student, target, reduction="sum")
+        classes = temperature**2 * (surprise - F.binary_cross_entropy(target, target, reduction="sum"))
+    else:
+        classes = _divergence(logits, teacher_logits, temperature, 2) * seen.numel()
+    apart = F.smooth_l1_loss(offsets.float(), teacher_offsets.float(), reduction="none").sum(-1)
+    return classes / total, (seen * apart).sum() / total
 
 
 def _divergence(logits: Tensor, teacher_logits: Tensor, temperature: float, dim: int) -> Tensor:

@@ -14,6 +14,7 @@ from datasets import check_options, limit_detection, resize_image
 from heads import DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
 from tasks.detection.detections import Detections, gathered, in_pixels
+from tasks.detection.distillation import BoxTeacher
 from tasks.detection.metrics import coco_scores
 from tasks.options import Optimization
 
@@ -69,6 +70,9 @@ class DetectionTask(Task):
         optimization: how to train.
         box_weight: of the box loss beside the class loss.
 
+    Attributes:
+        teacher: a network to learn from beside the labels, or None; set once the anchors are there.
+
     Raises:
         DataError: for a box weight outside 0 to 1000.
     """
@@ -78,6 +82,8 @@ class DetectionTask(Task):
     pipeline_tag = "object-detection"
     predicts = "detections"
     spec_type = DetectionSpec
+
+    teacher: BoxTeacher | None
 
     def __init__(self, spec: DetectionSpec, optimization: Optimization | None = None, box_weight: float = 1.0) -> None:
         check_options(box_weight=(box_weight, 0, 1000))
@@ -95,6 +101,11 @@ class DetectionTask(Task):
         logits, offsets = self.network(self.normalise(batch["image"]))
         classes, boxes = self.criterion(logits, offsets, self.anchors, batch["boxes"], batch["labels"])
         loss = classes + self.box_weight * boxes
+        if self.teacher is not None:
+            classes_taught, boxes_taught = self.teacher.teach(
+                logits, offsets, batch["image"], self.criterion, self.anchors
+            )
+            loss = loss + self.teacher.weight * (classes_taught + self.box_weight * boxes_taught)
         self.require_finite(loss, batch["file"])
         shown = {"train/loss": loss, "train/class_loss": classes, "train/box_loss": boxes}
         self.log_dict(shown, prog_bar=True, sync_dist=True, batch_size=len(logits))

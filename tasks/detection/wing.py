@@ -16,6 +16,7 @@ from datasets import (
 from datasets.detection.checks import check_files
 from datasets.detection.find import DATASETS, find_files, limit_detection
 from heads import DETECTION_HEADS, DetectionLoss
+from tasks.detection.distillation import load_box_teacher
 from tasks.detection.drawing import draw_detections, show_boxes
 from tasks.detection.evaluation import evaluate, score
 from tasks.detection.options import DetectionOptions
@@ -86,7 +87,11 @@ class DetectionWing(Wing):
         files: DetectionFiles | None = None,
         summary: DetectionSummary | None = None,
     ) -> DetectionTask:
-        return DetectionTask(spec, optimization, options.box_weight)
+        from tasks.wings import load_task  # which has this wing among all others
+
+        task = DetectionTask(spec, optimization, options.box_weight)
+        task.teacher = load_box_teacher(options, spec, task.anchors, load_task)
+        return task
 
     def start_normalisation(self, spec: DetectionSpec, weights: str | None) -> dict[str, Any]:
         return start_detection_normalisation(spec.table, weights)

@@ -26,6 +26,10 @@ class JointOptions:
         box_dataset: where boxes come from, if they are not those of --dataset; its images have boxes alone.
         box_data_root: where it is; by default data/ and its name.
         box_share: share of the samples of an epoch that come from it.
+        teacher_seg: who teaches masks, as in segmentation.
+        teacher_det: who teaches boxes, as in detection.
+        distillation: of masks, as in segmentation.
+        distillation_weight: of the teachers' parts in the loss, beside the labels' weights.
 
     Raises:
         DataError, TaskError: for a value outside its range.
@@ -41,10 +45,14 @@ class JointOptions:
     box_dataset: str | None = None
     box_data_root: Path | None = None
     box_share: float = 0.5
+    teacher_seg: str | None = None
+    teacher_det: str | None = None
+    distillation: Literal["pixel", "channel"] = "pixel"
+    distillation_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        weight = (0, 1000)
-        check_fields(self, {"size": SIDE, "mask_weight": weight, "box_weight": weight, "box_share": (0.01, 0.99)})
+        weights = dict.fromkeys(("mask_weight", "box_weight", "distillation_weight"), (0, 1000))
+        check_fields(self, {"size": SIDE, "box_share": (0.01, 0.99), **weights})
         require_boxes(self.box_dataset, self.box_data_root)
 
 

@@ -12,9 +12,11 @@ from datasets import check_options, resize_image
 from heads import DetectionLoss, SegmentationLoss, arg_max_mask, decode_detections
 from tasks.base import Task
 from tasks.detection.detections import Detections, gathered, in_pixels
+from tasks.detection.distillation import BoxTeacher
 from tasks.detection.metrics import coco_scores
 from tasks.joint.network import JointNetwork, JointSpec
 from tasks.options import Optimization
+from tasks.segmentation.distillation import MaskTeacher
 from tasks.segmentation.metrics import ConfusionMatrix
 
 Image = NDArray[np.uint8]
@@ -65,6 +67,10 @@ class JointTask(Task):
         mask_weight: of the loss of masks, where weights are fixed.
         box_weight: of the box loss beside the class loss, likewise.
 
+    Attributes:
+        mask_teacher: a network to learn masks from beside the labels, or None.
+        box_teacher: likewise for boxes.
+
     Raises:
         DataError: for a weight outside 0 to 1000.
     """
@@ -94,6 +100,13 @@ class JointTask(Task):
         self.anchors = network.head.anchors(spec.input_size)
         self.matrix = ConfusionMatrix(len(spec.names))
         self.found: dict[str, Detections] = {}
+        self.mask_teacher: MaskTeacher | None = None
+        self.box_teacher: BoxTeacher | None = None
+
+    def on_fit_start(self) -> None:
+        for teacher in (self.mask_teacher, self.box_teacher):
+            if teacher is not None:
+                teacher.network.to(self.device)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         mask_logits, logits, offsets = self.network(self.normalise(batch["image"]))
@@ -105,6 +118,11 @@ class JointTask(Task):
             loss = ((-uncertainty).exp() * losses + uncertainty / 2).sum()
         else:
             loss = (losses * losses.new_tensor(self.weights)).sum()
+        if self.mask_teacher is not None:
+            loss = loss + self.mask_teacher.teach(mask_logits, batch["image"])
+        if self.box_teacher is not None:
+            taught = self.box_teacher.teach(logits, offsets, batch["image"], self.box_criterion, self.anchors)
+            loss = loss + self.box_teacher.weight * sum(taught)
         self.require_finite(loss, batch["file"])
         shown = {f"train/{name}_loss": value for name, value in zip(LOSSES, losses, strict=True)}
         self.log_dict({"train/loss": loss, **shown}, prog_bar=True, sync_dist=True, batch_size=len(logits))

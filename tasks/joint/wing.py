@@ -12,6 +12,8 @@ from datasets.joint.files import limit_joint
 from datasets.joint.find import boxes_from, find_files
 from datasets.segmentation.find import DATASETS
 from heads import JOINT_HEADS, DetectionLoss, SegmentationLoss
+from tasks.detection.distillation import load_box_teacher
+from tasks.detection.options import DetectionOptions
 from tasks.detection.task import detection_table
 from tasks.detection.weights import start_detection_normalisation
 from tasks.joint.drawing import draw_joint, show_joint
@@ -22,6 +24,8 @@ from tasks.joint.task import JointTask
 from tasks.joint.weights import load_joint_weights
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
+from tasks.segmentation.distillation import load_mask_teacher
+from tasks.segmentation.options import SegmentationOptions
 from tasks.segmentation.task import segmentation_table
 from tasks.wing import Wing
 
@@ -105,7 +109,17 @@ class JointWing(Wing):
         files: JointFiles | None = None,
         summary: JointSummary | None = None,
     ) -> JointTask:
-        return JointTask(spec, optimization, options.mask_loss, options.mask_weight, options.box_weight)
+        from tasks.wings import load_task  # which has this wing among all others
+
+        task = JointTask(spec, optimization, options.mask_loss, options.mask_weight, options.box_weight)
+        weight = options.distillation_weight
+        of_masks = SegmentationOptions(
+            teacher=options.teacher_seg, distillation=options.distillation, distillation_weight=weight
+        )
+        of_boxes = DetectionOptions(teacher=options.teacher_det, distillation_weight=weight)
+        task.mask_teacher = load_mask_teacher(of_masks, spec.names, spec.input_size, load_task)
+        task.box_teacher = load_box_teacher(of_boxes, spec.boxes, task.anchors, load_task)
+        return task
 
     def start_normalisation(self, spec: JointSpec, weights: str | None) -> dict[str, Any]:
         return start_detection_normalisation(spec.table, weights)

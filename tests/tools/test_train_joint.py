@@ -91,3 +91,16 @@ def test_instances_are_for_joint_networks(checkpoint, shapes, tmp_path, tool_her
     image = str(next((shapes / "JPEGImages").glob("val*")))
     options = ["--checkpoint", str(checkpoint), "--source", image, "--output", str(tmp_path), "--instances", "true"]
     assert "--instances is for images that a joint network sees" in tool_here("predict", *options, succeeds=False)
+
+
+def test_two_teachers(tool_here, checkpoint, detector, shapes, tmp_path):
+    options, found = [*quick_detection(shapes, tmp_path), "--epochs", "1"], {}
+    teachers = ["--teacher-seg", str(checkpoint), "--teacher-det", str(detector), "--distillation", "channel"]
+    for name, more in (("taught", teachers), ("alone", [])):
+        tool_here("train_joint", *options, "--name", name, *more)
+        found[name] = torch.load(tmp_path / name / "last.ckpt", weights_only=False)["state_dict"]
+    assert found["taught"].keys() == found["alone"].keys()
+    for part in ("network.head.masks.", "network.head.boxes."):
+        assert any(not torch.equal(found["taught"][key], found["alone"][key]) for key in found["alone"] if part in key)
+    said = tool_here("train_joint", *options, "--name", "wrong", "--teacher-seg", str(detector), succeeds=False)
+    assert said.endswith("is for detection, and teaches no masks")

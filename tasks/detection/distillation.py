@@ -1,0 +1,104 @@
+"""A detector that another one learns from, and whether it knows the classes that it is to teach."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2.functional import normalize
+
+from datasets import tell_difference
+from heads import Anchors, DetectionLoss, box_distillation_loss, decode_detections, resize
+from tasks.base import Task
+from tasks.detection.options import DetectionOptions
+from tasks.errors import TaskError
+from tasks.teacher import Teacher
+
+SURE = 0.5  # score of a detection that is taught like a label
+
+
+class BoxTeacher(Teacher):
+    """A detector that teaches, anchor by anchor if it has the student's, and else by what it detects.
+
+    Args:
+        network: takes normalised float32 [N, 3, H, W]; `heads.SSDLite` has the outputs.
+        spec: of the network, a `DetectionSpec`.
+        anchors: of the network.
+        order: for each of the student's classes, its place among the teacher's.
+        same: whether the student has these anchors, and scores of the same kind.
+        temperature: see `heads.box_distillation_loss`.
+        weight: of the distillation beside the labels.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: Any,
+        anchors: Anchors,
+        order: list[int],
+        same: bool,
+        temperature: float,
+        weight: float,
+    ) -> None:
+        super().__init__(network, spec.mean, spec.std, [0, *(1 + place for place in order)], temperature, weight)
+        self.spec, self.anchors, self.same = spec, anchors, same
+
+    @torch.no_grad()
+    def raw(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the student's classes, float32 [N, A, K + 1], and offsets, for uint8 images [N, 3, H, W]."""
+        sized = resize(images.float(), self.spec.input_size) / 255
+        logits, offsets = self.network(normalize(sized, self.mean, self.std))[-2:]
+        return logits.float()[..., self.order], offsets.float()
+
+    def teach(
+        self, logits: Tensor, offsets: Tensor, images: Tensor, criterion: DetectionLoss, anchors: Anchors
+    ) -> tuple[Tensor, Tensor]:
+        """Class and box loss of a student's outputs.
+
+        Args:
+            logits: of the student, float [N, A, K + 1].
+            offsets: likewise, float [N, A, 4].
+            images: uint8 [N, 3, H, W] that it saw.
+            criterion: of the student's own training.
+            anchors: of the student.
+        """
+        theirs = self.raw(images)
+        if self.same:
+            return box_distillation_loss(logits, offsets, *theirs, self.temperature, self.spec.sigmoid)
+        found = decode_detections(
+            *theirs, self.anchors.boxes.to(logits.device), self.spec.sigmoid, score_threshold=SURE
+        )
+        there = torch.arange(found.labels.shape[1], device=logits.device) < found.counts[:, None]
+        return criterion(logits, offsets, anchors, found.boxes, found.labels.where(there, -1))
+
+
+def load_box_teacher(
+    options: DetectionOptions, spec: Any, anchors: Anchors, load: Callable[[str, str], Task]
+) -> BoxTeacher | None:
+    """The teacher of a student, or None where none is asked for.
+
+    Args:
+        options: which one, and how it teaches.
+        spec: of the student; the teacher may have other classes beside its.
+        anchors: of the student.
+        load: what loads a task of any kind from a path onto a device.
+
+    Raises:
+        TaskError: for a teacher that is no detector, or lacks a class.
+        CheckpointError: if there is no such checkpoint.
+        FileNotFoundError, ConnectionError: for one on the hub, if it is not there or cannot be fetched.
+    """
+    if options.teacher is None:
+        return None
+    task: Any = load(options.teacher, "cpu")
+    if task.kind not in ("detection", "joint"):
+        raise TaskError(f"--teacher {options.teacher}: is for {task.kind}, and teaches no boxes")
+    theirs = task.spec if task.kind == "detection" else task.spec.boxes
+    if not set(spec.names) <= set(theirs.names):
+        difference = tell_difference(theirs.names, spec.names, "the teacher", "the data")
+        raise TaskError(f"--teacher {options.teacher} lacks classes of the data: {difference}")
+    same = theirs.sigmoid == spec.sigmoid and torch.equal(task.anchors.boxes, anchors.boxes)
+    order = [theirs.names.index(name) for name in spec.names]
+    return BoxTeacher(
+        task.fold().network, theirs, task.anchors, order, same, options.temperature, options.distillation_weight
+    )

@@ -1,0 +1,114 @@
+"""Teachers of boxes: with the student's anchors, and with others."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from datasets import default_colours
+from heads import DetectionLoss, box_distillation_loss
+from tasks import DetectionSpec, DetectionTask, detection_table
+from tasks.detection.distillation import load_box_teacher
+from tasks.detection.options import DetectionOptions
+from tasks.errors import TaskError
+from tasks.wings import load_task
+from tests.conftest import quick_detection
+
+NAMES = ["cat", "dog"]
+
+
+def make(names=NAMES, head="ssdlite", size=(64, 64), seed=0, **options):
+    torch.manual_seed(seed)
+    table = detection_table("v3-small", width=0.5)
+    task = DetectionTask(DetectionSpec(table, head, names, default_colours(len(names)), size, **options))
+    for module in task.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        task.network.train()(torch.randn(4, 3, *size))
+    return task.eval()
+
+
+def teacher_of(task, student, folder, **options):
+    path = folder / "teacher.ckpt"
+    torch.save({"state_dict": task.state_dict(), "mobiledense": task.describe()}, path)
+    return load_box_teacher(DetectionOptions(teacher=str(path), **options), student.spec, student.anchors, load_task)
+
+
+def photos(count=2, size=(64, 64)):
+    return torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8)
+
+
+def learn(student, teacher, images):
+    outputs = student.network(student.normalise(images))
+    return teacher.teach(*outputs, images, student.criterion, student.anchors), outputs
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_a_teacher_with_the_students_anchors_teaches_anchor_by_anchor(tmp_path, sigmoid):
+    master = make(["dog", "cow", "cat"], seed=1, mean=(0.5, 0.4, 0.3), sigmoid=sigmoid)
+    student, images = make(sigmoid=sigmoid), photos()
+    teacher = teacher_of(master, student, tmp_path, temperature=2.0)
+    assert teacher.same
+    with torch.no_grad():
+        logits, offsets = master.network(master.normalise(images))
+    expected = logits[..., [0, 3, 1]], offsets
+    for found, right in zip(teacher.raw(images), expected, strict=True):
+        assert torch.allclose(found, right, rtol=1e-3, atol=1e-3)
+    losses, outputs = learn(student, teacher, images)
+    again = box_distillation_loss(*outputs, *expected, 2.0, sigmoid)
+    assert [loss.item() for loss in losses] == pytest.approx([loss.item() for loss in again], rel=1e-2)
+    assert all(loss.abs() < 1e-3 for loss in box_distillation_loss(*expected, *expected, 2.0, sigmoid))
+
+
+@pytest.mark.parametrize("other", [{"head": "ssdlite-torchvision"}, {"size": (96, 80)}, {"sigmoid": True}])
+def test_any_other_teaches_what_it_detects(tmp_path, other):
+    student, images = make(), photos()
+    teacher = teacher_of(make(["dog", "cow", "cat"], seed=1, **other), student, tmp_path)
+    assert not teacher.same
+    found = torch.zeros_like(teacher.raw(images)[0])
+    found[..., 0] = 20.0
+    found[0, 7, 2] = 40.0  # one dog in the first image
+    teacher.raw = lambda _: (found, torch.zeros(*found.shape[:2], 4))
+    (classes, boxes), outputs = learn(student, teacher, images)
+    cx, cy, w, h = teacher.anchors.boxes[7].tolist()
+    box = torch.tensor([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]).clamp(0, 1).expand(2, 1, 4)
+    labels = torch.tensor([[1], [-1]])
+    expected = DetectionLoss()(*outputs, student.anchors, box, labels)
+    assert (classes.item(), boxes.item()) == pytest.approx(tuple(loss.item() for loss in expected), rel=1e-4)
+
+
+def test_gradients_reach_the_student_alone(tmp_path):
+    student = make()
+    teacher = teacher_of(make(seed=1), student, tmp_path)
+    (classes, boxes), _ = learn(student, teacher, photos())
+    (classes + boxes).backward()
+    assert all(parameter.grad is None for parameter in teacher.network.parameters())
+    assert all(parameter.grad is not None for parameter in student.network.parameters())
+
+
+def test_what_cannot_teach_is_one_line(tmp_path, checkpoint):
+    student = make()
+    with pytest.raises(TaskError, match="lacks classes of the data: "):
+        teacher_of(make(["cat", "horse"]), student, tmp_path)
+    with pytest.raises(TaskError, match="is for segmentation, and teaches no boxes"):
+        load_box_teacher(DetectionOptions(teacher=str(checkpoint)), student.spec, student.anchors, load_task)
+    assert load_box_teacher(DetectionOptions(), student.spec, student.anchors, load_task) is None
+
+
+def test_the_boxes_of_a_joint_network_teach(joint):
+    task = load_task(joint, "cpu")
+    student = DetectionTask(replace(task.spec.boxes, mean=(0.1, 0.2, 0.3)))
+    teacher = load_box_teacher(DetectionOptions(teacher=str(joint)), student.spec, student.anchors, load_task)
+    images = photos(size=task.spec.input_size)
+    with torch.no_grad():
+        expected = task.network(task.normalise(images))[1:]
+    assert teacher.same
+    for found, right in zip(teacher.raw(images), expected, strict=True):
+        assert torch.allclose(found, right, rtol=1e-3, atol=1e-2)
+
+
+def test_training_with_a_teacher(tool_here, detector, shapes, tmp_path):
+    tool_here("train_det", *quick_detection(shapes, tmp_path), "--name", "taught", "--teacher", str(detector))
+    content = torch.load(tmp_path / "taught" / "best.ckpt", weights_only=False)
+    assert not any("teacher" in key for key in content["state_dict"])
