@@ -130,7 +130,7 @@ class Backbone(Tapped):
         x = self.stem(images)
         found["stem"] = x
         for number, block in enumerate(self.blocks, start=1):
-            if wanted <= found.keys():
+            if all(name in found for name in wanted):  # torch.compile of torch 2.11 knows no <= of keys
                 break
             expansion, depthwise, x = block(x)
             parts = {f"block{number}.expansion": expansion, f"block{number}.depthwise": depthwise, f"block{number}": x}

@@ -301,3 +301,14 @@ def test_a_table_without_a_last_convolution_ends_with_its_last_block():
     assert (backbone.channels["c5"], backbone.strides["c5"]) == (96, 32)
     assert not any(key.startswith("last") for key in backbone.state_dict())
     assert backbone.eval()(photos(33, 50))["c5"].shape == (2, 96, 2, 2)
+
+
+@pytest.mark.parametrize("taps", [["c3", "last"], ["c5.first.expansion", "block2"]])
+def test_torch_compile_takes_the_whole_as_one_graph(taps):
+    backbone = mobilenet_v3_small(taps=taps).eval()
+    torch._dynamo.reset()
+    compiled = torch.compile(backbone, backend="eager", fullgraph=True)  # raises where Python would have to step in
+    with torch.no_grad():
+        images = photos(33, 50)
+        expected = backbone(images)
+        assert all(torch.equal(found, expected[tap]) for tap, found in compiled(images).items())
