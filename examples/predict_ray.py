@@ -1,0 +1,133 @@
+"""Predict any number of images on one machine or many, with Ray Data; docs/scale.md says more.
+
+python examples/predict_ray.py --checkpoint best.ckpt --source photos --output results
+python examples/predict_ray.py --checkpoint best.onnx --source list.txt --output s3://BUCKET/results --threads 2
+python examples/predict_ray.py --checkpoint best.ckpt --source s3://BUCKET/photos --output results --gpus 0.25
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = str(Path(__file__).resolve().parents[1])
+sys.path[0] = ROOT
+
+from datasets.ranges import BATCH, COUNT, check_options
+from deploy.export_options import Runtime
+from tasks.errors import TaskError, require_checkpoint
+from tools.cli import command
+
+ATTEMPTS = 3  # beyond the first one at a shard whose worker dies, as an image may be what kills it
+GIVEN_UP = 10  # shards without a worker that survives them, before the job ends
+
+
+class Predict:
+    """A worker, which is a process of Ray's with a network of its own."""
+
+    def __init__(self, shards: Any, score_threshold: float, batch_size: int, threads: int, network: tuple[Any, ...]):
+        import cv2
+        import torch
+
+        from deploy import load
+
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+        self.shards, self.score_threshold, self.batch_size = shards, score_threshold, batch_size
+        checkpoint, device, runtime = network
+        self.predictor = load(checkpoint, device, runtime=runtime, threads=threads)
+
+    def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
+        """Predict a shard's images, unless an attempt that was broken off did; how many have a row, and no result."""
+        from deploy.rows import predict_rows
+
+        names, rows, unread = [*map(str, shard["images"])], [], []
+        if held := self.shards.held(names):
+            return {"predicted": held, "unread": []}
+        for start in range(0, len(names), self.batch_size):
+            more = predict_rows(self.predictor, names[start : start + self.batch_size], self.score_threshold)
+            rows += more[0]
+            unread += more[1]
+        if rows:
+            self.shards.write(names, rows)
+        return {"predicted": len(rows), "unread": unread}
+
+
+def predict_ray(
+    checkpoint: Path,
+    source: str,
+    output: str,
+    workers: int | None = None,
+    threads: int = 1,
+    gpus: float = 0,
+    batch_size: int = 8,
+    shard_size: int = 1000,
+    score_threshold: float = 0.3,
+    runtime: Runtime | None = None,
+) -> None:
+    """Write what a network sees in images as shards, Parquet files with a row an image; the same command goes on.
+
+    Args:
+        checkpoint: as predict.py takes it, at a path that all machines have.
+        source: a folder, or a list of images, a .txt with a path or URI a line; either may be a URI as s3://BUCKET/photos.
+        output: a folder that all machines have, or its URI.
+        workers: processes with a network each; by default as many as the cluster has CPUs or GPUs for.
+        threads: CPUs of a worker.
+        gpus: of a worker; 0.25 for four workers on each.
+        batch_size: images that a worker reads and predicts at a time.
+        shard_size: images of a file of results, all of which are predicted once more if their worker dies.
+        score_threshold: boxes with a score above this are written.
+        runtime: what runs the network, as for predict.py; by default torch, or what an exported file is for.
+    """
+    check_options(workers=(workers, *COUNT), threads=(threads, 1, 1024), gpus=(gpus, 0, 64))
+    check_options(batch_size=(batch_size, *BATCH), shard_size=(shard_size, *COUNT))
+    check_options(score_threshold=(score_threshold, 0, 1))
+    require_checkpoint(checkpoint)
+    from deploy.extras import require
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    require("ray.data", "ray", "predict_ray.py")
+    import ray
+
+    from backbones.weights_download import sha256
+    from deploy.runtimes import BESIDE, load, parts
+    from deploy.shards import Shards, find_images
+    from tasks.hub_checkpoints import local_checkpoint
+
+    load(checkpoint, "cpu", runtime=runtime, threads=1)  # what is wrong with it is told here, by one process
+    names = find_images(source)
+    digests = [*map(sha256, parts(local_checkpoint(checkpoint, BESIDE)))]
+    shards = Shards(output, {"sha256": digests, "score_threshold": score_threshold})
+    with shards.alone():
+        done = shards.finished()
+        # cut before what is done is left out, so that the others have the names that they had
+        cut = (names[start : start + shard_size] for start in range(0, len(names), shard_size))
+        rows = [{"images": left} for part in cut if (left := [name for name in part if name not in done])]
+        print(f"{len(names)} images, of which {len(done.intersection(names))} are done")
+        if not rows:
+            return
+        ray.init(runtime_env={"env_vars": {"PYTHONPATH": ROOT, "NO_ALBUMENTATIONS_UPDATE": "1"}})
+        ray.data.DataContext.get_current().max_errored_blocks = GIVEN_UP
+        there = ray.cluster_resources()
+        fit = int(there["GPU"] / gpus) if gpus else int(there["CPU"] / threads)
+        data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            Predict,
+            fn_constructor_args=(shards, score_threshold, batch_size, threads, (checkpoint, "cuda" if gpus else "cpu", runtime)),
+            compute=ray.data.ActorPoolStrategy(size=workers or max(1, fit)),
+            num_cpus=threads,
+            num_gpus=gpus,
+            max_task_retries=ATTEMPTS,
+        )
+        predicted, unread = 0, []
+        for row in data.iter_rows():
+            predicted += row["predicted"]
+            unread += row["unread"]
+    print(f"wrote {predicted} rows to {output}")
+    left = sum(len(row["images"]) for row in rows) - predicted
+    if left:
+        why = f"as {unread[0]}" if unread else "as their workers died"
+        raise TaskError(f"{left} images are left, {why}; the same command tries them again")
+
+
+if __name__ == "__main__":
+    command(predict_ray)
