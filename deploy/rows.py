@@ -40,9 +40,9 @@ def predict_rows(
     unread = []
     with ThreadPoolExecutor(len(names)) as pool:
         fetched = [pool.submit(fetch_image, name) for name in names]
-    for name, image in zip(names, fetched, strict=True):
+    for name, future in zip(names, fetched, strict=True):
         try:
-            images[name] = image.result()
+            images[name] = future.result()
         except DataError as error:
             rows.append({"file": name, "fault": str(error)})
         except OSError as error:

@@ -108,7 +108,8 @@ class Shards:
     """
 
     def __init__(self, folder: str, made_by: dict[str, Any]) -> None:
-        self.folder, self.made_by = folder, json.dumps(made_by, sort_keys=True).encode()
+        self.folder = folder if "://" in folder else os.path.abspath(folder)
+        self.made_by = json.dumps(made_by, sort_keys=True).encode()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

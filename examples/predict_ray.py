@@ -7,6 +7,8 @@ python examples/predict_ray.py --checkpoint best.ckpt --source s3://BUCKET/photo
 
 import os
 import sys
+import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +20,49 @@ from deploy.export_options import Runtime
 from tasks.errors import TaskError, require_checkpoint
 from tools.cli import command
 
-ATTEMPTS = 3  # beyond the first one at a shard whose worker dies, as an image may be what kills it
-GIVEN_UP = 10  # shards without a worker that survives them, before the job ends
+RETRIES = 3  # of a shard whose worker dies, as one of its images may be what kills workers
+GIVEN_UP = 10  # shards that are left for another time, before the job ends
 
 
 class Predict:
     """A worker, which is a process of Ray's with a network of its own."""
 
-    def __init__(self, shards: Any, score_threshold: float, batch_size: int, threads: int, network: tuple[Any, ...]):
+    def __init__(self, shards: Any, digests: list[str], score_threshold: float, batch_size: int, **how: Any) -> None:
         import cv2
         import torch
 
         from deploy import load
 
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(threads)
+        if digests != digests_of(how["path"]):
+            raise TaskError(f"{how['path']}: is another file on {os.uname().nodename} than where the job was started")
+        torch.set_num_threads(how["threads"])
+        cv2.setNumThreads(how["threads"])
         self.shards, self.score_threshold, self.batch_size = shards, score_threshold, batch_size
-        checkpoint, device, runtime = network
-        self.predictor = load(checkpoint, device, runtime=runtime, threads=threads)
+        self.predictor = load(**how)
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
-        """Predict a shard's images, unless an attempt that was broken off did; how many have a row, and no result."""
+        """Predict a shard's images, unless a broken-off attempt did; how many rows it has, and why no more."""
         from deploy.rows import predict_rows
 
         names, rows, unread = [*map(str, shard["images"])], [], []
         if held := self.shards.held(names):
-            return {"predicted": held, "unread": []}
+            return {"rows": held, "unread": ""}
         for start in range(0, len(names), self.batch_size):
             more = predict_rows(self.predictor, names[start : start + self.batch_size], self.score_threshold)
             rows += more[0]
             unread += more[1]
         if rows:
             self.shards.write(names, rows)
-        return {"predicted": len(rows), "unread": unread}
+        return {"rows": len(rows), "unread": unread[0] if unread else ""}
+
+
+def digests_of(checkpoint: Path) -> list[str]:
+    """SHA-256 of a checkpoint's file, and of what lies beside it."""
+    from backbones.weights_download import sha256
+    from deploy.runtimes import BESIDE, parts
+    from tasks.hub_checkpoints import local_checkpoint
+
+    return [*map(sha256, parts(local_checkpoint(checkpoint, BESIDE)))]
 
 
 def predict_ray(
@@ -89,44 +101,52 @@ def predict_ray(
     require("ray.data", "ray", "predict_ray.py")
     import ray
 
-    from backbones.weights_download import sha256
-    from deploy.runtimes import BESIDE, load, parts
+    from datasets.faults import one_line
+    from deploy import load
     from deploy.shards import Shards, find_images
-    from tasks.hub_checkpoints import local_checkpoint
+    from tasks.hub_checkpoints import is_elsewhere
 
-    load(checkpoint, "cpu", runtime=runtime, threads=1)  # what is wrong with it is told here, by one process
     names = find_images(source)
-    digests = [*map(sha256, parts(local_checkpoint(checkpoint, BESIDE)))]
+    load(checkpoint, "cpu", runtime=runtime)  # what is wrong with it is told once, and here
+    digests = digests_of(checkpoint)
     shards = Shards(output, {"sha256": digests, "score_threshold": score_threshold})
     with shards.alone():
         done = shards.finished()
-        # cut before what is done is left out, so that the others have the names that they had
+        # cut before what is done is left out, so that what is left has the shards that it had
         cut = (names[start : start + shard_size] for start in range(0, len(names), shard_size))
         rows = [{"images": left} for part in cut if (left := [name for name in part if name not in done])]
-        print(f"{len(names)} images, of which {len(done.intersection(names))} are done")
+        print(f"{len(names)} images, {len(done.intersection(names))} of them done", flush=True)
         if not rows:
             return
         ray.init(runtime_env={"env_vars": {"PYTHONPATH": ROOT, "NO_ALBUMENTATIONS_UPDATE": "1"}})
         ray.data.DataContext.get_current().max_errored_blocks = GIVEN_UP
-        there = ray.cluster_resources()
-        fit = int(there["GPU"] / gpus) if gpus else int(there["CPU"] / threads)
-        data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")  # without another way to max_task_retries
+        there, device = ray.cluster_resources(), "cuda" if gpus else "cpu"
+        fitting = int(there.get("GPU", 0) / gpus) if gpus else int(there.get("CPU", 0) / threads)
+        if not (workers or fitting):
+            raise TaskError(f"no worker of --threads {threads} and --gpus {gpus} fits into this cluster: {there}")
+        path = checkpoint if is_elsewhere(checkpoint) else checkpoint.absolute()
+        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             Predict,
-            fn_constructor_args=(shards, score_threshold, batch_size, threads, (checkpoint, "cuda" if gpus else "cpu", runtime)),
-            compute=ray.data.ActorPoolStrategy(size=workers or max(1, fit)),
+            fn_constructor_args=(shards, digests, score_threshold, batch_size),
+            fn_constructor_kwargs={"path": path, "device": device, "runtime": runtime, "threads": threads},
+            compute=ray.data.ActorPoolStrategy(size=workers or fitting),
             num_cpus=threads,
             num_gpus=gpus,
-            max_task_retries=ATTEMPTS,
+            max_task_retries=RETRIES,
         )
-        predicted, unread = 0, []
-        for row in data.iter_rows():
-            predicted += row["predicted"]
-            unread += row["unread"]
-    print(f"wrote {predicted} rows to {output}")
-    left = sum(len(row["images"]) for row in rows) - predicted
+        begun, written, unread = time.monotonic(), 0, ""
+        try:
+            for result in results.iter_rows():
+                written, unread = written + result["rows"], unread or result["unread"]
+        except ray.exceptions.RayError as error:
+            raise TaskError(f"wrote {written} rows to {output}, then: {one_line(str(error).strip(), 500)}") from None
+        seconds = time.monotonic() - begun
+    print(f"wrote {written} rows to {output} in {seconds:.0f} s, {written / seconds:.1f} images a second")
+    left = sum(len(row["images"]) for row in rows) - written
     if left:
-        why = f"as {unread[0]}" if unread else "as their workers died"
-        raise TaskError(f"{left} images are left, {why}; the same command tries them again")
+        reason = f"the first as {unread}" if unread else "as their workers died"
+        raise TaskError(f"{left} images are left, {reason}; the same command tries them again")
 
 
 if __name__ == "__main__":

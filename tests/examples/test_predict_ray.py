@@ -83,7 +83,7 @@ def test_a_killed_worker_costs_no_image(photos, checkpoint, tmp_path):
     assert [json.loads(some[row["file"]]["result"]) for row in expected] == [json.loads(r["result"]) for r in expected]
     shards = {path: path.stat().st_mtime_ns for path in output.glob("*.parquet")}
     os.link(photos / "für" / "0000.jpg", photos / "a_new_one.jpg")
-    assert f"{COUNT + 1} images, of which {COUNT} are done" in finish(start(*options))
+    assert f"{COUNT + 1} images, {COUNT} of them done" in finish(start(*options))
     assert {path: path.stat().st_mtime_ns for path in shards} == shards
     assert len(rows(output)) == COUNT + 1
 
@@ -100,7 +100,7 @@ def test_a_killed_job_goes_on_and_a_second_one_is_refused(photos, checkpoint, tm
     done = len([*output.glob("*.parquet")])
     assert done < COUNT / 10
     said = finish(start(*options))
-    assert f"{COUNT} images, of which 0 are done" not in said
+    assert f"{COUNT} images, 0 of them done" not in said
     names = [row["file"] for row in rows(output)]
     assert sorted(names) == sorted(map(str, photos.rglob("*.jpg")))
     assert len([*output.glob("*.parquet")]) == COUNT / 10
