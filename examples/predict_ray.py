@@ -8,7 +8,7 @@ python examples/predict_ray.py --checkpoint best.ckpt --source s3://BUCKET/photo
 import os
 import sys
 import time
-import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,27 @@ from deploy.export_options import Runtime
 from tasks.errors import TaskError, require_checkpoint
 from tools.cli import command
 
-RETRIES = 3  # of a shard whose worker dies, as one of its images may be what kills workers
-GIVEN_UP = 10  # shards that are left for another time, before the job ends
+TRIES = 4  # of a shard whose worker dies, as one of its images may be what kills workers
+
+
+class Tries:
+    """How often each shard was begun. It is a process of its own, which outlives the workers."""
+
+    def __init__(self) -> None:
+        self.begun: Counter[str] = Counter()
+
+    def begin(self, first_image: str) -> int:
+        """Count a try of the shard; how many it were."""
+        self.begun[first_image] += 1
+        return self.begun[first_image]
 
 
 class Predict:
     """A worker, which is a process of Ray's with a network of its own."""
 
-    def __init__(self, shards: Any, digests: list[str], score_threshold: float, batch_size: int, **how: Any) -> None:
+    def __init__(
+        self, shards: Any, tries: Any, digests: list[str], score_threshold: float, batch_size: int, **how: Any
+    ) -> None:
         import cv2
         import torch
 
@@ -37,16 +50,20 @@ class Predict:
             raise TaskError(f"{how['path']}: is another file on {os.uname().nodename} than where the job was started")
         torch.set_num_threads(how["threads"])
         cv2.setNumThreads(how["threads"])
-        self.shards, self.score_threshold, self.batch_size = shards, score_threshold, batch_size
+        self.shards, self.tries, self.score_threshold, self.batch_size = shards, tries, score_threshold, batch_size
         self.predictor = load(**how)
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
         """Predict a shard's images, unless a broken-off attempt did; how many rows it has, and why no more."""
+        import ray
+
         from deploy.rows import predict_rows
 
         names, rows, unread = [*map(str, shard["images"])], [], []
         if held := self.shards.held(names):
             return {"rows": held, "unread": ""}
+        if ray.get(self.tries.begin.remote(names[0])) > TRIES:
+            return {"rows": 0, "unread": f"{names[0]}: its worker died {TRIES} times, of it or of one that follows it"}
         for start in range(0, len(names), self.batch_size):
             more = predict_rows(self.predictor, names[start : start + self.batch_size], self.score_threshold)
             rows += more[0]
@@ -119,21 +136,19 @@ def predict_ray(
         if not rows:
             return
         ray.init(runtime_env={"env_vars": {"PYTHONPATH": ROOT, "NO_ALBUMENTATIONS_UPDATE": "1"}})
-        ray.data.DataContext.get_current().max_errored_blocks = GIVEN_UP
-        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")  # without another way to max_task_retries
         there, device = ray.cluster_resources(), "cuda" if gpus else "cpu"
         fitting = int(there.get("GPU", 0) / gpus) if gpus else int(there.get("CPU", 0) / threads)
         if not (workers or fitting):
             raise TaskError(f"no worker of --threads {threads} and --gpus {gpus} fits into this cluster: {there}")
+        tries = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Tries).remote()
         path = checkpoint if is_elsewhere(checkpoint) else checkpoint.absolute()
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             Predict,
-            fn_constructor_args=(shards, digests, score_threshold, batch_size),
+            fn_constructor_args=(shards, tries, digests, score_threshold, batch_size),
             fn_constructor_kwargs={"path": path, "device": device, "runtime": runtime, "threads": threads},
             compute=ray.data.ActorPoolStrategy(size=workers or fitting),
             num_cpus=threads,
             num_gpus=gpus,
-            max_task_retries=RETRIES,
         )
         begun, written, unread = time.monotonic(), 0, ""
         try:
@@ -145,8 +160,7 @@ def predict_ray(
     print(f"wrote {written} rows to {output} in {seconds:.0f} s, {written / seconds:.1f} images a second")
     left = sum(len(row["images"]) for row in rows) - written
     if left:
-        reason = f"the first as {unread}" if unread else "as their workers died"
-        raise TaskError(f"{left} images are left, {reason}; the same command tries them again")
+        raise TaskError(f"{left} images are left, the first as {unread}; the same command tries them again")
 
 
 if __name__ == "__main__":
