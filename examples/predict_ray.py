@@ -6,6 +6,8 @@ python examples/predict_ray.py --checkpoint best.ckpt --source s3://BUCKET/photo
 """
 
 import os
+import platform
+import re
 import sys
 import time
 from collections import Counter
@@ -47,7 +49,7 @@ class Predict:
         from deploy import load
 
         if digests != digests_of(how["path"]):
-            raise TaskError(f"{how['path']}: is another file on {os.uname().nodename} than where the job was started")
+            raise TaskError(f"{how['path']}: is another file on {platform.node()} than where the job was started")
         torch.set_num_threads(how["threads"])
         cv2.setNumThreads(how["threads"])
         self.shards, self.tries, self.score_threshold, self.batch_size = shards, tries, score_threshold, batch_size
@@ -63,7 +65,7 @@ class Predict:
         if held := self.shards.held(names):
             return {"rows": held, "unread": ""}
         if ray.get(self.tries.begin.remote(names[0])) > TRIES:
-            return {"rows": 0, "unread": f"{names[0]}: its worker died {TRIES} times, of it or of one that follows it"}
+            return {"rows": 0, "unread": f"{names[0]}: {TRIES} workers died at its shard"}
         for start in range(0, len(names), self.batch_size):
             more = predict_rows(self.predictor, names[start : start + self.batch_size], self.score_threshold)
             rows += more[0]
@@ -131,7 +133,7 @@ def predict_ray(
         done = shards.finished()
         # cut before what is done is left out, so that what is left has the shards that it had
         cut = (names[start : start + shard_size] for start in range(0, len(names), shard_size))
-        rows = [{"images": left} for part in cut if (left := [name for name in part if name not in done])]
+        rows = [{"images": undone} for part in cut if (undone := [name for name in part if name not in done])]
         print(f"{len(names)} images, {len(done.intersection(names))} of them done", flush=True)
         if not rows:
             return
@@ -155,7 +157,10 @@ def predict_ray(
             for result in results.iter_rows():
                 written, unread = written + result["rows"], unread or result["unread"]
         except ray.exceptions.RayError as error:
-            raise TaskError(f"wrote {written} rows to {output}, then: {one_line(str(error).strip(), 500)}") from None
+            # the first error of the traceback, which is all that comes of what a worker raises
+            cause = re.search(r"^ *(?:\w+\.)*(\w*Error: .+)$", str(error), re.MULTILINE)
+            told = one_line(cause[1] if cause else error, 500)
+            raise TaskError(f"a worker failed ({told}); what it wrote stays, and the same command goes on") from None
         seconds = time.monotonic() - begun
     print(f"wrote {written} rows to {output} in {seconds:.0f} s, {written / seconds:.1f} images a second")
     left = sum(len(row["images"]) for row in rows) - written
