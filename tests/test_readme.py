@@ -23,10 +23,11 @@ SOURCES = [
     *DOCUMENTS,
     *(ROOT / "tools").glob("*.py"),
     *(ROOT / "benchmarks").glob("*.py"),
+    *(ROOT / "examples").glob("*.py"),
     *(ROOT / "configs").rglob("*.yaml"),
 ]
 COMMAND = re.compile(
-    r"(?:torchrun[^\n`]*? |python )(?:tools|benchmarks)/\w+\.py[^\n`]*|(?<=\n)mobiledense [a-z][^\n`]*"
+    r"(?:torchrun[^\n`]*? |python )(?:tools|benchmarks|examples)/\w+\.py[^\n`]*|(?<=\n)mobiledense [a-z][^\n`]*"
 )
 COMMANDS = sorted(
     {
@@ -89,7 +90,7 @@ def test_a_command_that_does_not_parse_is_found(monkeypatch, parse_only, capsys)
 
 def test_there_are_commands_of_every_tool_and_benchmark():
     said = "\n".join(COMMANDS)
-    scripts = [path for folder in ("tools", "benchmarks") for path in (ROOT / folder).glob("*.py")]
+    scripts = [path for folder in ("tools", "benchmarks", "examples") for path in (ROOT / folder).glob("*.py")]
     scripts = [path for path in scripts if "__main__" in path.read_text()]
     assert len(scripts) > 20
     assert [path.name for path in scripts if f"python {path.relative_to(ROOT)}" not in said] == []
