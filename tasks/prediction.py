@@ -28,6 +28,7 @@ class Shown:
         description: of the result, for NAME.json.
         mask: uint8 [H, W] of class indices for NAME_mask.png, or None.
         instances: uint16 [H, W] of boxes' numbers for NAME_instances.png, or None.
+        found: what the predictor returned for the image.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Shown:
     description: dict[str, Any]
     mask: Image | None = None
     instances: NDArray[np.uint16] | None = None
+    found: Any = None
 
 
 Show = Callable[[Image], Shown]  # may draw into the image that it is given

@@ -130,7 +130,7 @@ def show_boxes(predictor: Any, options: Prediction) -> Show:
         names = predictor.spec.names
         boxes = found.boxes, found.labels, names, predictor.spec.colours, found.scores
         drawing = draw_boxes(image, *boxes, options.max_drawn)
-        return Shown("boxes", drawing, {"objects": found.described(names)})
+        return Shown("boxes", drawing, {"objects": found.described(names)}, found=found)
 
     return show
 

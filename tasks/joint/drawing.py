@@ -34,7 +34,8 @@ def show_joint(predictor: Any, options: Prediction, frames: bool = False) -> Sho
         shown.drawing[:height] = draw_boxes(shown.drawing[:height], *drawn, options.max_drawn)
         objects = boxes.described(spec.box_names)
         instances = cut_instances(found, spec.names, spec.box_names) if options.instances else None
-        return Shown("joint", shown.drawing, {**shown.description, "objects": objects}, found.mask, instances)
+        description = {**shown.description, "objects": objects}
+        return Shown("joint", shown.drawing, description, found.mask, instances, found)
 
     return show
 
