@@ -130,7 +130,8 @@ def test_a_drawing_is_saved_whole_or_not_at_all(result, tmp_path):
     assert np.array_equal(read_image(tmp_path / "new" / "a.png"), result.plot())
     jpg = result.save(str(tmp_path / "a.jpg"))
     assert Image.open(jpg).format == "JPEG"
-    for name, why in (("a.doc", "written as .doc"), ("a", "a file without suffix"), ("new/a.png/b.png", "could not be")):
+    refused = {"a.doc": "written as .doc", "a": "a file without suffix", "new/a.png/b.png": "could not be written"}
+    for name, why in refused.items():
         with pytest.raises(TaskError, match=why):
             result.save(tmp_path / name)
     assert {path.name for path in tmp_path.rglob("*")} == {"new", "a.png", "a.jpg"}
