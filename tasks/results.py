@@ -111,7 +111,7 @@ class Result(ABC):
         path = Path(path)
         with whole(path) as unfinished:
             try:
-                Pillow.fromarray(self._shown.drawing).save(unfinished)
+                Pillow.fromarray(self._shown.drawing).save(unfinished, quality=95)  # of a JPEG
             except ValueError:
                 raise TaskError(f"{path}: no image is written as {path.suffix or 'a file without suffix'}") from None
         return path
