@@ -158,6 +158,11 @@ def test_data_frame(kind, result):
     assert len(empty) == 0 and tuple(empty.columns) == ("class", "score", "x1", "y1", "x2", "y2")
 
 
+def test_classes_come_the_most_probable_first():
+    rows = untrained("classification", FOUND["classification"])(noise(30, 40))[0].rows()
+    assert [row["class"] for row in rows] == ["cat", "Größe", "background"]
+
+
 def test_without_pandas_it_is_told_what_to_install(result, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(TaskError, match="pip install pandas"):
