@@ -74,7 +74,11 @@ setup(
         # they collide, pip install --no-deps mediapipe==1.2.2 is enough.
         "test-phone": ["mediapipe==1.2.2", "pytest>=8"],
         "test-web": ["playwright>=1.50", "pytest>=8"],
-        "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "mypy>=1.14", *EXTRAS["onnx"]],
+        "dev": [
+            *("pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "mypy>=1.14"),
+            *("ipykernel>=6.29", "nbclient>=0.10", "pandas>=2.2"),  # for the notebook
+            *EXTRAS["onnx"],
+        ],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

@@ -43,17 +43,38 @@ def read_upright(path: Path, content: bytes | None = None) -> tuple[NDArray[np.u
     """`read_image`, and the EXIF orientation that the file has, 1 to 8 (1 is upright)."""
     with _decoding(path):
         image, orientation, _ = _open(path, read_bytes(path) if content is None else content)
-        if image.mode.startswith("I"):
-            values = np.asarray(image, dtype=np.float64)
-            if image.mode.startswith("I;16") or values.max(initial=0) > 255:
-                values = values / 256
-            image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+        return _convert(path, image), orientation
+
+
+def from_pillow(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    """An image of Pillow's as `read_image` gives that of a file.
+
+    Args:
+        image: of any mode, loaded or not.
+        name: of it, for messages.
+
+    Raises:
+        DataError: if it cannot be read or converted, or has no pixels.
+    """
+    with _decoding(name):
+        if 0 in image.size:
+            raise DataError(f"{name}: is {image.width}x{image.height}; an image has pixels")
+        return _convert(name, ImageOps.exif_transpose(image))
+
+
+def _convert(name: Path | str, image: Image.Image) -> NDArray[np.uint8]:
+    """uint8 [H, W, 3] of an upright image of any mode."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image, dtype=np.float64)
+        if image.mode.startswith("I;16") or values.max(initial=0) > 255:
+            values = values / 256
+        image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    try:
         if image.mode == "F":  # from 0 to 1, or to 255, or to anything
             raise ValueError
-        try:
-            return _to_rgb(image), orientation
-        except ValueError:
-            raise DataError(f"{path}: images of mode {image.mode} cannot be converted; save it as RGB") from None
+        return _to_rgb(image)
+    except ValueError:
+        raise DataError(f"{name}: images of mode {image.mode} cannot be converted; save it as RGB") from None
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
@@ -66,7 +87,7 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[None]:
+def _decoding(path: Path | str) -> Iterator[None]:
     """One line for whatever a decoder raises, as garbage trips them in any way it likes."""
     try:
         yield

@@ -58,6 +58,10 @@ class MediapipePredictor:
             raise DeployError(f"{path}: MediaPipe cannot load it ({one_line(error)})") from None
         weakref.finalize(self, self.runner.close)  # which fails once Python has begun to end
 
+    def __call__(self, images: Any, **options: Any) -> list[Any]:
+        """As every predictor's: a `tasks.results.Result` for each image."""
+        return WINGS[self.kind].results(self, images, **options)  # type: ignore[arg-type]
+
     def image(self, image: Image) -> Any:
         """MediaPipe's own image of uint8 [H, W, 3].
 

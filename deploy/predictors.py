@@ -42,6 +42,10 @@ class Predictor(ABC):
         self.size = description.size
         self.anchors = np.array(description.anchors or [], dtype=np.float32)
 
+    def __call__(self, images: Any, **options: Any) -> list[Any]:
+        """A `tasks.results.Result` for each image, see `tasks.wing.Wing.results`."""
+        return WINGS[self.kind].results(self, images, **options)  # type: ignore[arg-type]
+
     def prepare(self, image: Image) -> Image:
         """uint8 [H, W, 3] of any size -> uint8 [1, height, width, 3], as the file takes it."""
         return resize_image(image, self.size)[None]

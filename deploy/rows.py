@@ -64,7 +64,7 @@ def describe(predictor: Any, images: Sequence[Image], score_threshold: float) ->
     """
     spec = predictor.spec
     if predictor.kind == "classification":
-        found = name_classes(predictor, [*images])
+        found = name_classes(predictor.predict(images), spec.names)
         return [{"classes": {name: round(share, DIGITS) for name, share in classes.items()}} for classes in found]
     if predictor.kind == "segmentation":
         return [{"masks": _masks(_mask(predictor, image), spec.names)} for image in images]

@@ -50,6 +50,8 @@ def load(
 ) -> Any:
     """What has a `spec` and `predict(images)`: a task from its checkpoint, or an exported file with its runtime.
 
+    `predict` returns bare arrays; `load(path)(images)` a `tasks.results.Result` for each image, with its classes.
+
     Args:
         path: .ckpt or .safetensors of ours, .onnx, .xml (OpenVINO), .pte (ExecuTorch) or .tflite (LiteRT); or
             hf://OWNER/NAME for the task of a repository on the hub, and hf://OWNER/NAME/FILE for a file of it.

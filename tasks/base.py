@@ -156,6 +156,15 @@ class Task(Published, L.LightningModule):
             device = "cuda" if torch.cuda.is_available() else "cpu"
         return task.eval().to(device)
 
+    def forward(self, images: Any, **options: Any) -> list[Any]:
+        """What `task(images)` returns: a `tasks.results.Result` for each image, see `tasks.wing.Wing.results`.
+
+        `predict` returns the bare arrays of a batch, which evaluation, export and benchmarks compute with.
+        """
+        from tasks.wings import WINGS  # which knows all tasks, so that none of them can import it first
+
+        return WINGS[self.kind].results(self, images, **options)
+
     def train(self: Self, mode: bool = True) -> Self:
         """As of every module, but for the batch norms of what is frozen, whose statistics stay as they are."""
         super().train(mode)

@@ -29,6 +29,7 @@ class Shown:
         mask: uint8 [H, W] of class indices for NAME_mask.png, or None.
         instances: uint16 [H, W] of boxes' numbers for NAME_instances.png, or None.
         tracks: what was tracked up to here in a film, for NAME_tracks.json: counts of classes and boxes; or None.
+        found: what the predictor returned for the image.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Shown:
     mask: Image | None = None
     instances: NDArray[np.uint16] | None = None
     tracks: Callable[[], dict[str, Any]] | None = None
+    found: Any = None
 
 
 Show = Callable[[Image], Shown]  # may draw into the image that it is given

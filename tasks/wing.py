@@ -1,7 +1,7 @@
 """What every task offers under the same names, so that tools, costs, prediction and export work on any of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -9,9 +9,18 @@ from backbones import BackboneOptions, load_weights, start_normalisation
 from datasets import Samples
 from tasks.base import Spec, Task
 from tasks.drawing import Image
+from tasks.errors import TaskError
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show, predict_images
+from tasks.results import Given, Result, read_given
 from tasks.sources import Sources
+
+FOR_FILES = {  # options of prediction, and what to do in Python
+    "instances": "tasks.joint.instances.cut_instances cuts them from a result",
+    "json": "a result has to_json()",
+    "output_stride": "give it to deploy.load",
+    "track": "it is for the frames of one video",
+}
 
 
 class Predictor(Protocol):
@@ -41,6 +50,7 @@ class Wing(ABC):
         batch_size: images a step, by default.
         drawn: images of a run that are drawn with each validation.
         measure: what `score` is called.
+        result: what `results` has for each image.
     """
 
     task: ClassVar[type[Task]]
@@ -51,6 +61,7 @@ class Wing(ABC):
     batch_size: ClassVar[int] = 16
     drawn: ClassVar[int] = 4
     measure: ClassVar[str]
+    result: ClassVar[type[Result]]
 
     @abstractmethod
     def epochs(self, dataset: str) -> int:
@@ -211,3 +222,23 @@ class Wing(ABC):
     def predict_images(self, predictor: Predictor, sources: Sources, output: Path, options: Prediction) -> int:
         """Write predictions of all images; how many they are."""
         return predict_images(sources, output, self.show(predictor, options), predictor.spec.colours, options.json)
+
+    def results(self, predictor: Predictor, images: Given | Iterable[Given], **options: Any) -> list[Result]:
+        """What is seen in each image, as the tool predict would write it.
+
+        Images are seen one after the other, so that only their results take memory, each as much as its drawing.
+
+        Args:
+            predictor: of the task.
+            images: see `read_given`.
+            **options: of `Prediction`, such as score_threshold.
+
+        Raises:
+            DataError: for an image that cannot be read, or a number outside its range.
+            TaskError: for what is no image, or an option that Python has no use for.
+        """
+        for option in sorted(FOR_FILES.keys() & options):
+            raise TaskError(f"{option} is for the tool predict; {FOR_FILES[option]}")
+        show = self.show(predictor, Prediction(**options))
+        seen = ((show(image), image.shape[:2], file) for file, image in read_given(images))
+        return [self.result(predictor.spec, *one) for one in seen]

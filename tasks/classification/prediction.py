@@ -1,13 +1,14 @@
 """The classes of images in files: a table of them, and a sheet to look at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tasks.classification.drawing import RIGHT, contact_sheet, thumbnail
+from tasks.classification.drawing import RIGHT, SIDE, contact_sheet, thumbnail
 from tasks.classification.task import TOP
 from tasks.detection.drawing import draw_boxes
 from tasks.drawing import Image
@@ -19,12 +20,11 @@ BATCH = 32
 DRAWN = 96  # images on the sheet at most
 
 
-def name_classes(predictor: Any, images: list[Image]) -> list[dict[str, float]]:
+def name_classes(probabilities: NDArray[np.float32], names: Sequence[str]) -> list[dict[str, float]]:
     """The five most probable classes of each image, the first the most probable, with their probabilities."""
-    probabilities = predictor.predict(images)
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
     return [
-        {predictor.spec.names[label]: float(found[label]) for label in labels}
+        {names[label]: float(found[label]) for label in labels}
         for found, labels in zip(probabilities, order.tolist(), strict=True)
     ]
 
@@ -45,7 +45,8 @@ def classify_images(predictor: Any, sources: Sources, output: Path, with_json: b
     paths = sources.image_paths
     shown = {paths[index] for index in np.linspace(0, len(paths) - 1, min(DRAWN, len(paths))).round().astype(int)}
     for batch in _batches(read_images(paths, faults)):
-        for (path, image), classes in zip(batch, name_classes(predictor, [image for _, image in batch]), strict=True):
+        probabilities = predictor.predict([image for _, image in batch])
+        for (path, image), classes in zip(batch, name_classes(probabilities, predictor.spec.names), strict=True):
             found.append((path, classes))
             if path in shown:
                 drawn.append(thumbnail(image))
@@ -84,15 +85,17 @@ def _write(output: Path, found: list[tuple[Path, dict[str, float]]], with_json: 
 
 
 def show_labels(predictor: Any) -> Show:
-    """Images framed in the colour of their class, with its name and probability in the corner."""
+    """Images framed in the colour of their class, with its name and probability in the corner; small ones enlarged."""
 
     def show(image: Image) -> Shown:
-        (classes,) = name_classes(predictor, [image])
+        probabilities = predictor.predict([image])
+        (classes,) = name_classes(probabilities, predictor.spec.names)
         name, probability = next(iter(classes.items()))
         label = np.array([predictor.spec.names.index(name)])
+        image = thumbnail(image) if max(image.shape[:2]) < SIDE else image
         frame = np.array([[0, 0, image.shape[1], image.shape[0]]], dtype=np.float32)
         scores = np.array([probability], dtype=np.float32)
         drawing = draw_boxes(image, frame, label, predictor.spec.names, predictor.spec.colours, scores)
-        return Shown("class", drawing, {"classes": classes})
+        return Shown("class", drawing, {"classes": classes}, found=probabilities[0])
 
     return show

@@ -14,6 +14,7 @@ from tasks.classification.drawing import draw_labels
 from tasks.classification.evaluation import evaluate, score
 from tasks.classification.options import ClassificationOptions
 from tasks.classification.prediction import classify_images, show_labels
+from tasks.classification.results import ClassificationResult
 from tasks.classification.task import (
     ClassificationNetwork,
     ClassificationSpec,
@@ -44,6 +45,7 @@ class ClassificationWing(Wing):
     evaluate = staticmethod(evaluate)
     score = staticmethod(score)
     measure = "top-1"
+    result = ClassificationResult
     draw = staticmethod(draw_labels)
 
     @staticmethod

@@ -39,6 +39,17 @@ class Detections:
         rows = zip(self.labels.tolist(), self.scores.tolist(), self.boxes.tolist(), strict=True)
         return [{"class": names[label], "score": score, "box": box} for label, score, box in rows]
 
+    def to_coco(self, image_id: int | str, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+        """COCO results, of plain numbers; `read_results` gives the same float32 back."""
+        # sums and differences of float32 are exact enough in float64 for that
+        boxes = self.boxes.astype(np.float64)
+        boxes[:, 2:] -= boxes[:, :2]
+        rows = zip(self.labels.tolist(), boxes.tolist(), self.scores.tolist(), strict=True)
+        return [
+            {"image_id": image_id, "category_id": category_ids[label], "bbox": box, "score": score}
+            for label, box, score in rows
+        ]
+
 
 def in_pixels(decoded: Decoded, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
     """The detections of a batch in the pixels of its images.
@@ -76,13 +87,7 @@ def write_results(path: Path, files: DetectionFiles, detections: Sequence[Detect
     """
     results: list[dict[str, Any]] = []
     for image, found in zip(files.ids, detections, strict=True):
-        # sums and differences of float32 are exact enough in float64 to come back as the same float32
-        boxes = found.boxes.astype(np.float64)
-        boxes[:, 2:] -= boxes[:, :2]
-        results += [
-            {"image_id": image, "category_id": files.category_ids[label], "bbox": box, "score": score}
-            for label, box, score in zip(found.labels.tolist(), boxes.tolist(), found.scores.tolist(), strict=True)
-        ]
+        results += found.to_coco(image, files.category_ids)
     write_json(path, results, indent=None)
 
 

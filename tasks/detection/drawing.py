@@ -186,7 +186,8 @@ def show_boxes(predictor: Any, options: Prediction) -> Show:
 
     def show(image: Image) -> Shown:
         found = predictor.predict([image], score_threshold=draw.score_threshold)[0]
-        return Shown("boxes", draw(image, found), {"objects": found.described(names)}, tracks=draw.tracks)
+        description = {"objects": found.described(names)}
+        return Shown("boxes", draw(image, found), description, tracks=draw.tracks, found=found)
 
     return show
 

@@ -20,6 +20,7 @@ from tasks.detection.distillation import load_box_teacher
 from tasks.detection.drawing import draw_detections, show_boxes
 from tasks.detection.evaluation import evaluate, score
 from tasks.detection.options import DetectionOptions
+from tasks.detection.results import DetectionResult
 from tasks.detection.task import DetectionNetwork, DetectionSpec, DetectionTask, detection_table
 from tasks.detection.weights import load_detection_weights, start_detection_normalisation
 from tasks.options import Network, Optimization, Prediction
@@ -43,6 +44,7 @@ class DetectionWing(Wing):
     evaluate = staticmethod(evaluate)
     score = staticmethod(score)
     measure = "COCO AP"
+    result = DetectionResult
     draw = staticmethod(draw_detections)
 
     @staticmethod

@@ -34,7 +34,7 @@ def show_joint(predictor: Any, options: Prediction, frames: bool = False) -> Sho
         shown.drawing[:height] = draw_found(shown.drawing[:height], found.boxes)
         description = {**shown.description, "objects": found.boxes.described(spec.box_names)}
         instances = cut_instances(found, spec.names, spec.box_names) if options.instances else None
-        return Shown("joint", shown.drawing, description, found.mask, instances, draw_found.tracks)
+        return Shown("joint", shown.drawing, description, found.mask, instances, draw_found.tracks, found)
 
     return show
 

@@ -20,6 +20,7 @@ from tasks.joint.drawing import draw_joint, show_joint
 from tasks.joint.evaluation import evaluate, score
 from tasks.joint.network import JointNetwork, JointSpec
 from tasks.joint.options import JointOptions
+from tasks.joint.results import JointResult
 from tasks.joint.task import JointTask
 from tasks.joint.weights import load_joint_weights
 from tasks.options import Network, Optimization, Prediction
@@ -44,6 +45,7 @@ class JointWing(Wing):
     evaluate = staticmethod(evaluate)
     score = staticmethod(score)
     measure = "mean of mIoU and COCO AP"
+    result = JointResult
     draw = staticmethod(draw_joint)
 
     @staticmethod

@@ -71,7 +71,7 @@ class MaskDrawing:
         drawing[len(image) :] = strip
         if frames:
             draw_corner(drawing, *entries)
-        return Shown("overlay", drawing, {"classes": classes}, mask)
+        return Shown("overlay", drawing, {"classes": classes}, mask, found=mask)
 
 
 def _entries(

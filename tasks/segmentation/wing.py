@@ -23,6 +23,7 @@ from tasks.segmentation.distillation import load_mask_teacher
 from tasks.segmentation.drawing import draw_masks, show_masks
 from tasks.segmentation.evaluation import evaluate, score
 from tasks.segmentation.options import SegmentationOptions
+from tasks.segmentation.results import SegmentationResult
 from tasks.segmentation.task import SegmentationNetwork, SegmentationSpec, SegmentationTask, segmentation_table
 from tasks.segmentation.weights import load_segmentation_weights
 from tasks.wing import Wing
@@ -44,6 +45,7 @@ class SegmentationWing(Wing):
     evaluate = staticmethod(evaluate)
     score = staticmethod(score)
     measure = "mIoU"
+    result = SegmentationResult
     draw = staticmethod(draw_masks)
 
     @staticmethod

@@ -131,5 +131,7 @@ def test_image_classifier_has_the_same_probabilities(few, folder):
     given = [image.repeat(4, 0).repeat(4, 1) for image in small]  # wider than high: the middle is what counts
     found, expected = load(path, runtime="mediapipe").predict(given), load_task(checkpoint, "cpu").predict(given)
     assert found.shape == expected.shape
+    (result,) = load(path, runtime="mediapipe")(given[0])
+    assert np.array_equal(result.probabilities, found[0]) and result.names == load_task(checkpoint, "cpu").spec.names
     np.testing.assert_allclose(found, expected, atol=0.02)
     assert expected.max(1).mean() > 0.5

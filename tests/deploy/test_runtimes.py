@@ -37,6 +37,8 @@ def test_predictions_are_those_of_the_checkpoint(format, task, kind, checkpoints
     file, plain = load(path, threads=1), load_task(checkpoints[task], "cpu")
     assert file.spec == plain.spec and file.kind == task
     given = images(plain.spec.input_size, np.random.default_rng(0))
+    (ours,), (theirs,) = file(given[0]), plain(given[0])
+    assert type(ours) is type(theirs) and ours.names == theirs.names and ours.size == theirs.size
     found, expected = file.predict(given), plain.predict(given)
     if task == "classification":
         np.testing.assert_allclose(found, expected, atol=1e-4)
