@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from backbones import TABLES, create_backbone, load_weights
 from tasks import ClassificationSpec, ClassificationTask, NonFiniteLoss, classification_table, load_task
-from tasks.classification.teacher import Teacher
+from tasks.teacher import Teacher
 
 NAMES = ["ant", "bee", "cow"]
 COLOURS = [(0, 0, 0), (200, 0, 0), (0, 200, 0)]
