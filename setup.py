@@ -67,6 +67,8 @@ setup(
     ],
     extras_require=EXTRAS
     | {
+        "wandb": ["wandb>=0.18"],
+        "mlflow": ["mlflow>=2.20"],
         "deploy": sorted({package for packages in EXTRAS.values() for package in packages}),
         "ray": ["ray[data]>=2.60,<3"],
         # Runs what --target mediapipe writes, beside litert, which reads it. mediapipe brings opencv-contrib-python,

@@ -134,6 +134,7 @@ def train_rounded(checkpoint: Path, files: Any, epochs: int, lr: float, folder: 
     seed_everything(run.seed)
     task = wing.make_task(trained.spec, optimization, options, files)
     task.load_state_dict(trained.state_dict(), strict=False)
+    task.keeps_threshold = True
     round_network(task.network)
     few = wing.limit_files(files, WATCHED)  # of the same split: they choose nothing
     samples = wing.train_samples(files, trained.spec, augmentation), wing.val_samples(few, trained.spec)

@@ -119,6 +119,7 @@ class Task(Published, L.LightningModule):
         self.most_steps: int | None = None  # where a run ends before its epochs do
         self.clock: Clock | None = None  # likewise
         self.teacher: Teacher | None = None
+        self.keeps_threshold = False  # of its spec, as what it is validated on is not to choose one
         self.memory_format = network.backbone.memory_format
         self.network = network.to(memory_format=self.memory_format)
         if self.optimization.freeze is not None:

@@ -46,8 +46,9 @@ class Ema(WeightAveraging):
 # what a run writes into its folder; --overwrite removes these, and nothing else that may be there
 WRITTEN = (
     *("config.yaml", "metrics.csv", "hparams.yaml", "best.ckpt", "last.ckpt", "events.out.tfevents.*", ".part[0-9]*"),
+    *("curves.png", "images/first_batch.png"),
     *("images/epoch_[0-9][0-9][0-9]*.png", "eval_*/scores.json", "eval_*/results.json", "eval_*/confusion.csv"),
-    *(f"eval_*/{name}.png" for name in ("confusion", "samples", "worst", "precision_recall")),
+    *(f"eval_*/{name}.png" for name in ("confusion", "iou", "samples", "worst", "precision_recall", "threshold")),
 )
 
 

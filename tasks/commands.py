@@ -93,7 +93,8 @@ def train(
     task.check_samples(samples[1])
     if data.cache:
         samples[0].keep()
-    trained = train_run(run, task, *samples, config_text, epochs, batch_size, wing.draw, wing.drawn, data.repeat)
+    drawing: dict[str, Any] = {"draw": wing.draw, "drawn": wing.drawn, "draw_batch": wing.draw_batch}
+    trained = train_run(run, task, *samples, config_text, epochs, batch_size, repeat=data.repeat, **drawing)
     best = run.folder / "best.ckpt"
     if trained and best.is_file() and is_first_process():
         scored = wing.task.load(best).fold()

@@ -1,5 +1,6 @@
 """Images for people: overlays, grids of input, truth and prediction, and confusion matrices."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from tasks.writing import whole, write_image
 Image = NDArray[np.uint8]
 Colours = Sequence[tuple[int, int, int]]
 Draw = Callable[[Any, Sequence[dict[str, Any]]], Image]
+DrawBatch = Callable[[Any, dict[str, Any]], Image]
 ROWS = 256  # of an image that are worked on at a time, so that large ones need little memory beside their own
 CELL = (960, 480)  # height and width of a cell of a grid at most
 NARROWEST, GAP = 90, 6  # of a cell, so that its title can be read, and what separates cells, in pixels
+OF_BATCH = 16  # images of a training batch that are drawn
 
 
 def colour_mask(mask: Image, colours: Colours) -> Image:
@@ -79,18 +82,31 @@ def grid(rows: Sequence[Sequence[Image]], titles: Sequence[str], names: Sequence
 
     Args:
         rows: uint8 [H, W, 3] RGB; every image is fitted into a cell, see `fit`.
-        titles: one a column.
+        titles: one a column, or none at all.
         names: of the classes that the legend has.
         colours: of these classes.
     """
     fitted = [[fit(image) for image in row] for row in rows]
     tallest, widest = (max(image.shape[axis] for row in fitted for image in row) for axis in (0, 1))
     cell = (tallest + GAP, max(widest, NARROWEST) + GAP)
-    lines = [np.concatenate([_label(title, cell[1]) for title in titles], axis=1)]
+    lines = [np.concatenate([_label(title, cell[1]) for title in titles], axis=1)] if titles else []
     for row in fitted:
         lines.append(np.concatenate([_frame(image, cell) for image in row], axis=1))
     width = lines[0].shape[1]
     return np.concatenate([*lines, legend(names, colours, width)], axis=0)
+
+
+def sheet(images: Sequence[Image], names: Sequence[str], colours: Colours) -> Image:
+    """Images in about as many rows as columns, with a legend of classes below; see `grid`."""
+    columns = math.ceil(math.sqrt(len(images)))
+    cells = [*images, *[np.full((1, 1, 3), 255, dtype=np.uint8)] * (-len(images) % columns)]
+    return grid([cells[at : at + columns] for at in range(0, len(cells), columns)], (), names, colours)
+
+
+def batch_images(batch: dict[str, Any]) -> list[Image]:
+    """The first images of a training batch, uint8 [H, W, 3] RGB each."""
+    images = batch["image"][:OF_BATCH].permute(0, 2, 3, 1).cpu().numpy()
+    return [*np.ascontiguousarray(images.round().clip(0, 255).astype(np.uint8))]
 
 
 def _label(text: str, width: int) -> Image:
@@ -149,6 +165,23 @@ def write_plot(path: Path, figure: Any) -> None:
             figure.savefig(unfinished, dpi=110, bbox_inches="tight")
     finally:
         plt.close(figure)
+
+
+class FirstBatch(Callback):
+    """Draws the first training batch as the network saw it: augmented, with what is true in it.
+
+    Args:
+        path: of the PNG.
+        draw: (spec, batch) -> one image of the batch, see `Wing.draw_batch`.
+    """
+
+    def __init__(self, path: Path, draw: DrawBatch) -> None:
+        self.path, self.draw, self.drawn = path, draw, False
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if not self.drawn and trainer.is_global_zero:
+            write_image(self.path, self.draw(pl_module.spec, batch))
+        self.drawn = True
 
 
 class ValidationImages(Callback):

@@ -12,6 +12,7 @@ from datasets.grouping import check_group_by
 from datasets.ranges import BATCH, COUNT, DRAWN, SEED, WORKERS, check_fields
 from tasks.errors import RunError, TaskError
 
+LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
 NOT_WRITTEN = ("resume", "overwrite")  # a config that holds them would go on with its run, or destroy it
 
 
@@ -206,6 +207,10 @@ class Run:
         resume: go on from the run's last checkpoint, or begin if it has none yet.
         overwrite: replace a run of the same name, from the first step on.
         max_time: end the run, and its schedule, after so much time of training (90s, 10m, 2h) and not by --epochs.
+        logger: where numbers go beside metrics.csv, which is always written: tensorboard (events in the run's folder),
+            wandb, mlflow, or csv for nowhere else. Several may be given. wandb and mlflow are extras, and read their
+            own variables, such as WANDB_MODE=offline and MLFLOW_TRACKING_URI, which is a file in the run's folder by
+            default.
         save_every: write last.ckpt between epochs too, after so many steps (500) or so much time (90s, 10m, 2h).
         export_weights: also write the best weights to this .safetensors file.
         trainer: any option of lightning.Trainer, such as --trainer.precision bf16-mixed, --trainer.devices 2,
@@ -226,6 +231,7 @@ class Run:
     resume: bool = False
     overwrite: bool = False
     max_time: str | None = None
+    logger: list[LoggerName] = field(default_factory=lambda: ["tensorboard"])
     save_every: str | None = None
     export_weights: Path | None = None
     trainer: dict[str, Any] | None = None
@@ -278,7 +284,8 @@ class Prediction:
         output_stride: segmentation: of the backbone, in place of the one that it was trained with: 8 gives finer masks
             and takes several times as long.
         opacity: segmentation: of the colours over the image, 0 to 1.
-        score_threshold: detection: boxes with a score above this are drawn and written.
+        score_threshold: detection: boxes with a score above this are drawn and written; by default the checkpoint's,
+            at which the mean F1 of its classes was highest on the validation split, and 0.3 where it has none.
         max_drawn: detection: how many boxes are drawn at most, the best ones; --json has all of them.
         instances: for a joint network: also write NAME_instances.png, whose 16-bit values are the number of the box
             that a pixel belongs to (1 for the best one), and 0.
@@ -296,7 +303,7 @@ class Prediction:
     window: tuple[int, int] | None = None
     output_stride: Literal[8, 16, 32] | None = None
     opacity: float = 0.55
-    score_threshold: float = 0.3
+    score_threshold: float | None = None
     max_drawn: int = 50
     instances: bool = False
     track: bool = False

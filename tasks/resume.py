@@ -16,7 +16,14 @@ from tasks.options import NOT_WRITTEN
 
 # options that say where and how fast, and not what is computed
 FREE = {"workers", "output", "name", "data_root", "download", "check_data", "compile", "save_every", "export_weights"}
-FREE |= {"patience", "epochs", "max_time", "cache", "weights"}  # the checkpoint's weights are loaded over these
+FREE |= {
+    "logger",
+    "patience",
+    "epochs",
+    "max_time",
+    "cache",
+    "weights",
+}  # the checkpoint's weights are loaded over these
 HOW = {"accelerator", "devices", "num_nodes", "strategy", "max_epochs", "max_steps", "max_time", "profiler"}
 HOW |= {"enable_progress_bar", "log_every_n_steps", "deterministic", "benchmark"}
 
@@ -120,9 +127,10 @@ def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
 
 
 def _without_words(description: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says of its network, but for the words that older ones lack."""
+    """What a checkpoint says of its network, but for the words that older ones lack, and what training found."""
     table = description.get("table")
-    return description | {"table": {**table, "variant": ""} if isinstance(table, dict) else table}
+    table = {**table, "variant": ""} if isinstance(table, dict) else table
+    return description | {"table": table, "score_threshold": None}
 
 
 def _has_state(content: dict[str, Any]) -> bool:
@@ -135,7 +143,7 @@ def _has_state(content: dict[str, Any]) -> bool:
         pairs += [*((begun[name], kind) for name, kind in parts.items())]
         pairs += [(begun["metrics"]["rows"], int), (begun["metrics"]["pending"], dict)]
         options = yaml.safe_load(begun["options"]) or {}
-        pairs += [(begun.get("elapsed", 0.0), float)]
+        pairs += [(begun.get("elapsed", 0.0), float), (begun.get("trackers", {}), dict)]
         pairs += [(BegunRun(content).place, tuple), (options, dict)]
         if options.get("ema"):  # else Lightning would go on from the average
             pairs += [(content[name], dict) for name in ("current_model_state", "averaging_state")]

@@ -10,16 +10,19 @@ import lightning.pytorch as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from datasets import Samples, check_batch, check_shared_memory
 from tasks.base import Task
-from tasks.callbacks import FirstStep, LastCheckpoint, SeedSteps, Signals, StopAtTime
+from tasks.callbacks import FirstStep, LastCheckpoint, SeedSteps, Signals, StopAtTime, Stopped
 from tasks.checkpoints import export_weights
-from tasks.drawing import Draw, ValidationImages
+from tasks.curves import plot_curves
+from tasks.drawing import Draw, DrawBatch, FirstBatch, ValidationImages
 from tasks.errors import RunError
 from tasks.loaders import Loaders
 from tasks.lock import Locked, locked
+from tasks.loggers import LogOptions, build_loggers, require_loggers, tracker_ids
 from tasks.metrics_file import MetricsFile
 from tasks.optim import Clock, requested_steps
 from tasks.options import Interval, Run
@@ -46,6 +49,7 @@ def check_run(run: Run) -> None:
     """
     require_folder(run.output)
     check_options(run.trainer or {})
+    require_loggers(run.logger)
     _checkpoint(run)
     _require_ours(run.folder)
 
@@ -61,6 +65,7 @@ def train_run(
     draw: Draw,
     drawn: int = 4,
     repeat: int = 1,
+    draw_batch: DrawBatch | None = None,
 ) -> bool:
     """Train, and keep the best and the last checkpoint.
 
@@ -75,6 +80,7 @@ def train_run(
         draw: draws samples, see `ValidationImages`.
         drawn: how many of them, from all over `val`.
         repeat: passes over the training data that are one epoch.
+        draw_batch: draws the first training batch, see `FirstBatch`.
 
     Returns:
         Whether anything was trained; a finished run is left as it is.
@@ -88,14 +94,15 @@ def train_run(
     """
     folder = run.folder
     config = config_without_actions(config_text)
-    metrics = MetricsFile(folder / "metrics.csv")
+    metrics, loggers = MetricsFile(folder / "metrics.csv"), dict[str, Logger]()
     epochs = UNTIL_TIME if run.max_time else (run.trainer or {}).get("max_epochs", epochs)
     clock = Clock(Interval.parse(run.max_time).seconds) if run.max_time else None
 
     def state() -> dict[str, Any]:
         images = {"train": len(train), "val": len(val)}
         spent = {} if clock is None else {"elapsed": clock.elapsed}
-        return {"options": config, "epochs": epochs, "images": images, "metrics": metrics.state_dict(), **spent}
+        ids = {"trackers": tracker_ids(loggers)}
+        return {"options": config, "epochs": epochs, "images": images, "metrics": metrics.state_dict(), **spent, **ids}
 
     _require_ours(folder)
     signals = Signals()
@@ -122,12 +129,17 @@ def train_run(
             ValidationImages(_across(val, drawn), folder / "images", draw),
             LastCheckpoint(folder / "last.ckpt", every, signals, state),
             *([] if clock is None else [StopAtTime(clock)]),
-            *([] if begun is None else [TellSchedule(begun.state["epochs"], epochs)]),
         ]
-        step = None if begun is None else begun.step
-        fitter = build_trainer(
-            folder, task.monitor, epochs, run.ema, run.patience, callbacks, run.trainer, metrics, step
-        )
+        if begun is None:
+            loggers |= build_loggers(run.logger, folder, str(run.name))
+            callbacks.append(LogOptions(loggers, config))
+            callbacks += [] if draw_batch is None else [FirstBatch(folder / "images" / "first_batch.png", draw_batch)]
+        else:
+            ids = begun.state.get("trackers", {})
+            loggers |= build_loggers(run.logger, folder, str(run.name), begun.step, ids)
+            callbacks.append(TellSchedule(begun.state["epochs"], epochs))
+        all_loggers = [metrics, *loggers.values()]
+        fitter = build_trainer(folder, task.monitor, epochs, run.ema, run.patience, callbacks, run.trainer, all_loggers)
         _check_data(run, train, val, batch_size, fitter.world_size, repeat)
         if run.compile:
             for part in (task.network.backbone, task.network.head):
@@ -136,9 +148,14 @@ def train_run(
         classes = len(task.spec.names)
         say(f"{len(train)} images, {classes} classes, {millions:.2f} M parameters; writing to {folder}")
         task.most_steps, task.clock = requested_steps(run.trainer), clock
-        with first:
-            place = (0, 0) if begun is None else begun.place
-            fit(fitter, task, Loaders(train, val, batch_size, run.workers, run.seed, place, repeat), checkpoint)
+        try:
+            with first:
+                place = (0, 0) if begun is None else begun.place
+                fit(fitter, task, Loaders(train, val, batch_size, run.workers, run.seed, place, repeat), checkpoint)
+        except Stopped:
+            _plot(first, metrics.path, task.monitor)
+            raise
+        _plot(first, metrics.path, task.monitor)
         best = fitter.checkpoint_callback
         if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
             say(f"best {task.monitor} {best.best_model_score:.4f} in {folder / 'best.ckpt'}")
@@ -164,6 +181,11 @@ def _checkpoint(run: Run) -> Path | None:
             f"{folder}: holds a run; name another --name, go on with --resume, or replace it with --overwrite"
         )
     return None
+
+
+def _plot(first: FirstStep, table: Path, monitor: str) -> None:
+    if first.begun and table.is_file():  # else it may be of the run before
+        plot_curves(table, monitor, table.with_name("curves.png"))
 
 
 def _export(run: Run) -> None:

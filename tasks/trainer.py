@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, RichProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -24,6 +24,7 @@ from datasets.faults import did_you_mean
 from tasks.callbacks import BestCheckpoint, Ema, StopAfter
 from tasks.checkpoints import AtomicCheckpointIO
 from tasks.errors import RunError, TaskError
+from tasks.loggers import TRACKERS, build_loggers
 from tasks.metrics_file import MetricsFile
 from tasks.optim import requested_steps
 from tasks.synchronised import CpuSynchronised, GpuSynchronised
@@ -46,13 +47,6 @@ NOISE = (
 )
 
 
-class Events(TensorBoardLogger):
-    """TensorBoard's events in the run's folder, without a file of hyperparameters, which config.yaml holds."""
-
-    def save(self) -> None:
-        pass
-
-
 def is_first_process() -> bool:
     """Whether this is the only process, or the one of several that writes; known before there is a trainer."""
     return not getattr(rank_zero_only, "rank", 0)
@@ -66,10 +60,9 @@ def build_trainer(
     patience: int | None = None,
     callbacks: Sequence[Callback] = (),
     options: dict[str, Any] | None = None,
-    metrics: MetricsFile | None = None,
-    begun: int | None = None,
+    loggers: Sequence[Logger] | None = None,
 ) -> L.Trainer:
-    """Lightning's trainer, writing best.ckpt, metrics.csv and TensorBoard events into `folder`.
+    """Lightning's trainer, writing best.ckpt into `folder`, and what is logged.
 
     Args:
         folder: of the run.
@@ -79,8 +72,7 @@ def build_trainer(
         patience: validations without improvement before the run stops early, or None.
         callbacks: further ones.
         options: of `lightning.Trainer`; they win over ours.
-        metrics: the table of the run.
-        begun: the step that a resumed run goes on at; what TensorBoard's events say of later ones is dropped.
+        loggers: of the run; by default metrics.csv and TensorBoard events in `folder`.
 
     Raises:
         RunError: for an option that Lightning's Trainer does not have, or a value that it cannot have.
@@ -110,10 +102,12 @@ def build_trainer(
     plugins: list[Any] = [AtomicCheckpointIO(), CpuSynchronised() if on_cpu else GpuSynchronised()]
     if SLURMEnvironment.detect():
         plugins.append(SLURMEnvironment(auto_requeue=False))  # which would save in the middle of a step
+    if loggers is None:
+        loggers = [MetricsFile(folder / "metrics.csv"), *build_loggers(["tensorboard"], folder, "").values()]
     settings: dict[str, Any] = {
         "max_epochs": epochs,
         "callbacks": own,
-        "logger": [metrics or MetricsFile(folder / "metrics.csv"), Events(folder, "", "", purge_step=begun)],
+        "logger": [*loggers],
         "default_root_dir": folder,
         "use_distributed_sampler": False,
         "num_sanity_val_steps": 0,
@@ -215,6 +209,9 @@ def _tell(error: Exception, trainer: L.Trainer, checkpoint: Path | None) -> str 
         return f"{checkpoint}: {restored}; start a new one with --weights {checkpoint}"
     if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
         return f"--compile: torch.compile fails here ({_first_line(error)}); leave it out, or mend what it says"
+    package = type(error).__module__.partition(".")[0]
+    if package in TRACKERS:
+        return f"--logger {package}: {_first_line(error)}"
     if isinstance(error, RuntimeError):
         if trainer.world_size > 1 and ("gloo" in str(error) or isinstance(error, dist.DistError)):
             return f"another process of this run ended, or cannot be reached: {_first_line(error)}"

@@ -215,6 +215,11 @@ class Wing(ABC):
     def draw(predictor: Any, samples: Sequence[dict[str, Any]]) -> Image:
         """Samples with what is true and what is predicted, in one image."""
 
+    @staticmethod
+    @abstractmethod
+    def draw_batch(spec: Any, batch: dict[str, Any]) -> Image:
+        """The first `OF_BATCH` images of a training batch with what is true in them, in one image."""
+
     @abstractmethod
     def show(self, predictor: Predictor, options: Prediction, frames: bool = False) -> Show:
         """What prediction makes of an image, or of the frames of one video, which stay of one size."""

@@ -146,7 +146,7 @@ def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
             and following
             and following[0][:1] not in ("[", "(")
         ):
-            single = len(following) == 1 and "Literal" in kinds[name]
+            single = len(following) == 1 and "Literal" in kinds[name].replace("list[typing.Literal", "")
             texts = "[str]" in kinds[name]  # which may have any character in them
             together = json.dumps(following) if texts else f"[{', '.join(following)}]"
             equals, value, following = "=", following[0] if single else together, []

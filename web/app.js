@@ -55,11 +55,18 @@ async function useModel(name, read) {
   await inTurn(() => busy(`Loading ${name} …`, async () => {
     const predictor = await openModel(new Uint8Array(await read()), name);
     state.predictor?.close();
+    state.settings.detection = startingScore(predictor) ?? state.settings.detection;
     Object.assign(state, { predictor, result: null, times: [] });
     $('model-name').textContent = name.replace(/\.(tflite|onnx)$/i, '');
     describe(predictor);
     if (state.image && !state.frames) await show(state.image);
   }));
+}
+
+/** The score that validation chose for a detector, in percent. */
+function startingScore({ description }) {
+  const threshold = description.spec.score_threshold;
+  return threshold == null ? undefined : Math.round(100 * threshold);
 }
 
 async function download(path, file) {

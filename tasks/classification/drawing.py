@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from datasets import resize_image
-from tasks.drawing import Image
+from tasks.drawing import Image, batch_images
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 SIDE, LINE, GAP = 112, 15, 6  # of a cell, a line of its caption, and what separates cells, in pixels
@@ -65,3 +65,14 @@ def draw_labels(predictor: Any, samples: Sequence[dict[str, Any]]) -> Image:
     ]
     colours = [RIGHT if s["label"] == label else WRONG for s, label in zip(samples, predicted, strict=True)]
     return contact_sheet([sample["image"] for sample in samples], captions, colours)
+
+
+def draw_label_batch(spec: Any, batch: dict[str, Any]) -> Image:
+    """See `Wing.draw_batch`: below each image its class, or the two that were mixed in it with their shares."""
+    images = batch_images(batch)
+    captions: list[list[str]] = [[spec.names[label], ""] for label in batch["label"][: len(images)].tolist()]
+    for target, lines in zip(batch.get("target", ()), captions, strict=False):
+        shares, classes = (found.tolist() for found in target.topk(min(2, len(target))))
+        mixed = [f"{spec.names[at]} {100 * share:.0f} %" for share, at in zip(shares, classes, strict=True) if share]
+        lines[: len(mixed)] = mixed
+    return contact_sheet(images, captions, [(0, 0, 0)] * len(images), columns=4)

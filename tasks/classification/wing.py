@@ -10,7 +10,7 @@ from datasets.classification.checks import check_classification
 from datasets.classification.dataset import evaluation_samples, training_samples
 from datasets.classification.find import DATASETS, find_files, limit_classification
 from tasks.classification.distillation import load_teacher
-from tasks.classification.drawing import draw_labels
+from tasks.classification.drawing import draw_label_batch, draw_labels
 from tasks.classification.evaluation import evaluate, score
 from tasks.classification.options import ClassificationOptions
 from tasks.classification.prediction import classify_images, show_labels
@@ -47,6 +47,7 @@ class ClassificationWing(Wing):
     measure = "top-1"
     result = ClassificationResult
     draw = staticmethod(draw_labels)
+    draw_batch = staticmethod(draw_label_batch)
 
     @staticmethod
     def images(files: ClassificationFiles) -> Sequence[Path | Image]:

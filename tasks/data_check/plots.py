@@ -25,8 +25,8 @@ def plot_images(splits: Sequence[Inspected]) -> bytes:
 
 
 def plot_boxes(coverage: Coverage, splits: Sequence[Inspected], size: tuple[int, int]) -> bytes:
-    """Sizes of boxes relative to the image, their aspect ratios, and which ones no anchor matches."""
-    figure, axes = _figure(3)
+    """Sizes of boxes relative to the image, their aspect ratios, which ones no anchor matches, and where they lie."""
+    figure, axes = _figure(4)
     sides = {split.split: coverage.sides[coverage.image[:, 0] == number] for number, split in enumerate(splits)}
     shares = {name: 100 * np.sqrt(side.prod(1) / (size[0] * size[1])) for name, side in sides.items()}
     _histograms(axes[0], shares, "side of a square of the box's area, % of the image's", "boxes")
@@ -37,7 +37,19 @@ def plot_boxes(coverage: Coverage, splits: Sequence[Inspected], size: tuple[int,
         some = chosen[coverage.missed[chosen] == missed]
         axes[2].plot(*coverage.sides[some].T, ".", color=colour, markersize=3, alpha=0.5, label=label)
     axes[2].set(xlabel=f"box width, pixels at {size[1]}x{size[0]}", ylabel="box height")
+    centres = (coverage.boxes[:, :2] + coverage.boxes[:, 2:]) / (2 * _image_sizes(coverage, splits)[:, ::-1])
+    axes[3].hist2d(*centres.T, bins=32, range=((0, 1), (0, 1)), cmap="Blues")
+    axes[3].set(xlabel="centre of a box, share of the image's width", ylabel="of its height", ylim=(1, 0))
     return _png(figure, axes)
+
+
+def _image_sizes(coverage: Coverage, splits: Sequence[Inspected]) -> NDArray[np.int64]:
+    """Height and width of the image that each box is in, int64 [B, 2]."""
+    sizes = np.zeros_like(coverage.image)
+    for number, split in enumerate(splits):
+        inside = coverage.image[:, 0] == number
+        sizes[inside] = split.sizes[coverage.image[inside, 1]]
+    return sizes
 
 
 def plot_void(splits: Sequence[InspectedSegmentation]) -> bytes:

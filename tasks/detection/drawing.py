@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from tasks.detection.detections import Detections
 from tasks.detection.metrics import Curve
+from tasks.detection.thresholds import GRID, MEASURES, Thresholds, shown_above
 from tasks.detection.tracking import Tracker
-from tasks.drawing import COLUMNS, Colours, Image, fit, grid, write_plot
+from tasks.drawing import COLUMNS, Colours, Image, batch_images, fit, grid, sheet, write_plot
 from tasks.options import Prediction
 from tasks.prediction import Show, Shown
 
@@ -98,16 +99,17 @@ class BoxDrawing:
         names: of the classes.
         colours: of them.
         options: how it is drawn.
+        threshold: of the score, above which boxes are drawn.
 
     Attributes:
         score_threshold: above which boxes are to be predicted; with `track` some that are too unsure to be drawn.
         tracks: `Tracker.summary` of the film so far; None without `track`.
     """
 
-    def __init__(self, names: Sequence[str], colours: Colours, options: Prediction) -> None:
-        self.names, self.colours, self.options = names, colours, options
-        self.tracker = Tracker(options.score_threshold, keep=options.json) if options.track else None
-        self.score_threshold = options.score_threshold if self.tracker is None else self.tracker.low
+    def __init__(self, names: Sequence[str], colours: Colours, options: Prediction, threshold: float) -> None:
+        self.names, self.colours, self.options, self.threshold = names, colours, options, threshold
+        self.tracker = Tracker(threshold, keep=options.json) if options.track else None
+        self.score_threshold = threshold if self.tracker is None else self.tracker.low
         self.tracks = None if self.tracker is None else partial(self.tracker.summary, names)
 
     def __call__(self, image: Image, found: Detections) -> Image:
@@ -121,7 +123,7 @@ class BoxDrawing:
         named = [
             (f"{name} #{id}", _colour(id)) if id else (name, own) for id, (name, own) in zip(ids, named, strict=True)
         ]
-        sure = np.flatnonzero(found.scores > self.options.score_threshold)
+        sure = np.flatnonzero(found.scores > self.threshold)
         texts, own = zip(*named, strict=True) if named else ((), ())
         drawn = draw_boxes(image, found.boxes[sure], sure, texts, own, found.scores[sure], most)
         top = len(drawn)
@@ -173,6 +175,49 @@ def plot_precision_recall(
     write_plot(path, figure)
 
 
+def plot_thresholds(found: Thresholds, names: Sequence[str], path: Path) -> None:
+    """Write precision, recall and F1 over the score threshold, means over classes, as an image.
+
+    F1 of every class lies behind in a thin line, unless there are too many to be told apart.
+
+    Args:
+        found: what is drawn.
+        names: class names.
+        path: the file.
+
+    Raises:
+        TaskError: if the file cannot be written.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 6))
+    classes = found.objects
+    single, means = [], []
+    if len(classes) <= LINES:
+        for index, shade in zip(classes, plt.colormaps["tab20"].colors, strict=False):  # type: ignore[attr-defined]
+            single += axes.plot(GRID, found.f1[index], color=shade, linewidth=1, label=f"F1 {names[index]}")
+    for name, colour in zip(MEASURES, ("#2a6fbb", "#d62728", "black"), strict=True):
+        values = getattr(found, name.lower())[classes]
+        known = ~np.isnan(values).all(0)
+        mean = np.nanmean(values[:, known], 0) if known.any() else GRID[known]
+        means += axes.plot(GRID[known], mean, color=colour, linewidth=2.5, label=f"mean {name}")
+    best = found.best
+    title = "Precision, recall and F1 at IoU 0.5 (VOC's rule)"
+    if best is not None:
+        told = ", ".join(f"{name} {100 * mean:.1f}" for name, mean in found.at(best).items())
+        title += f"\nbest threshold {best:.2f}: {told} %"
+        axes.axvline(best, color="black", linestyle=":")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="score threshold", title=title)
+    axes.grid(alpha=0.3)
+    legend = axes.legend(handles=means + single, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a class may have any name
+    write_plot(path, figure)
+
+
 def _envelope(curve: Curve, recall: NDArray[np.float64]) -> NDArray[np.float64]:
     """The highest precision at each recall or beyond, 0 where the curve does not reach."""
     reached = curve[0] >= recall[:, None]
@@ -182,7 +227,7 @@ def _envelope(curve: Curve, recall: NDArray[np.float64]) -> NDArray[np.float64]:
 def show_boxes(predictor: Any, options: Prediction) -> Show:
     """Images with the best boxes drawn whose score is above a threshold, see `BoxDrawing`; all are described."""
     names = predictor.spec.names
-    draw = BoxDrawing(names, predictor.spec.colours, options)
+    draw = BoxDrawing(names, predictor.spec.colours, options, shown_above(options, predictor.spec))
 
     def show(image: Image) -> Shown:
         found = predictor.predict([image], score_threshold=draw.score_threshold)[0]
@@ -217,3 +262,18 @@ def draw_detections(predictor: Any, samples: Sequence[dict[str, Any]]) -> Image:
     found = (predictor.predict([sample["image"]])[0] for sample in samples)
     rows = ((s["image"], s["boxes"], s["labels"], own) for s, own in zip(samples, found, strict=True))
     return draw_rows(rows, predictor.spec.names, predictor.spec.colours)
+
+
+def draw_box_batch(spec: Any, batch: dict[str, Any]) -> Image:
+    """See `Wing.draw_batch`."""
+    return sheet(boxed_images(batch_images(batch), batch, spec.names, spec.colours), spec.names, spec.colours)
+
+
+def boxed_images(images: list[Image], batch: dict[str, Any], names: Sequence[str], colours: Colours) -> list[Image]:
+    """The first images of a training batch with the batch's boxes in them."""
+    boxes, labels = (batch[name][: len(images)].cpu().numpy() for name in ("boxes", "labels"))
+    corners = boxes * np.tile(images[0].shape[1::-1], 2)
+    rows = (
+        (image, box[label >= 0], label[label >= 0]) for image, box, label in zip(images, corners, labels, strict=True)
+    )
+    return [draw_boxes(image, box, label, names, colours) for image, box, label in rows]

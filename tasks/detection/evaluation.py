@@ -14,8 +14,9 @@ from datasets import DataError, DetectionDataset, DetectionFiles, read_image, sa
 from datasets.faults import list_faults
 from tasks.detection.detections import Detections, read_results, write_results
 from tasks.detection.devkit import read_devkit
-from tasks.detection.drawing import draw_rows, plot_precision_recall
+from tasks.detection.drawing import draw_rows, plot_precision_recall, plot_thresholds
 from tasks.detection.metrics import STATS, CocoScores, Floats, VocScores, coco_scores, voc_average_precision
+from tasks.detection.thresholds import score_thresholds
 from tasks.options import Evaluation
 from tasks.readiness import require_folder
 from tasks.writing import write_image, write_json
@@ -98,6 +99,10 @@ def print_detection_scores(evaluation: DetectionEvaluation, files: DetectionFile
     )
     names = [f"{name} {percent(value)}" for name, value in zip(STATS, evaluation.coco.stats, strict=True)]
     print("COCO: " + ", ".join(names[:6]) + "\n      " + ", ".join(names[6:]))
+    thresholds = score_thresholds(evaluation.voc)
+    if thresholds.best is not None:
+        told = ", ".join(f"{name} {percent(mean)}" for name, mean in thresholds.at(thresholds.best).items())
+        print(f"best score threshold {thresholds.best:.2f}: {told} at IoU 0.5, means over classes")
 
 
 def percent(value: float) -> str:
@@ -113,7 +118,7 @@ def write_detection_evaluation(
     settings: dict[str, Any],
     drawn: int,
 ) -> list[Path]:
-    """Write scores.json, results.json (COCO's format), precision_recall.png, and samples.png where images are there.
+    """Write scores.json, results.json (COCO's format), two plots, and samples.png where images are there.
 
     Returns:
         What was written.
@@ -122,8 +127,11 @@ def write_detection_evaluation(
         TaskError: if a file cannot be written.
     """
     coco, voc = evaluation.coco, evaluation.voc
+    thresholds = score_thresholds(voc)
+    best = thresholds.best
     content = {
         **settings,
+        "score_threshold": None if best is None else {"best": best, **thresholds.at(best)},
         "coco": dict(zip(STATS, coco.stats.tolist(), strict=True)),
         "voc": {heading: mean for heading, (_, mean) in evaluation.columns.items() if heading not in STATS},
         "classes": {
@@ -135,7 +143,8 @@ def write_detection_evaluation(
     write_results(folder / "results.json", files, detections)
     curve = folder / "precision_recall.png"
     plot_precision_recall(voc.curves, voc.ap, files.names, curve, "Precision and recall at IoU 0.5 (VOC's rule)")
-    written = [folder / "scores.json", folder / "results.json", curve]
+    plot_thresholds(thresholds, files.names, folder / "threshold.png")
+    written = [folder / "scores.json", folder / "results.json", curve, folder / "threshold.png"]
     across = np.linspace(0, len(files.image_paths) - 1, min(drawn, len(files.image_paths))).round().astype(int).tolist()
     there = [index for index in across if files.image_paths[index].is_file()]
     if there:

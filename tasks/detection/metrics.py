@@ -55,11 +55,13 @@ class VocScores:
         ap: float64 [classes], nan where a class has no positive.
         map: mean of `ap` without nan.
         curves: recall and precision of every class, float64 [detections that count], best detection first.
+        scores: of these detections.
     """
 
     ap: Floats
     map: float
     curves: list[Curve]
+    scores: list[Floats]
 
 
 def coco_scores(files: DetectionFiles, detections: Sequence[Detections], backend: str = "pycocotools") -> CocoScores:
@@ -217,13 +219,15 @@ def voc_average_precision(
     ignored = np.concatenate([objects.difficult | objects.crowd for objects in files.objects])
     positives = np.bincount(truth.labels[~ignored], minlength=len(files.names))
     assigned = _best_objects(truth, found, iou, len(files.names))
-    order = np.argsort(-np.concatenate([part.scores for part in detections]), kind="stable")
+    scores = np.concatenate([part.scores for part in detections]).astype(np.float64)
+    order = np.argsort(-scores, kind="stable")
     order = order[~np.append(ignored, False)[assigned[order]]]  # the appended one answers for -1, no object
     right = np.zeros(len(order), dtype=bool)
     taken, first = np.unique(assigned[order], return_index=True)
     right[first[taken >= 0]] = True
     labels = found.labels[order]
     ap, curves = np.full(len(files.names), np.nan), []
+    ranked = [scores[order[labels == index]] for index in range(len(files.names))]
     for index, count in enumerate(positives.tolist()):
         hits = right[labels == index].cumsum()
         precision = hits / np.arange(1, len(hits) + 1)
@@ -235,7 +239,7 @@ def voc_average_precision(
         elif count:
             envelope = np.maximum.accumulate(precision[::-1])[::-1]
             ap[index] = (np.diff(recall, prepend=0) * envelope).sum()
-    return VocScores(ap, float(np.nanmean(ap)) if positives.any() else float("nan"), curves)
+    return VocScores(ap, float(np.nanmean(ap)) if positives.any() else float("nan"), curves, ranked)
 
 
 def _best_objects(truth: _Boxes, found: _Boxes, iou: float, classes: int) -> NDArray[np.int64]:

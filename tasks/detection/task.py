@@ -16,6 +16,7 @@ from tasks.base import Spec, Task
 from tasks.detection.detections import Detections, gathered, in_pixels
 from tasks.detection.distillation import BoxTeacher
 from tasks.detection.metrics import coco_scores
+from tasks.detection.thresholds import best_threshold, check_threshold
 from tasks.options import Optimization
 
 Image = NDArray[np.uint8]
@@ -27,9 +28,15 @@ class DetectionSpec(Spec):
 
     Attributes:
         sigmoid: whether scores are sigmoids (trained by focal loss) or a softmax.
+        score_threshold: what boxes are shown above by default, 0 to 1; chosen by the last validation.
     """
 
     sigmoid: bool = False
+    score_threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_threshold(self.score_threshold)
 
 
 def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
@@ -123,6 +130,7 @@ class DetectionTask(Task):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.tiny = checkpoint["tiny"] if self.trainer.is_global_zero else 0
+        self.spec = replace(self.spec, score_threshold=checkpoint["mobiledense"].get("score_threshold"))
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
         self.found |= zip(batch["file"], self.detect(batch["image"], batch["size"]), strict=True)
@@ -132,7 +140,10 @@ class DetectionTask(Task):
         found = gathered(self.found)
         # limit_val_batches leaves out the last ones
         files = limit_detection(files, sum(str(path) in found for path in files.image_paths))
-        scores = coco_scores(files, [found[str(path)] for path in files.image_paths], "faster")
+        detections = [found[str(path)] for path in files.image_paths]
+        scores = coco_scores(files, detections, "faster")
+        if not self.keeps_threshold:
+            self.spec = replace(self.spec, score_threshold=best_threshold(files, detections))
         self.log_dict({"val/ap": scores.stats[0], "val/ap50": scores.stats[1]}, prog_bar=True, sync_dist=True)
         self.found = {}
 

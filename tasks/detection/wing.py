@@ -17,7 +17,7 @@ from datasets.detection.checks import check_files
 from datasets.detection.find import DATASETS, find_files, limit_detection
 from heads import DETECTION_HEADS, DetectionLoss
 from tasks.detection.distillation import load_box_teacher
-from tasks.detection.drawing import draw_detections, show_boxes
+from tasks.detection.drawing import draw_box_batch, draw_detections, show_boxes
 from tasks.detection.evaluation import evaluate, score
 from tasks.detection.options import DetectionOptions
 from tasks.detection.results import DetectionResult
@@ -46,6 +46,7 @@ class DetectionWing(Wing):
     measure = "COCO AP"
     result = DetectionResult
     draw = staticmethod(draw_detections)
+    draw_batch = staticmethod(draw_box_batch)
 
     @staticmethod
     def images(files: DetectionFiles) -> Sequence[Path]:

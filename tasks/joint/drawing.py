@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from datasets import resize_mask
-from tasks.detection.drawing import SHOWN, BoxDrawing, draw_boxes
-from tasks.drawing import COLUMNS, Image, fit, grid, overlay
+from tasks.detection.drawing import SHOWN, BoxDrawing, boxed_images, draw_boxes
+from tasks.detection.thresholds import shown_above
+from tasks.drawing import COLUMNS, Image, batch_images, fit, grid, overlay, sheet
 from tasks.errors import TaskError
 from tasks.joint.instances import cut_instances
 from tasks.options import Prediction
@@ -25,7 +26,7 @@ def show_joint(predictor: Any, options: Prediction, frames: bool = False) -> Sho
         raise TaskError("several scales, flips and windows are for segmentation; a joint network looks once")
     spec = predictor.spec
     draw_mask = MaskDrawing(spec.names, spec.colours, options, frames)
-    draw_found = BoxDrawing(spec.box_names, spec.box_colours, options)
+    draw_found = BoxDrawing(spec.box_names, spec.box_colours, options, shown_above(options, spec))
 
     def show(image: Image) -> Shown:
         (found,) = predictor.predict([image], score_threshold=draw_found.score_threshold)
@@ -54,3 +55,11 @@ def draw_joint(predictor: Any, samples: Iterable[dict[str, Any]]) -> Image:
         seen = draw_boxes(seen, found.boxes.boxes[sure], found.boxes.labels[sure], *classes, found.boxes.scores[sure])
         rows.append([fit(image), fit(truth), fit(seen)])
     return grid(rows, COLUMNS, spec.names, spec.colours)
+
+
+def draw_joint_batch(spec: Any, batch: dict[str, Any]) -> Image:
+    """See `Wing.draw_batch`: masks are laid over the images, boxes drawn into them; images may have one of the two."""
+    images = batch_images(batch)
+    masks = batch["mask"][: len(images)].cpu().numpy()
+    over = [overlay(image, mask, spec.names, spec.colours) for image, mask in zip(images, masks, strict=True)]
+    return sheet(boxed_images(over, batch, spec.box_names, spec.box_colours), spec.names, spec.colours)

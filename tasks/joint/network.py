@@ -11,6 +11,7 @@ from backbones import Table, build_backbone, table_from_dict
 from heads import BOX_OPTIONS, HeadError, JointHead
 from tasks.base import Spec
 from tasks.detection.task import DetectionSpec
+from tasks.detection.thresholds import check_threshold
 from tasks.segmentation.task import SegmentationSpec
 
 
@@ -22,6 +23,7 @@ class JointSpec(Spec):
         box_names: class names of boxes, without background.
         box_colours: of them.
         sigmoid: as of `DetectionSpec`.
+        score_threshold: likewise.
         learned: whether the three losses have weights that are learned, see `JointNetwork`.
         branch: table of a backbone whose last stage masks have for themselves, on what the shared one has at stride 16;
             None where masks and boxes share all.
@@ -32,6 +34,11 @@ class JointSpec(Spec):
     sigmoid: bool = False
     learned: bool = False
     branch: Table | None = None
+    score_threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_threshold(self.score_threshold)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Any:
@@ -50,7 +57,8 @@ class JointSpec(Spec):
     def boxes(self) -> DetectionSpec:
         """Of the part that a detection network is."""
         head, shared = self.head.split("+")[1], self._shared(of_boxes=True)
-        return DetectionSpec(self.table, head, self.box_names, self.box_colours, **shared, sigmoid=self.sigmoid)
+        shared |= {"sigmoid": self.sigmoid, "score_threshold": self.score_threshold}
+        return DetectionSpec(self.table, head, self.box_names, self.box_colours, **shared)
 
     def _shared(self, of_boxes: bool) -> dict[str, Any]:
         """What both parts have, and those options of the head that are one part's."""

@@ -1,6 +1,7 @@
 """Masks and boxes from one network: what it is trained on, how it is evaluated, and both in an image's own pixels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from tasks.base import Task
 from tasks.detection.detections import Detections, gathered, in_pixels
 from tasks.detection.distillation import BoxTeacher
 from tasks.detection.metrics import coco_scores
+from tasks.detection.thresholds import best_threshold
 from tasks.joint.network import JointNetwork, JointSpec
 from tasks.options import Optimization
 from tasks.segmentation.distillation import MaskTeacher
@@ -137,6 +139,9 @@ class JointTask(Task):
         classes, boxes = self.box_criterion(logits[rows], offsets[rows], self.anchors, *targets)
         return known * classes, known * boxes
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.spec = replace(self.spec, score_threshold=checkpoint["mobiledense"].get("score_threshold"))
+
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
         mask_logits, *raw = self.network(self.normalise(batch["image"]))
         for row, mask in enumerate(batch["mask"]):
@@ -149,7 +154,10 @@ class JointTask(Task):
     def on_validation_epoch_end(self) -> None:
         boxes, found = self.trainer.datamodule.val.files.boxes, gathered(self.found)  # type: ignore[attr-defined]
         seen = boxes.at([index for index, path in enumerate(boxes.image_paths) if str(path) in found])
-        ap = float(coco_scores(seen, [found[str(path)] for path in seen.image_paths], "faster").stats[0])
+        detections = [found[str(path)] for path in seen.image_paths]
+        ap = float(coco_scores(seen, detections, "faster").stats[0])
+        if not self.keeps_threshold:
+            self.spec = replace(self.spec, score_threshold=best_threshold(seen, detections))
         miou = self.matrix.scores().miou
         self.log_dict({"val/miou": miou, "val/ap": ap, "val/mean": (miou + ap) / 2}, prog_bar=True, sync_dist=True)
         self.found = {}

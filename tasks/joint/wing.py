@@ -16,7 +16,7 @@ from tasks.detection.distillation import load_box_teacher
 from tasks.detection.options import DetectionOptions
 from tasks.detection.task import detection_table
 from tasks.detection.weights import start_detection_normalisation
-from tasks.joint.drawing import draw_joint, show_joint
+from tasks.joint.drawing import draw_joint, draw_joint_batch, show_joint
 from tasks.joint.evaluation import evaluate, score
 from tasks.joint.network import JointNetwork, JointSpec
 from tasks.joint.options import JointOptions
@@ -47,6 +47,7 @@ class JointWing(Wing):
     measure = "mean of mIoU and COCO AP"
     result = JointResult
     draw = staticmethod(draw_joint)
+    draw_batch = staticmethod(draw_joint_batch)
 
     @staticmethod
     def images(files: JointFiles) -> Sequence[Path]:

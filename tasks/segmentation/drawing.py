@@ -1,13 +1,27 @@
 """Images of masks for people: overlays, and rows of input, truth and prediction."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heads import IGNORE
-from tasks.drawing import COLUMNS, Colours, Image, colour_mask, count_values, fit, grid, overlay, painted
+from tasks.drawing import (
+    COLUMNS,
+    Colours,
+    Image,
+    batch_images,
+    colour_mask,
+    count_values,
+    fit,
+    grid,
+    overlay,
+    painted,
+    sheet,
+    write_plot,
+)
 from tasks.legend import draw_corner, legend, size_for
 from tasks.options import Prediction
 from tasks.prediction import LARGE, Show, Shown
@@ -93,3 +107,51 @@ def draw_masks(predictor: Any, samples: Iterable[dict[str, Any]], **options: Any
         counts += count_values(truth) + count_values(found)
         rows.append([fit(image), fit(colour_mask(truth, colours)), fit(overlay(image, found, names, colours))])
     return grid(rows, COLUMNS, *_entries(counts, names, colours))
+
+
+def draw_mask_batch(spec: Any, batch: dict[str, Any]) -> Image:
+    """See `Wing.draw_batch`: masks are laid over the images."""
+    images = batch_images(batch)
+    masks = batch["mask"][: len(images)].cpu().numpy()
+    drawn = [overlay(image, mask, spec.names, spec.colours) for image, mask in zip(images, masks, strict=True)]
+    counts = np.bincount(masks.ravel(), minlength=256) * painted(spec.names)
+    return sheet(drawn, *_entries(counts, spec.names, spec.colours))
+
+
+def plot_iou(iou: NDArray[np.float64], names: Sequence[str], colours: Colours, path: Path) -> None:
+    """Write the IoU of every class as bars in the classes' colours, the highest on top, and their mean as a line.
+
+    Args:
+        iou: float64 [classes], 0 to 1; classes with nan, which do not occur, are left out.
+        names: class names.
+        colours: of them.
+        path: the file.
+
+    Raises:
+        TaskError: if the file cannot be written.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    known = np.flatnonzero(~np.isnan(iou))
+    order = known[np.argsort(iou[known], kind="stable")]
+    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.28 * max(1, len(order))))
+    percent = 100 * iou[order]
+    shades = [tuple(part / 255 for part in colours[index]) for index in order]
+    bars = axes.barh(range(len(order)), percent, color=shades, edgecolor="#555555", linewidth=0.5)
+    axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+    axes.set_yticks(range(len(order)), [names[index] for index in order])
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)  # a class may have any name
+    title = "IoU by class"
+    if len(order):
+        axes.axvline(percent.mean(), color="black", linestyle=":")
+        title += f", mIoU {percent.mean():.1f} %"
+    if len(order) < len(names):
+        title += f"; {len(names) - len(order)} do not occur"
+    axes.set(xlim=(0, 107), ylim=(-0.7, len(order) - 0.3), xlabel="IoU %", title=title)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    write_plot(path, figure)

@@ -12,7 +12,7 @@ from rich.progress import track
 
 from datasets import SegmentationDataset, SegmentationFiles, sample_loader
 from tasks.drawing import ROWS, plot_confusion
-from tasks.segmentation.drawing import draw_masks
+from tasks.segmentation.drawing import draw_masks, plot_iou
 from tasks.segmentation.metrics import ConfusionMatrix, SegmentationScores, print_scores, segmentation_scores
 from tasks.writing import write_image, write_json
 
@@ -69,7 +69,7 @@ def evaluate(
     evaluation = evaluate_masks(predictor, sample_loader(SegmentationDataset(files), workers), **options)
     print_scores(evaluation.scores, files.names, f"{files.root}, {files.split}, {len(files.pairs)} images")
     write_evaluation(folder, predictor, evaluation, files, settings | {"images": len(files.pairs)} | options, drawn)
-    print(f"wrote scores.json, confusion.png, samples.png and worst.png to {folder}")
+    print(f"wrote scores.json, iou.png, confusion.png, samples.png and worst.png to {folder}")
     print(f"image grid (input, truth, prediction): {folder / 'samples.png'}")
     return evaluation
 
@@ -87,7 +87,7 @@ def write_evaluation(
     settings: dict[str, Any],
     drawn: int,
 ) -> None:
-    """Write scores.json, confusion.png, samples.png (images across the split), worst.png (lowest mIoU first).
+    """Write scores.json, iou.png, confusion.png, samples.png (images across the split), worst.png (lowest mIoU first).
 
     Raises:
         TaskError: if a file cannot be written.
@@ -103,6 +103,7 @@ def write_evaluation(
         "images_miou": {name: None if np.isnan(miou) else miou for name, miou in own.items()},
     }
     write_json(folder / "scores.json", content)
+    plot_iou(scores.iou, names, files.colours, folder / "iou.png")
     plot_confusion(scores.matrix, names, folder / "confusion.png")
     order = np.argsort(np.nan_to_num(evaluation.image_miou, nan=1.0), kind="stable")
     across = np.linspace(0, len(files.pairs) - 1, min(drawn, len(files.pairs))).round()

@@ -20,7 +20,7 @@ from tasks.errors import TaskError
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
 from tasks.segmentation.distillation import load_mask_teacher
-from tasks.segmentation.drawing import draw_masks, show_masks
+from tasks.segmentation.drawing import draw_mask_batch, draw_masks, show_masks
 from tasks.segmentation.evaluation import evaluate, score
 from tasks.segmentation.options import SegmentationOptions
 from tasks.segmentation.results import SegmentationResult
@@ -47,6 +47,7 @@ class SegmentationWing(Wing):
     measure = "mIoU"
     result = SegmentationResult
     draw = staticmethod(draw_masks)
+    draw_batch = staticmethod(draw_mask_batch)
 
     @staticmethod
     def images(files: SegmentationFiles) -> Sequence[Path]:

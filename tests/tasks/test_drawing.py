@@ -1,5 +1,7 @@
 """What is drawn for people, of images as long and thin, or as large, as they come."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ class Stand:
     """Predicts one answer for every image."""
 
     def __init__(self, answer) -> None:
-        self.spec, self.answer = stand_in(Places(8, 2), 2).spec, answer
+        self.spec, self.answer = SimpleNamespace(**vars(stand_in(Places(8, 2), 2).spec), score_threshold=None), answer
 
     def predict(self, images, **_):
         for image in images:

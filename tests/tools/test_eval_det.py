@@ -58,7 +58,7 @@ def test_anybodys_results_are_evaluated(tool_here, guesses, annotations, shapes,
     )
     assert f"COCO: AP {100 * expected.stats[0]:.2f}, AP50 {100 * expected.stats[1]:.2f}, " in said
     there = {path.name for path in (tmp_path / "eval").iterdir()}
-    assert there == {"scores.json", "results.json", "precision_recall.png", "samples.png"}
+    assert there == {"scores.json", "results.json", "precision_recall.png", "threshold.png", "samples.png"}
 
 
 def test_the_faster_backend_gives_the_same_numbers(tool_here, guesses, annotations, tmp_path):

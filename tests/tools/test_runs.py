@@ -347,6 +347,7 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(
         assert run.wait(60) == status
     said = log.read_text()
     assert "Traceback" not in said
+    assert (tmp_path / "stopped" / "curves.png").is_file()
     assert f"stopped by {number.name} at step" in said and "go on with the same command and --resume" in said
     stopped = torch.load(tmp_path / "stopped" / "last.ckpt", weights_only=True)["global_step"]
     assert 0 < stopped < 24 and f"at step {stopped}:" in said

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -25,9 +26,9 @@ def scores(folder) -> dict:
 def test_run_folder_holds_everything(detector):
     folder = detector.parent
     there = {str(path.relative_to(folder)) for path in folder.rglob("*")}
-    written = ("scores.json", "results.json", "precision_recall.png", "samples.png")
+    written = ("scores.json", "results.json", "precision_recall.png", "threshold.png", "samples.png")
     assert {"best.ckpt", "last.ckpt", "config.yaml", *(f"eval_val/{name}" for name in written)} <= there
-    assert {"images/epoch_000.png", "images/epoch_001.png"} <= there
+    assert {"images/first_batch.png", "images/epoch_000.png", "images/epoch_001.png", "curves.png"} <= there
     assert any(name.startswith("events.out.tfevents") for name in there)
     assert {"val/ap", "val/ap50", "epoch", "step"} <= metrics(folder)[0].keys()
 
@@ -38,6 +39,9 @@ def test_the_best_checkpoint_is_evaluated_at_the_end(detector):
     assert len(validated) == 2
     assert evaluated["coco"]["AP"] == pytest.approx(max(validated), abs=1e-5)
     assert evaluated["coco"]["AR100"] > 0
+    chosen = evaluated["score_threshold"]
+    assert DetectionTask.load(detector).spec.score_threshold == (chosen and chosen["best"])
+    assert evaluated["sha256"] == hashlib.sha256(detector.read_bytes()).hexdigest()
     assert (evaluated["images"], evaluated["split"], evaluated["checkpoint"]) == (4, "val", str(detector))
 
 
@@ -64,9 +68,16 @@ def test_existing_run_is_not_replaced_unasked(detector, shapes, tool_here):
 
 def test_resume_goes_on(detector, shapes, tmp_path, tool_here):
     shutil.copytree(detector.parent, tmp_path / "quick")
+    last = torch.load(tmp_path / "quick" / "last.ckpt", weights_only=True)
+    last["mobiledense"]["score_threshold"] = 0.42  # which training found, and no option says
+    torch.save(last, tmp_path / "quick" / "last.ckpt")
+    (tmp_path / "quick" / "images" / "first_batch.png").unlink()
+    (tmp_path / "quick" / "curves.png").unlink()
     options = [*quick_detection(shapes, tmp_path), "--name", "quick", "--resume"]
     options[options.index("--epochs") + 1] = "3"
     tool_here("train_det", *options)
+    assert not (tmp_path / "quick" / "images" / "first_batch.png").exists()  # its first batch was not the run's
+    assert (tmp_path / "quick" / "curves.png").is_file()
     last = torch.load(tmp_path / "quick" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 3 * 2
 

@@ -79,9 +79,10 @@ class Stand:
     """Finds the same in every image."""
 
     def __init__(self, found: Detections) -> None:
-        self.found, self.spec = found, SimpleNamespace(names=NAMES, colours=COLOURS)
+        self.found, self.spec = found, SimpleNamespace(names=NAMES, colours=COLOURS, score_threshold=None)
 
-    def predict(self, images, **_):
+    def predict(self, images, score_threshold=None):
+        self.threshold = score_threshold
         return [self.found for _ in images]
 
 
@@ -96,7 +97,9 @@ def test_only_the_best_boxes_are_drawn_and_the_description_has_all():
     assert [entry["score"] for entry in shown.description["objects"]] == found.scores.tolist()
     note = shown.drawing[-15:, :80]
     assert (note == 60).all(2).any()  # says how many there are
-    every = show_boxes(Stand(found), Prediction())(image).drawing
+    stand = Stand(found)
+    every = show_boxes(stand, Prediction())(image).drawing
+    assert stand.threshold == 0.3
     assert drawn_at(every, found) == [True] * 20 and (every[-15:] == 90).all()
 
 

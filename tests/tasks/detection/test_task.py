@@ -18,6 +18,7 @@ from tasks import (
 )
 from tasks.detection.detections import read_results
 from tasks.detection.metrics import coco_scores
+from tasks.detection.thresholds import best_threshold
 from tasks.loaders import Loaders
 from tasks.run import build_trainer
 
@@ -195,7 +196,13 @@ def test_validation_evaluates_the_images_it_is_given(learnt, shapes, tmp_path, b
     loaders = Loaders(dataset, dataset, batch_size=8, workers=0, seed=0)
     found = build_trainer(tmp_path, "val/ap", 1, options=options).validate(learnt, datamodule=loaders, verbose=False)[0]
     images = [read_image(path) for path in files.image_paths[:count]]
-    expected = coco_scores(limit_detection(files, count), learnt.predict(images)).stats[:2]
+    seen, boxes = limit_detection(files, count), learnt.predict(images)
+    expected = coco_scores(seen, boxes).stats[:2]
+    assert learnt.spec.score_threshold == best_threshold(seen, boxes) is not None
+    kept = DetectionTask(spec(score_threshold=0.99))
+    kept.keeps_threshold = True  # as validation is on images that were trained on, see deploy.qat
+    build_trainer(tmp_path, "val/ap", 1, options=options).validate(kept, datamodule=loaders, verbose=False)
+    assert kept.spec.score_threshold == 0.99
     assert [found["val/ap"], found["val/ap50"]] == pytest.approx(expected.tolist(), abs=1e-4)
     assert expected[0] > 0.05 and learnt.found == {}
 
