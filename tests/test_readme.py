@@ -136,7 +136,7 @@ def test_training_and_prediction_of_readme(shapes, monkeypatch, tmp_path):
     exec(compile(code, "README.md", "exec"), values)
     image = values["read_image"](tree / "images" / "a.jpg")
     assert values["mask"].shape == image.shape[:2]
-    assert values["mask"].max() < len(values["task"].spec.names) == 6
+    assert values["mask"].max() < len(values["result"].names) == 6
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.name)
