@@ -139,6 +139,7 @@ def evaluate(
     files: Any = None,
     output_stride: int | None = None,
     load: Load = load_predictor,
+    tile: tuple[int, int] | None = None,
     **options: Any,
 ) -> Path:
     """Evaluate a checkpoint on a split.
@@ -151,6 +152,7 @@ def evaluate(
         files: of the split, if they are found already.
         output_stride: see `Task.at_output_stride`; None for that of training.
         load: what makes a predictor of the file.
+        tile: see `Wing.tiled`; None to look at whole images.
         **options: of `Wing.evaluate`.
 
     Returns:
@@ -173,6 +175,8 @@ def evaluate(
     for line in (line for summary in wing.check_files(files, read=data.check_data) for line in summary.lines()):
         print(line)
     settings = _settings(task, checkpoint, digest, files)
+    if tile is not None:
+        task, settings["tile"] = wing.tiled(task, tile), tile
     wing.evaluate(task, files, folder, settings, evaluation.drawn, evaluation.workers, **options)
     return folder
 
@@ -234,6 +238,8 @@ def predict(
     if options.instances and (task.kind != "joint" or found.video is not None):
         raise TaskError("--instances is for images that a joint network sees")
     wing = WINGS[task.kind]
+    if options.tile is not None:
+        task = wing.tiled(task, options.tile)
     if found.video is not None:
         written, frames = predict_video(found.video, output, wing.show(task, options, frames=True), max_frames)
         print(f"wrote {written}, {frames} frames")

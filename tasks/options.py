@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from datasets.faults import DataError, one_line
 from datasets.grouping import check_group_by
-from datasets.ranges import BATCH, COUNT, DRAWN, SEED, WORKERS, check_fields
+from datasets.ranges import BATCH, COUNT, DRAWN, SEED, WINDOW, WORKERS, check_fields
 from tasks.errors import RunError, TaskError
 
 NOT_WRITTEN = ("resume", "overwrite")  # a config that holds them would go on with its run, or destroy it
@@ -275,6 +275,8 @@ class Prediction:
         tta_flip: segmentation: also mirrored, averaged likewise.
         window: segmentation: height and width of a sliding window with half overlap; by default 1024 1024 for images
             above 16 megapixels, and none for smaller ones.
+        tile: detection: height and width of tiles, overlapping by a fifth, that are looked at beside the whole image,
+            for objects that are small in it.
         output_stride: segmentation: of the backbone, in place of the one that it was trained with: 8 gives finer masks
             and takes several times as long.
         opacity: segmentation: of the colours over the image, 0 to 1.
@@ -292,6 +294,7 @@ class Prediction:
     tta_scales: list[float] = field(default_factory=lambda: [1.0])
     tta_flip: bool = False
     window: tuple[int, int] | None = None
+    tile: tuple[int, int] | None = None
     output_stride: Literal[8, 16, 32] | None = None
     opacity: float = 0.55
     score_threshold: float = 0.3
@@ -300,8 +303,8 @@ class Prediction:
     json: bool = False
 
     def __post_init__(self) -> None:
-        ranges = {"tta_scales": (0.1, 4), "window": (16, 65536), "opacity": (0, 1), "score_threshold": (0, 1)}
-        check_fields(self, {**ranges, "max_drawn": DRAWN})
+        ranges = {"tta_scales": (0.1, 4), "window": WINDOW, "opacity": (0, 1), "score_threshold": (0, 1)}
+        check_fields(self, {**ranges, "tile": WINDOW, "max_drawn": DRAWN})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from backbones import BackboneOptions, load_weights, start_normalisation
 from datasets import Samples
 from tasks.base import Spec, Task
 from tasks.drawing import Image
+from tasks.errors import TaskError
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show, predict_images
 from tasks.sources import Sources
@@ -190,6 +191,14 @@ class Wing(ABC):
         Raises:
             TaskError: if a file cannot be written.
         """
+
+    def tiled(self, predictor: Predictor, tile: tuple[int, int]) -> Predictor:
+        """A predictor that looks at an image in tiles of a height and width.
+
+        Raises:
+            TaskError: for a task without boxes.
+        """
+        raise TaskError(f"--tile is for boxes, and this is a network for {self.task.kind}")
 
     @staticmethod
     @abstractmethod

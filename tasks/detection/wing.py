@@ -20,6 +20,7 @@ from tasks.detection.drawing import draw_detections, show_boxes
 from tasks.detection.evaluation import evaluate, score
 from tasks.detection.options import DetectionOptions
 from tasks.detection.task import DetectionNetwork, DetectionSpec, DetectionTask, detection_table
+from tasks.detection.tiles import Tiled
 from tasks.detection.weights import load_detection_weights, start_detection_normalisation
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
@@ -102,6 +103,9 @@ class DetectionWing(Wing):
             f"epochs. --weights imagenet starts the backbone from images of all kinds, --weights coco (v3-large "
             f"with ssdlite-torchvision) the whole network; either is worth more than any other option"
         )
+
+    def tiled(self, predictor: Any, tile: tuple[int, int]) -> Tiled:
+        return Tiled(predictor, tile)
 
     def train_samples(
         self, files: DetectionFiles, spec: DetectionSpec, augmentation: DetectionAugmentation

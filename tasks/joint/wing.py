@@ -19,6 +19,7 @@ from tasks.joint.evaluation import evaluate, score
 from tasks.joint.network import JointNetwork, JointSpec
 from tasks.joint.options import JointOptions
 from tasks.joint.task import JointTask
+from tasks.joint.tiles import TiledJoint
 from tasks.joint.weights import load_joint_weights
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
@@ -112,6 +113,9 @@ class JointWing(Wing):
 
     def load_weights(self, task: JointTask, weights: str) -> str:
         return load_joint_weights(task.network, task.spec, weights)
+
+    def tiled(self, predictor: Any, tile: tuple[int, int]) -> TiledJoint:
+        return TiledJoint(predictor, tile)
 
     def train_samples(self, files: JointFiles, spec: JointSpec, augmentation: DetectionAugmentation) -> JointDataset:
         return JointDataset(files, AugmentDetection(augmentation, spec.input_size))
