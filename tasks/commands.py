@@ -9,7 +9,7 @@ import torch
 
 from backbones import BackboneOptions
 from backbones.weights_download import sha256
-from datasets import tell_difference
+from datasets import ClassUniform, tell_difference
 from datasets.faults import did_you_mean, unknown_dataset
 from tasks.checkpoints import unchanged
 from tasks.errors import CheckpointError, TaskError
@@ -93,7 +93,12 @@ def train(
     task.check_samples(samples[1])
     if data.cache:
         samples[0].keep()
-    trained = train_run(run, task, *samples, config_text, epochs, batch_size, wing.draw, wing.drawn, data.repeat)
+    uniform = None
+    if data.class_uniform:
+        held = wing.holders(train_files, summaries[0] if summaries else None)
+        uniform = ClassUniform(data.class_uniform, held)
+    drawing = wing.draw, wing.drawn
+    trained = train_run(run, task, *samples, config_text, epochs, batch_size, *drawing, data.repeat, uniform)
     best = run.folder / "best.ckpt"
     if trained and best.is_file() and is_first_process():
         scored = wing.task.load(best).fold()

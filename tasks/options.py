@@ -30,6 +30,8 @@ class Data:
         max_images: use only so many images of each split.
         repeat: passes over the training images that are one epoch, at whose end a run validates and saves; for a few
             hundred images, whose epochs are over too soon.
+        class_uniform: share of an epoch's images, 0 to 1, that are drawn class by class, as often for each, so that
+            rare ones are seen more; for segmentation crops of these hold a pixel of the class.
         cache: keep the decoded training images in memory.
         group_by: for folder, yolo, labelme and cvat without splits of their own: every fifth group is val, where a
             group is a "folder", or the first group of a regular expression of the file's name, such as "(.+)_[0-9]+".
@@ -48,12 +50,13 @@ class Data:
     check_data: bool = True
     max_images: int | None = None
     repeat: int = 1
+    class_uniform: float = 0.0
     cache: bool = False
     group_by: str | None = None
     classes: Literal["voc"] | None = None
 
     def __post_init__(self) -> None:
-        check_fields(self, {"max_images": COUNT, "repeat": (1, 10**6)})
+        check_fields(self, {"max_images": COUNT, "repeat": (1, 10**6), "class_uniform": (0, 1)})
         require_data(self.data_root, self.download or self.dataset == "shapes")
         check_group_by(self.group_by)
 

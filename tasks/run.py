@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from datasets import Samples, check_batch, check_shared_memory
+from datasets import ClassUniform, Samples, check_batch, check_shared_memory
 from tasks.base import Task
 from tasks.callbacks import FirstStep, LastCheckpoint, SeedSteps, Signals, StopAtTime
 from tasks.checkpoints import export_weights
@@ -61,6 +61,7 @@ def train_run(
     draw: Draw,
     drawn: int = 4,
     repeat: int = 1,
+    uniform: ClassUniform | None = None,
 ) -> bool:
     """Train, and keep the best and the last checkpoint.
 
@@ -75,6 +76,7 @@ def train_run(
         draw: draws samples, see `ValidationImages`.
         drawn: how many of them, from all over `val`.
         repeat: passes over the training data that are one epoch.
+        uniform: what of an epoch is drawn by class.
 
     Returns:
         Whether anything was trained; a finished run is left as it is.
@@ -138,7 +140,8 @@ def train_run(
         task.most_steps, task.clock = requested_steps(run.trainer), clock
         with first:
             place = (0, 0) if begun is None else begun.place
-            fit(fitter, task, Loaders(train, val, batch_size, run.workers, run.seed, place, repeat), checkpoint)
+            loaders = Loaders(train, val, batch_size, run.workers, run.seed, place, repeat, uniform)
+            fit(fitter, task, loaders, checkpoint)
         best = fitter.checkpoint_callback
         if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
             say(f"best {task.monitor} {best.best_model_score:.4f} in {folder / 'best.ckpt'}")

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backbones import BackboneOptions
 from datasets import (
     AugmentDetection,
@@ -12,6 +15,7 @@ from datasets import (
     DetectionFiles,
     DetectionSummary,
     Resize,
+    holders,
 )
 from datasets.detection.checks import check_files
 from datasets.detection.find import DATASETS, find_files, limit_detection
@@ -103,6 +107,9 @@ class DetectionWing(Wing):
             f"epochs. --weights imagenet starts the backbone from images of all kinds, --weights coco (v3-large "
             f"with ssdlite-torchvision) the whole network; either is worth more than any other option"
         )
+
+    def holders(self, files: DetectionFiles, summary: DetectionSummary | None = None) -> list[NDArray[np.int64]]:
+        return holders(files.present)
 
     def tiled(self, predictor: Any, tile: tuple[int, int]) -> Tiled:
         return Tiled(predictor, tile)
