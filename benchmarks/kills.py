@@ -41,7 +41,8 @@ LIMIT = 300  # seconds that a training may take
 EVERYWHERE = ["--epochs", "3", "--save-every", "2", "--trainer.log_every_n_steps", "2", "--trainer.accelerator", "cpu"]
 EVERYWHERE += ["--trainer.enable_progress_bar", "false"]
 SMALL = ["--dataset", "coco", "--size", "64", "64", "--batch-size", "8"]
-# what makes a training hard to repeat: averages, accumulation, mosaic, mixup, dropout, a loss over the whole batch, draws
+# what makes a training hard to repeat: averages, accumulation, mosaic, mixup, dropout, a loss over the whole batch,
+# images drawn by class
 DRAWN = ["--class-uniform", "0.5"]
 OPTIONS = {
     "seg": ["--dataset", "voc", "--crop", "64", "64", "--batch-size", "8", "--loss", "ohem+dice", *DRAWN],
