@@ -4,7 +4,8 @@
     python benchmarks/tiled_detection.py --checkpoint best.ckpt --dataset coco --data-root DIR --tile 320 320 --grid 4
 
 With a grid of 4, every four by four images of the split make one, in which objects are a quarter as large as those that
-the network learned. COCO counts the best hundred detections of a class in an image, so that images of more objects score lower.
+the network learned. COCO counts the best hundred detections of a class in an image, so that images with more objects
+score lower.
 """
 
 import sys
@@ -71,7 +72,8 @@ def main(
     for start in track(range(0, len(files.image_paths), grid * grid), "Detecting", transient=True):
         image, objects = lay_together(files.at(range(len(files.image_paths))[start : start + grid * grid]), grid)
         truth.append(objects)
-        looks += len(lay_tiles((image.shape[0], image.shape[1]), tile)) + 1
+        tiles = len(lay_tiles((image.shape[0], image.shape[1]), tile))
+        looks += tiles + (tiles > 1)
         for detections, predictor in zip(found.values(), (plain, tiled), strict=True):
             detections += predictor.predict([image])
     count = len(truth)
