@@ -23,6 +23,7 @@ OVERLAP = 0.2  # of neighbouring tiles, in shares of a tile's side, at least
 TOGETHER = 8  # tiles that are predicted at a time
 EDGE = 0.01  # of a tile's side, within which a box counts as cut
 CUT = 0.5  # what the score of a cut box is multiplied by
+COVERED = 0.7  # share of a cut box in a whole one from which they are one object
 
 
 def lay_tiles(size: tuple[int, int], tile: tuple[int, int]) -> list[Part]:
@@ -47,7 +48,7 @@ def merge_detections(
     """The detections of an image from those of its parts, by non-maximum suppression within each class.
 
     A box that ends where its part does, inside the image, is likely of an object that goes on there, which another part
-    may show whole: its score is halved, so that the whole box comes first.
+    may show whole: its score is halved, and it is dropped if it lies in a better box that is whole.
 
     Args:
         found: in each part, in its own pixels; the first part is the whole image.
@@ -56,15 +57,16 @@ def merge_detections(
         iou_threshold: a box is dropped if its intersection over union with a better one of its class is above this.
     """
     height, width = parts[0][0].stop, parts[0][1].stop
-    boxes, scores = [], []
+    boxes, scores, cuts = [], [], []
     for one, (rows, columns) in zip(found, parts, strict=True):
         start, stop = np.array([columns.start, rows.start]), np.array([columns.stop, rows.stop])
         moved = one.boxes.astype(np.float64) + np.tile(start, 2)
         edge = EDGE * (stop - start)
         before = (moved[:, :2] < start + edge) & (start > 0)
         behind = (moved[:, 2:] > stop - edge) & (stop < [width, height])
+        cuts.append((before | behind).any(1))
         boxes.append(moved)
-        scores.append(one.scores * np.where((before | behind).any(1), CUT, 1).astype(np.float32))
+        scores.append(one.scores * np.where(cuts[-1], CUT, 1).astype(np.float32))
     whole = replace(
         found[0],
         boxes=np.concatenate(boxes).astype(np.float32),
@@ -75,7 +77,18 @@ def merge_detections(
     apart = whole.boxes.astype(np.float64) + (whole.labels * (height + width))[:, None]
     kept = nms(torch.from_numpy(apart), torch.from_numpy(whole.scores.astype(np.float64)), iou_threshold).numpy()
     kept = kept[whole.scores[kept] > score_threshold]
+    kept = kept[~_covered(apart[kept], np.concatenate(cuts)[kept])]
     return replace(whole, boxes=whole.boxes[kept], scores=whole.scores[kept], labels=whole.labels[kept])
+
+
+def _covered(boxes: NDArray[np.float64], cut: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which boxes are cut and lie in a whole one before them, bool [n]."""
+    covered = np.zeros_like(cut)
+    for place in np.flatnonzero(cut):  # one by one, as all pairs of very many tiles would not fit into memory
+        box, others = boxes[place], boxes[:place][~cut[:place]]
+        sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+        covered[place] = (sides.clip(0).prod(1) > COVERED * (box[2:] - box[:2]).prod()).any()
+    return covered
 
 
 class Tiled:

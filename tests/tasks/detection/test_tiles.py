@@ -79,20 +79,24 @@ def test_every_small_object_is_found_once_where_it_is():
     image, eyes = scene(*SMALL), Eyes()
     assert not len(eyes.predict([image])[0].boxes)
     (found,) = Tiled(eyes, (100, 100)).predict([image])
-    # those that a tile cuts are whole in the next one, which comes first
-    sure = found.scores > 0.55
-    assert rows(Detections(found.boxes[sure], found.scores[sure], found.labels[sure])) == set(SMALL)
-    assert sure.sum() == len(SMALL) and (np.diff(found.scores) <= 0).all()
+    # those that a tile cuts are whole in the next one
+    assert rows(found) == set(SMALL) and len(found.boxes) == len(SMALL) and (np.diff(found.scores) <= 0).all()
     assert found.boxes.dtype == found.scores.dtype == np.float32 and found.labels.dtype == np.int64
 
 
-def test_a_large_object_is_found_whole_before_its_pieces():
+def test_a_large_object_is_found_whole_and_its_pieces_are_not():
     large = (50, 60, 350, 300, 0)
     (found,) = Tiled(Eyes(), (100, 100)).predict([scene(large)])
-    assert tuple(found.boxes[0]) == large[:4] and found.scores[0] > 0.6
-    assert len(found.boxes) > 1 and found.scores[1] <= 0.5  # of a piece no score stays above a half
-    (sure,) = Tiled(Eyes(), (100, 100)).predict([scene(large)], score_threshold=0.5)
-    assert rows(sure) == {large}
+    assert rows(found) == {large} and found.scores[0] > 0.6
+
+
+def test_pieces_stay_behind_where_nothing_shows_them_whole():
+    long, other = (50, 60, 350, 80, 0), (200, 150, 270, 220, 1)
+    (found,) = Tiled(Eyes(), (100, 100)).predict([scene(other, long)])
+    thing, *pieces = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
+    assert thing[0] == 1 and thing[1] > 0.5
+    assert len(pieces) > 2 and all(label == 0 and score <= 0.5 for label, score, _ in pieces)
+    assert not len(Tiled(Eyes(), (100, 100)).predict([scene(long)], score_threshold=0.5)[0].boxes)
 
 
 def test_boxes_at_the_images_own_border_are_not_cut():
