@@ -41,10 +41,12 @@ LIMIT = 300  # seconds that a training may take
 EVERYWHERE = ["--epochs", "3", "--save-every", "2", "--trainer.log_every_n_steps", "2", "--trainer.accelerator", "cpu"]
 EVERYWHERE += ["--trainer.enable_progress_bar", "false"]
 SMALL = ["--dataset", "coco", "--size", "64", "64", "--batch-size", "8"]
-# what makes a training hard to repeat: averages, accumulation, mosaic, mixup, dropout, a loss over the whole batch
+# what makes a training hard to repeat: averages, accumulation, mosaic, mixup, dropout, a loss over the whole batch,
+# images drawn by class
+DRAWN = ["--class-uniform", "0.5"]
 OPTIONS = {
-    "seg": ["--dataset", "voc", "--crop", "64", "64", "--batch-size", "8", "--loss", "ohem+dice"],
-    "det": [*SMALL, "--mosaic", "0.5", "--trainer.accumulate_grad_batches", "2"],
+    "seg": ["--dataset", "voc", "--crop", "64", "64", "--batch-size", "8", "--loss", "ohem+dice", *DRAWN],
+    "det": [*SMALL, "--mosaic", "0.5", "--trainer.accumulate_grad_batches", "2", *DRAWN],
     "cls": ["--dataset", "folder", "--size", "32", "32", "--batch-size", "16", "--mixup", "0.2", "--dropout", "0.5"],
 }
 

@@ -1,3 +1,5 @@
+from .class_uniform import ClassUniform as ClassUniform
+from .class_uniform import holders as holders
 from .classification.augment import AugmentClassification as AugmentClassification
 from .classification.augment import CentreCrop as CentreCrop
 from .classification.augment_options import ClassificationAugmentation as ClassificationAugmentation

@@ -2,24 +2,26 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from datasets.class_uniform import ClassUniform
 from datasets.faults import DataError
 from datasets.samples import Samples
 
 PREFETCHED = 2  # batches that every worker makes ahead, which is torch's default
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
+class EpochSampler(Sampler[tuple[int, ...]]):
     """Yields (epoch, index), so that a sample depends on nothing a worker remembers.
+
+    What is drawn by class is (epoch, index, place, class), see `ClassUniform`.
 
     Process `rank` of `world` gets every world-th entry of one order, so that the processes' batches taken together are
     the batch that one process would see. Lightning calls `set_epoch`, though only once it has begun to iterate over a
@@ -37,6 +39,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         done: batches of that epoch which a run has seen before it was broken off.
         repeat: passes over the dataset that are one epoch, with no batch dropped between them; the samples of pass p
             of epoch e are those of epoch e * repeat + p without.
+        uniform: what is drawn by class of each pass, where it is shuffled.
     """
 
     def __init__(
@@ -50,9 +53,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
         epoch: int = 0,
         done: int = 0,
         repeat: int = 1,
+        uniform: ClassUniform | None = None,
     ) -> None:
         self.length, self.shuffle, self.seed, self.rank, self.world = length, shuffle, seed, rank, world
-        self.repeat = repeat
+        self.repeat, self.uniform = repeat, uniform
         self.used = length * repeat - length * repeat % batch_size
         self.epoch = self.begun = epoch
         self.skipped = done * batch_size  # of the epoch begun
@@ -64,16 +68,18 @@ class EpochSampler(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         return len(range(self.rank, self.used, self.world))
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
         passes = range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat)
-        keys = ((number, int(index)) for number in passes for index in self._order(number))
+        keys = ((number, *entry) for number in passes for entry in self._order(number))
         skipped = self.skipped if self.epoch == self.begun else 0
         return islice(keys, skipped + self.rank, self.used, self.world)
 
-    def _order(self, number: int) -> NDArray[np.int64]:
+    def _order(self, number: int) -> Iterable[tuple[int, ...]]:
         if not self.shuffle:
-            return np.arange(self.length)
-        return np.random.default_rng([self.seed, number]).permutation(self.length)
+            return zip(range(self.length))
+        random = np.random.default_rng([self.seed, number])
+        order = random.permutation(self.length)
+        return zip(order.tolist()) if self.uniform is None else self.uniform.draw(order, random)
 
 
 def check_batch(dataset: Samples, batch_size: int, world: int = 1, repeat: int = 1) -> None:
@@ -136,6 +142,7 @@ def train_loader(
     epoch: int = 0,
     done: int = 0,
     repeat: int = 1,
+    uniform: ClassUniform | None = None,
 ) -> DataLoader[dict[str, Any]]:
     """Shuffled batches; the last one is dropped if it is not full.
 
@@ -149,12 +156,13 @@ def train_loader(
         epoch: that comes first.
         done: batches of that epoch which are left out, see `EpochSampler`.
         repeat: passes over the dataset that are one epoch.
+        uniform: what is drawn by class.
 
     Raises:
         DataError: if the batch does not divide over the processes, or is larger than the dataset.
     """
     check_batch(dataset, batch_size, world, repeat)
-    sampler = EpochSampler(len(dataset), True, seed, rank, world, batch_size, epoch, done, repeat)
+    sampler = EpochSampler(len(dataset), True, seed, rank, world, batch_size, epoch, done, repeat, uniform)
     return _loader(dataset, sampler, batch_size // world, workers, drop_last=True)
 
 

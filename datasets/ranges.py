@@ -11,6 +11,7 @@ COUNT = (1, 10**9)  # of images or frames
 WORKERS = (0, 128)
 BATCH = (1, 65536)
 DRAWN = (0, 1000)
+WINDOW = (16, 65536)  # pixels of a side of a window or a tile
 
 
 def check_options(**options: tuple[float | Sequence[float] | None, float, float]) -> None:

@@ -19,8 +19,9 @@ def free_memory(told: Path = Path("/proc/meminfo")) -> int | None:
 class Samples(Dataset[dict[str, Any]]):
     """Samples of one split.
 
-    `samples[epoch, index]` depends on nothing else; `samples[index]` is epoch 0. Each has at least "image", uint8
-    [H, W, 3] RGB, and "file".
+    `samples[epoch, index]` depends on nothing else; `samples[index]` is epoch 0. `samples[epoch, index, place, class]`
+    is the same image drawn for a class, augmented in another way at every place of an epoch, see `ClassUniform`. Each
+    has at least "image", uint8 [H, W, 3] RGB, and "file".
 
     Attributes:
         files: what is read; it has root, split and names.
@@ -39,6 +40,10 @@ class Samples(Dataset[dict[str, Any]]):
 
     def to(self, device: torch.device) -> None:
         """Move what is held in memory to a device, where batches are then made."""
+
+    def number(self, index: int, place: int = -1, label: int = -1) -> int:
+        """What the random choices for a sample depend on beside the epoch, from the rest of its key."""
+        return index + len(self) * (place + 1)
 
     @property
     def sources(self) -> int:

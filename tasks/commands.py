@@ -9,7 +9,7 @@ import torch
 
 from backbones import BackboneOptions
 from backbones.weights_download import sha256
-from datasets import tell_difference
+from datasets import ClassUniform, tell_difference
 from datasets.faults import did_you_mean, unknown_dataset
 from tasks.checkpoints import unchanged
 from tasks.errors import CheckpointError, TaskError
@@ -93,8 +93,13 @@ def train(
     task.check_samples(samples[1])
     if data.cache:
         samples[0].keep()
-    drawing: dict[str, Any] = {"draw": wing.draw, "drawn": wing.drawn, "draw_batch": wing.draw_batch}
-    trained = train_run(run, task, *samples, config_text, epochs, batch_size, repeat=data.repeat, **drawing)
+    uniform = None
+    if data.class_uniform:
+        held = wing.holders(train_files, summaries[0] if summaries else None)
+        uniform = ClassUniform(data.class_uniform, held)
+    how: dict[str, Any] = {"draw": wing.draw, "drawn": wing.drawn, "draw_batch": wing.draw_batch}
+    how |= {"repeat": data.repeat, "uniform": uniform}
+    trained = train_run(run, task, *samples, config_text, epochs, batch_size, **how)
     best = run.folder / "best.ckpt"
     if trained and best.is_file() and is_first_process():
         scored = wing.task.load(best).fold()
@@ -140,6 +145,7 @@ def evaluate(
     files: Any = None,
     output_stride: int | None = None,
     load: Load = load_predictor,
+    tile: tuple[int, int] | None = None,
     **options: Any,
 ) -> Path:
     """Evaluate a checkpoint on a split.
@@ -152,6 +158,7 @@ def evaluate(
         files: of the split, if they are found already.
         output_stride: see `Task.at_output_stride`; None for that of training.
         load: what makes a predictor of the file.
+        tile: see `Wing.tiled`; None to look at whole images.
         **options: of `Wing.evaluate`.
 
     Returns:
@@ -174,6 +181,8 @@ def evaluate(
     for line in (line for summary in wing.check_files(files, read=data.check_data) for line in summary.lines()):
         print(line)
     settings = _settings(task, checkpoint, digest, files)
+    if tile is not None:
+        task, settings["tile"] = wing.tiled(task, tile), tile
     wing.evaluate(task, files, folder, settings, evaluation.drawn, evaluation.workers, **options)
     return folder
 
@@ -239,6 +248,8 @@ def predict(
     if options.json and found.video is not None and not options.track:
         raise TaskError("--json of a video or webcam needs --track: it has the boxes of each object")
     wing = WINGS[task.kind]
+    if options.tile is not None:
+        task = wing.tiled(task, options.tile)
     if found.video is not None:
         predictor = Unchanged(task)
         show = wing.show(predictor, options, frames=True)

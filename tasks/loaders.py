@@ -5,7 +5,7 @@ from typing import Any
 import lightning.pytorch as L
 from torch.utils.data import DataLoader
 
-from datasets import Samples, eval_loader, train_loader
+from datasets import ClassUniform, Samples, eval_loader, train_loader
 
 
 class Loaders(L.LightningDataModule):
@@ -19,6 +19,7 @@ class Loaders(L.LightningDataModule):
         seed: of the order.
         begun: the epoch that a resumed run is in, and how many of its batches are done.
         repeat: passes over `train` that are one epoch.
+        uniform: what is drawn by class of `train`.
     """
 
     def __init__(
@@ -30,9 +31,10 @@ class Loaders(L.LightningDataModule):
         seed: int,
         begun: tuple[int, int] = (0, 0),
         repeat: int = 1,
+        uniform: ClassUniform | None = None,
     ) -> None:
         super().__init__()
-        self.begun, self.repeat = begun, repeat
+        self.begun, self.repeat, self.uniform = begun, repeat, uniform
         self.train, self.val = train, val
         self.made: list[DataLoader[Any]] = []
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
@@ -48,7 +50,7 @@ class Loaders(L.LightningDataModule):
         now = self.trainer.current_epoch if self.trainer else 0
         place = (now, 0) if now > self.begun[0] else self.begun
         shared = self.batch_size, self.workers, self.seed, rank, world
-        self.made.append(train_loader(self.train, *shared, *place, repeat=self.repeat))
+        self.made.append(train_loader(self.train, *shared, *place, self.repeat, self.uniform))
         return self.made[-1]
 
     def val_dataloader(self) -> Any:

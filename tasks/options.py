@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from datasets.faults import DataError, one_line
 from datasets.grouping import check_group_by
-from datasets.ranges import BATCH, COUNT, DRAWN, SEED, WORKERS, check_fields
+from datasets.ranges import BATCH, COUNT, DRAWN, SEED, WINDOW, WORKERS, check_fields
 from tasks.errors import RunError, TaskError
 
 LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
@@ -31,6 +31,8 @@ class Data:
         max_images: use only so many images of each split.
         repeat: passes over the training images that are one epoch, at whose end a run validates and saves; for a few
             hundred images, whose epochs are over too soon.
+        class_uniform: share of an epoch's images, 0 to 1, that are drawn class by class, as often for each, so that
+            rare ones are seen more; for segmentation crops of these hold a pixel of the class.
         cache: keep the decoded training images in memory.
         group_by: for folder, yolo, labelme and cvat without splits of their own: every fifth group is val, where a
             group is a "folder", or the first group of a regular expression of the file's name, such as "(.+)_[0-9]+".
@@ -49,12 +51,13 @@ class Data:
     check_data: bool = True
     max_images: int | None = None
     repeat: int = 1
+    class_uniform: float = 0.0
     cache: bool = False
     group_by: str | None = None
     classes: Literal["voc"] | None = None
 
     def __post_init__(self) -> None:
-        check_fields(self, {"max_images": COUNT, "repeat": (1, 10**6)})
+        check_fields(self, {"max_images": COUNT, "repeat": (1, 10**6), "class_uniform": (0, 1)})
         require_data(self.data_root, self.download or self.dataset == "shapes")
         check_group_by(self.group_by)
 
@@ -281,6 +284,8 @@ class Prediction:
         tta_flip: segmentation: also mirrored, averaged likewise.
         window: segmentation: height and width of a sliding window with half overlap; by default 1024 1024 for images
             above 16 megapixels, and none for smaller ones.
+        tile: detection: height and width of tiles, overlapping by a fifth, that are looked at beside the whole image,
+            for objects that are small in it.
         output_stride: segmentation: of the backbone, in place of the one that it was trained with: 8 gives finer masks
             and takes several times as long.
         opacity: segmentation: of the colours over the image, 0 to 1.
@@ -301,6 +306,7 @@ class Prediction:
     tta_scales: list[float] = field(default_factory=lambda: [1.0])
     tta_flip: bool = False
     window: tuple[int, int] | None = None
+    tile: tuple[int, int] | None = None
     output_stride: Literal[8, 16, 32] | None = None
     opacity: float = 0.55
     score_threshold: float | None = None
@@ -310,8 +316,8 @@ class Prediction:
     json: bool = False
 
     def __post_init__(self) -> None:
-        ranges = {"tta_scales": (0.1, 4), "window": (16, 65536), "opacity": (0, 1), "score_threshold": (0, 1)}
-        check_fields(self, {**ranges, "max_drawn": DRAWN})
+        ranges = {"tta_scales": (0.1, 4), "window": WINDOW, "opacity": (0, 1), "score_threshold": (0, 1)}
+        check_fields(self, {**ranges, "tile": WINDOW, "max_drawn": DRAWN})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from datasets import Samples, check_batch, check_shared_memory
+from datasets import ClassUniform, Samples, check_batch, check_shared_memory
 from tasks.base import Task
 from tasks.callbacks import FirstStep, LastCheckpoint, SeedSteps, Signals, StopAtTime, Stopped
 from tasks.checkpoints import export_weights
@@ -66,6 +66,7 @@ def train_run(
     drawn: int = 4,
     repeat: int = 1,
     draw_batch: DrawBatch | None = None,
+    uniform: ClassUniform | None = None,
 ) -> bool:
     """Train, and keep the best and the last checkpoint.
 
@@ -81,6 +82,7 @@ def train_run(
         drawn: how many of them, from all over `val`.
         repeat: passes over the training data that are one epoch.
         draw_batch: draws the first training batch, see `FirstBatch`.
+        uniform: what of an epoch is drawn by class.
 
     Returns:
         Whether anything was trained; a finished run is left as it is.
@@ -151,7 +153,8 @@ def train_run(
         try:
             with first:
                 place = (0, 0) if begun is None else begun.place
-                fit(fitter, task, Loaders(train, val, batch_size, run.workers, run.seed, place, repeat), checkpoint)
+                loaders = Loaders(train, val, batch_size, run.workers, run.seed, place, repeat, uniform)
+                fit(fitter, task, loaders, checkpoint)
         except Stopped:
             _plot(first, metrics.path, task.monitor)
             raise

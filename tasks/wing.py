@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backbones import BackboneOptions, load_weights, start_normalisation
 from datasets import Samples
 from tasks.base import Spec, Task
@@ -201,6 +204,22 @@ class Wing(ABC):
         Raises:
             TaskError: if a file cannot be written.
         """
+
+    @abstractmethod
+    def holders(self, files: Any, summary: Any = None) -> list[NDArray[np.int64]]:
+        """For every class the training samples that hold it, by index; `summary` is of `check_files`, if that was read.
+
+        Raises:
+            TaskError: for files whose samples are drawn otherwise.
+        """
+
+    def tiled(self, predictor: Predictor, tile: tuple[int, int]) -> Predictor:
+        """A predictor that looks at an image in tiles of a height and width.
+
+        Raises:
+            TaskError: for a task without boxes.
+        """
+        raise TaskError(f"--tile is for boxes, and this is a network for {self.task.kind}")
 
     @staticmethod
     @abstractmethod

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from datasets.ranges import BATCH, check_options
+from datasets.ranges import BATCH, WINDOW, check_options
 from deploy.export_options import Runtime
 from tasks.errors import TaskError, require_checkpoint
 from tasks.options import Evaluation, EvaluationData
@@ -27,6 +27,7 @@ def eval_det(
     predictions: Path | None = None,
     annotations: Path | None = None,
     backend: Literal["pycocotools", "faster"] = "pycocotools",
+    tile: tuple[int, int] | None = None,
     runtime: Runtime | None = None,
     batch_size: int = 8,
 ) -> Path:
@@ -41,15 +42,19 @@ def eval_det(
         annotations: COCO json that holds the ground truth, in place of --dataset and --split; images are looked for in
             --data-root and drawn if they are there.
         backend: pycocotools, or faster (faster-coco-eval: the same numbers to about 1e-15, sooner).
+        tile: height and width of tiles, overlapping by a fifth, that are looked at beside the whole image, for objects
+            that are small in it.
         runtime: what runs it. By default torch for a checkpoint, whose network runs in onnx and openvino, too; and for
             an exported file the one that it is for.
         batch_size: images a step.
     """
-    check_options(batch_size=(batch_size, *BATCH))
+    check_options(batch_size=(batch_size, *BATCH), tile=(tile, *WINDOW))
     if (checkpoint is None) == (predictions is None):
         raise TaskError("give either --checkpoint or --predictions")
     if predictions is not None and data.max_images is not None:
         raise TaskError("--max-images is for checkpoints; predictions are evaluated on the whole split")
+    if predictions is not None and tile is not None:
+        raise TaskError("--tile is for checkpoints; predictions are evaluated as they are")
     if checkpoint is not None:
         require_checkpoint(checkpoint)
     from datasets.detection.find import find_detection, find_files
@@ -69,7 +74,7 @@ def eval_det(
         return evaluate_results(predictions, files, evaluation, backend)
     assert checkpoint is not None
     options: dict[str, Any] = {"backend": backend, "batch_size": batch_size}
-    return evaluate("detection", checkpoint, data, evaluation, files, load=loader(runtime), **options)
+    return evaluate("detection", checkpoint, data, evaluation, files, load=loader(runtime), tile=tile, **options)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from datasets.ranges import WINDOW, check_options
 from deploy.export_options import Runtime
 from tasks.errors import require_checkpoint
 from tasks.joint.options import require_boxes
@@ -23,6 +24,7 @@ def eval_joint(
     box_dataset: str | None = None,
     box_data_root: Path | None = None,
     instances: bool = False,
+    tile: tuple[int, int] | None = None,
     runtime: Runtime | None = None,
 ) -> Path:
     """Evaluate a joint checkpoint on a split.
@@ -35,8 +37,11 @@ def eval_joint(
         box_data_root: likewise.
         instances: also COCO's segm numbers of instance masks, which are the class mask cut by each box; for shapes and
             coco, whose annotations have the mask of every object.
+        tile: height and width of tiles, overlapping by a fifth, that are looked at beside the whole image, for objects
+            that are small in it.
         runtime: what runs it. By default torch for a checkpoint, and for an exported file the one that it is for.
     """
+    check_options(tile=(tile, *WINDOW))
     require_boxes(box_dataset, box_data_root)
     require_checkpoint(checkpoint)
     from datasets.joint.find import boxes_from, find_joint
@@ -49,7 +54,7 @@ def eval_joint(
 
     files = find_joint(data.dataset, data.split, data.data_root, False, data.group_by, data.classes)
     files = boxes_from(files, box_dataset, box_data_root)
-    return evaluate("joint", checkpoint, data, evaluation, files, load=loader(runtime), instances=instances)
+    return evaluate("joint", checkpoint, data, evaluation, files, load=loader(runtime), tile=tile, instances=instances)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ python tools/eval_seg.py --checkpoint best.ckpt --dataset voc --data-root DIR --
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from datasets.ranges import check_options
+from datasets.ranges import WINDOW, check_options
 from deploy.export_options import Runtime
 from tasks.errors import require_checkpoint
 from tasks.options import Evaluation, EvaluationData
@@ -42,12 +42,12 @@ def eval_seg(
         runtime: what runs it. By default torch for a checkpoint, whose network runs in onnx and openvino, too; and for
             an exported file the one that it is for.
     """
-    check_options(tta_scales=(tta_scales, 0.1, 4), window=(window, 16, 65536))
+    check_options(tta_scales=(tta_scales, 0.1, 4), window=(window, *WINDOW))
     require_checkpoint(checkpoint)
     from deploy.runtimes import loader
     from tasks.commands import evaluate
 
-    options = {"tta_scales": tta_scales, "tta_flip": tta_flip, "window": window}
+    options: dict[str, Any] = {"tta_scales": tta_scales, "tta_flip": tta_flip, "window": window}
     return evaluate("segmentation", checkpoint, data, evaluation, None, output_stride, loader(runtime), **options)
 
 

@@ -57,25 +57,25 @@ class ClassificationDataset(Samples):
         batch: dict[str, Any] = samples
         return batch
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+    def __getitem__(self, key: int | tuple[int, ...]) -> dict[str, Any]:
+        epoch, index, *drawn = key if isinstance(key, tuple) else (0, key)
         (image,) = self.decoded(index)
         if self.transform is not None:
-            image = self.transform(image, epoch, index)
+            image = self.transform(image, epoch, self.number(index, *drawn))
         return {"image": image, "label": int(self.files.labels[index]), "file": self.files.image_paths[index]}
 
     def read(self, index: int) -> tuple[NDArray[np.uint8]]:
         held = self.files.images
         return (read_image(Path(self.files.image_paths[index])) if held is None else held[index],)
 
-    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    def __getitems__(self, keys: Sequence[tuple[int, ...]]) -> dict[str, Any]:
         """A batch of one epoch.
 
         Returns:
             "image": [N, 3, H, W] in channels_last memory, uint8, or float32 with values 0 to 255 once mixed; "label":
             int64 [N]; "target": float32 [N, classes], only with an augmentation; "file": a list of str.
         """
-        epoch, index = keys[0][0], np.array([index for _, index in keys])
+        epoch, index = keys[0][0], np.array([key[1] for key in keys])
         place = torch.from_numpy(index).to(self.labels.device)
         if self.images is not None:
             images = self.images[place]
@@ -84,8 +84,8 @@ class ClassificationDataset(Samples):
         images, labels = images.permute(0, 3, 1, 2), self.labels[place]
         batch = {"image": images, "label": labels, "file": [self.files.image_paths[item] for item in index]}
         if self.augmentation is not None:
-            classes = len(self.files.names)
-            batch["image"], batch["target"] = self.augmentation(images, labels, classes, epoch, index)
+            classes, numbers = len(self.files.names), np.array([self.number(*key[1:]) for key in keys])
+            batch["image"], batch["target"] = self.augmentation(images, labels, classes, epoch, numbers)
         return batch
 
 

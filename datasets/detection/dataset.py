@@ -55,18 +55,18 @@ class DetectionDataset(Samples):
     def __len__(self) -> int:
         return len(self.files.image_paths)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+    def __getitem__(self, key: int | tuple[int, ...]) -> dict[str, Any]:
+        epoch, index, *drawn = key if isinstance(key, tuple) else (0, key)
         image, objects = self.decoded(index)
-        size = image.shape[:2]
+        number, size = self.number(index, *drawn), image.shape[:2]
         result = Augmented(image, objects.boxes, np.arange(len(objects)))
         if isinstance(self.transform, AugmentDetection):
-            others = [self.decoded(other) for other in self.transform.partners(len(self), epoch, index)]
+            others = [self.decoded(other) for other in self.transform.partners(len(self), epoch, number)]
             beside = [(other, there.boxes) for other, there in others]
-            result = self.transform(image, objects.boxes, objects.labels, epoch, index, beside)
+            result = self.transform(image, objects.boxes, objects.labels, epoch, number, beside)
             objects = objects.joined([there for _, there in others])
         elif self.transform is not None:
-            result = self.transform(image, objects.boxes, objects.labels, epoch, index)
+            result = self.transform(image, objects.boxes, objects.labels, epoch, number)
         objects = objects.at(result.kept)
         return {
             "image": result.image,

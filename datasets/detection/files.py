@@ -111,6 +111,14 @@ class DetectionFiles:
         return replace(self, **kept)
 
     @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which images have boxes of which classes, crowds apart, bool [images, classes]."""
+        present = np.zeros((len(self.objects), len(self.names)), dtype=bool)
+        for row, objects in zip(present, self.objects, strict=True):
+            row[objects.labels[~objects.crowd]] = True
+        return present
+
+    @property
     def colours(self) -> list[Colour]:
         """Of the classes, for drawing; the first of VOC's colour map is background's."""
         return default_colours(len(self.names) + 1)[1:]

@@ -50,20 +50,20 @@ class JointDataset(Samples):
     def sources(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        number = self._at(epoch, index)
-        image, boxes, mask, objects = self.decoded(number)
-        boxed = self.images[number].boxes is not None
+    def __getitem__(self, key: int | tuple[int, ...]) -> dict[str, Any]:
+        epoch, index, *drawn = key if isinstance(key, tuple) else (0, key)
+        at, number = self._at(epoch, index), self.number(index, *drawn)
+        image, boxes, mask, objects = self.decoded(at)
+        boxed = self.images[at].boxes is not None
         if isinstance(self.transform, AugmentDetection):
-            beside = [self._at(epoch, other) for other in self.transform.partners(len(self), epoch, index)]
+            beside = [self._at(epoch, other) for other in self.transform.partners(len(self), epoch, number)]
             others = [self.decoded(other) for other in beside]
             boxed = boxed and all(self.images[other].boxes is not None for other in beside)
             parts = [other[:3] for other in others]
-            result = self.transform(image, boxes, objects.labels, epoch, index, parts, mask)
+            result = self.transform(image, boxes, objects.labels, epoch, number, parts, mask)
             objects = objects.joined([other[3] for other in others])
         else:
-            result = self.transform(image, boxes, objects.labels, epoch, index)._replace(mask=mask)
+            result = self.transform(image, boxes, objects.labels, epoch, number)._replace(mask=mask)
         objects = objects.at(result.kept)
         return {
             "image": result.image,
@@ -73,7 +73,7 @@ class JointDataset(Samples):
             "crowd": objects.crowd,
             "mask": result.mask,
             "boxed": boxed,
-            "file": str(self.images[number].path),
+            "file": str(self.images[at].path),
             "size": image.shape[:2],
             "tiny": result.tiny,
         }

@@ -26,7 +26,12 @@ class ScaleCrop(A.DualTransform):
     Args:
         crop: height and width of the result.
         scale: range of the factor, drawn evenly.
+
+    Attributes:
+        aim: row and column of a pixel that the crop must hold, or None.
     """
+
+    aim: tuple[int, int] | None = None
 
     def __init__(self, crop: tuple[int, int], scale: tuple[float, float]) -> None:
         super().__init__(p=1.0)
@@ -35,10 +40,13 @@ class ScaleCrop(A.DualTransform):
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         factor = self.py_random.uniform(*self.scale)
         windows = []
-        for side, wanted in zip(params["shape"][:2], self.crop, strict=True):
+        for axis, (side, wanted) in enumerate(zip(params["shape"][:2], self.crop, strict=True)):
             taken = min(side, max(1, round(wanted / factor)))
             given = wanted if taken < side else min(wanted, max(1, round(side * factor)))
-            start, place = self.py_random.randint(0, side - taken), self.py_random.randint(0, wanted - given)
+            first, last = 0, side - taken
+            if self.aim is not None:
+                first, last = max(first, self.aim[axis] - taken + 1), min(last, self.aim[axis])
+            start, place = self.py_random.randint(first, last), self.py_random.randint(0, wanted - given)
             windows.append((start, taken, place, given))
         return {"windows": windows}
 
@@ -70,7 +78,8 @@ class AugmentSegmentation:
     def __init__(self, options: SegmentationAugmentation, crop: tuple[int, int]) -> None:
         check_options(crop=(crop, *SIDE))
         self.seed = options.seed
-        steps: list[Any] = [ScaleCrop(crop, options.scale)]
+        self.scale_crop = ScaleCrop(crop, options.scale)
+        steps: list[Any] = [self.scale_crop]
         if options.flip:
             steps.append(A.HorizontalFlip(p=options.flip))
         if options.colour:
@@ -81,11 +90,22 @@ class AugmentSegmentation:
         self.compose = A.Compose(steps)
 
     def __call__(
-        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], epoch: int, index: int
+        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], epoch: int, index: int, label: int | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Augment uint8 [H, W, 3] and uint8 [H, W] into the crop's size."""
-        state = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
+        """Augment uint8 [H, W, 3] and uint8 [H, W] into the crop's size.
+
+        With a label, the crop holds a pixel of that class, which the mask must have.
+        """
+        state = np.random.SeedSequence((self.seed, epoch, index)).generate_state(3)
+        aim = None if label is None else _pixel(mask == label, np.random.default_rng(state[2]))
+        self.scale_crop.aim = aim
         # one shared stream: seeding every step alike, as set_random_seed does, would tie their draws together
         self.compose.set_random_state(np.random.default_rng(state[0]), random.Random(int(state[1])))
         result = self.compose(image=image, mask=mask)
         return result["image"], result["mask"]
+
+
+def _pixel(chosen: NDArray[np.bool_], random: np.random.Generator) -> tuple[int, int]:
+    """Row and column of one of the pixels chosen, bool [H, W]."""
+    row, column = divmod(int(random.choice(np.flatnonzero(chosen))), chosen.shape[1])
+    return row, column

@@ -20,12 +20,12 @@ class SegmentationSummary:
 
     Args:
         pixels: of every class, int64 [classes].
-        images: with pixels of every class, int64 [classes].
+        present: which images have pixels of which classes, bool [images, classes].
         notes: what readers left out, a line each.
     """
 
     pixels: NDArray[np.int64]
-    images: NDArray[np.int64]
+    present: NDArray[np.bool_]
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -75,7 +75,7 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
     if faults:
         raise DataError(list_faults(faults, f"{files.root}, split {files.split}"))
     counts = counts[:, : len(files.names)]
-    return SegmentationSummary(counts.sum(0), (counts > 0).sum(0), files.notes)
+    return SegmentationSummary(counts.sum(0), counts > 0, files.notes)
 
 
 def check_files(*splits: SegmentationFiles) -> list[SegmentationSummary]:

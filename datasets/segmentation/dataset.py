@@ -15,7 +15,7 @@ from datasets.samples import Samples
 from datasets.segmentation.files import Drawn, SegmentationFiles
 from datasets.segmentation.masks import read_upright_mask
 
-Transform = Callable[[NDArray[np.uint8], NDArray[np.uint8], int, int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+Transform = Callable[..., tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
 
 def read_pair(
@@ -105,7 +105,8 @@ class SegmentationDataset(Samples):
     """Samples of one split.
 
     `dataset[epoch, index]` is {"image": uint8 [H, W, 3] RGB, "mask": uint8 [H, W], "file": str, "size": (H, W) as on
-    disk}; `dataset[index]` is epoch 0. The transform gets (image, mask, epoch, index) and nothing else to depend on.
+    disk}; `dataset[index]` is epoch 0. The transform gets (image, mask, epoch, number), and the class that a sample is
+    drawn for, and nothing else to depend on.
     What `read_pair` refuses is an error on reading a sample.
 
     Unlabelled images come behind the others, with a mask that is all void.
@@ -122,12 +123,12 @@ class SegmentationDataset(Samples):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+    def __getitem__(self, key: int | tuple[int, ...]) -> dict[str, Any]:
+        epoch, index, *drawn = key if isinstance(key, tuple) else (0, key)
         image, mask = self.decoded(index)
         size = image.shape[:2]
         if self.transform is not None:
-            image, mask = self.transform(image, mask, epoch, index)
+            image, mask = self.transform(image, mask, epoch, self.number(index, *drawn), *drawn[1:])
         return {"image": image, "mask": mask, "file": str(self.images[index]), "size": size}
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backbones import BackboneOptions
-from datasets import ClassificationAugmentation, ClassificationDataset, ClassificationFiles
+from datasets import ClassificationAugmentation, ClassificationDataset, ClassificationFiles, holders
 from datasets.classification.checks import check_classification
 from datasets.classification.dataset import evaluation_samples, training_samples
 from datasets.classification.find import DATASETS, find_files, limit_classification
@@ -95,6 +98,9 @@ class ClassificationWing(Wing):
     ) -> ClassificationTask:
         teacher = load_teacher(options, spec.names)
         return ClassificationTask(spec, optimization, options.label_smoothing, teacher)
+
+    def holders(self, files: ClassificationFiles, summary: Any = None) -> list[NDArray[np.int64]]:
+        return holders(files.labels[:, None] == np.arange(len(files.names)))
 
     def train_samples(
         self, files: ClassificationFiles, spec: ClassificationSpec, augmentation: ClassificationAugmentation

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backbones import BackboneOptions
 from datasets import (
     AugmentDetection,
@@ -12,6 +15,7 @@ from datasets import (
     DetectionFiles,
     DetectionSummary,
     Resize,
+    holders,
 )
 from datasets.detection.checks import check_files
 from datasets.detection.find import DATASETS, find_files, limit_detection
@@ -22,6 +26,7 @@ from tasks.detection.evaluation import evaluate, score
 from tasks.detection.options import DetectionOptions
 from tasks.detection.results import DetectionResult
 from tasks.detection.task import DetectionNetwork, DetectionSpec, DetectionTask, detection_table
+from tasks.detection.tiles import Tiled
 from tasks.detection.weights import load_detection_weights, start_detection_normalisation
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
@@ -110,6 +115,12 @@ class DetectionWing(Wing):
             f"epochs. --weights imagenet starts the backbone from images of all kinds, --weights coco (v3-large "
             f"with ssdlite-torchvision) the whole network; either is worth more than any other option"
         )
+
+    def holders(self, files: DetectionFiles, summary: DetectionSummary | None = None) -> list[NDArray[np.int64]]:
+        return holders(files.present)
+
+    def tiled(self, predictor: Any, tile: tuple[int, int]) -> Tiled:
+        return Tiled(predictor, tile)
 
     def train_samples(
         self, files: DetectionFiles, spec: DetectionSpec, augmentation: DetectionAugmentation

@@ -23,7 +23,7 @@ def show_joint(predictor: Any, options: Prediction, frames: bool = False) -> Sho
         TaskError: for options that see an image more than once.
     """
     if tuple(options.tta_scales) != (1.0,) or options.tta_flip or options.window is not None:
-        raise TaskError("several scales, flips and windows are for segmentation; a joint network looks once")
+        raise TaskError("several scales, flips and windows are for segmentation; a joint network takes --tile")
     spec = predictor.spec
     draw_mask = MaskDrawing(spec.names, spec.colours, options, frames)
     draw_found = BoxDrawing(spec.box_names, spec.box_colours, options, shown_above(options, spec))

@@ -5,8 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backbones import BackboneOptions
-from datasets import AugmentDetection, DetectionAugmentation, JointDataset, JointFiles, Resize
+from datasets import AugmentDetection, DetectionAugmentation, JointDataset, JointFiles, Resize, holders
 from datasets.joint.checks import JointSummary, check_files
 from datasets.joint.files import limit_joint
 from datasets.joint.find import boxes_from, find_files
@@ -16,12 +19,14 @@ from tasks.detection.distillation import load_box_teacher
 from tasks.detection.options import DetectionOptions
 from tasks.detection.task import detection_table
 from tasks.detection.weights import start_detection_normalisation
+from tasks.errors import TaskError
 from tasks.joint.drawing import draw_joint, draw_joint_batch, show_joint
 from tasks.joint.evaluation import evaluate, score
 from tasks.joint.network import JointNetwork, JointSpec
 from tasks.joint.options import JointOptions
 from tasks.joint.results import JointResult
 from tasks.joint.task import JointTask
+from tasks.joint.tiles import TiledJoint
 from tasks.joint.weights import load_joint_weights
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
@@ -129,6 +134,20 @@ class JointWing(Wing):
 
     def load_weights(self, task: JointTask, weights: str) -> str:
         return load_joint_weights(task.network, task.spec, weights)
+
+    def holders(self, files: JointFiles, summary: JointSummary | None = None) -> list[NDArray[np.int64]]:
+        if files.share is not None:
+            raise TaskError("--class-uniform draws from all images alike, and --box-dataset by --box-share: give one")
+        of_masks, of_boxes = (summary or check_files(files)[0]).masks.present, files.boxes.present
+        names = list(dict.fromkeys(files.names + files.box_names))
+        present = np.zeros((len(files.images), len(names)), dtype=bool)
+        for row, image in zip(present, files.images, strict=True):
+            for known, own, at in ((files.names, of_masks, image.mask), (files.box_names, of_boxes, image.boxes)):
+                row[[names.index(name) for name in known]] |= own[at] if at is not None else False
+        return holders(present)
+
+    def tiled(self, predictor: Any, tile: tuple[int, int]) -> TiledJoint:
+        return TiledJoint(predictor, tile)
 
     def train_samples(self, files: JointFiles, spec: JointSpec, augmentation: DetectionAugmentation) -> JointDataset:
         return JointDataset(files, AugmentDetection(augmentation, spec.input_size))

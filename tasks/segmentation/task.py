@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from backbones import BackboneError, Table, TimmTable, build_backbone, create_table, table_options
 from datasets import check_options, resize_image, resize_mask
+from datasets.ranges import WINDOW
 from heads import HeadError, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
 from heads.inputs import tap_channels
 from tasks.base import Spec, Task
@@ -232,7 +233,7 @@ class SegmentationTask(Task):
         Raises:
             DataError: for tta_scales outside 0.1 to 4, or a window with a side under 32.
         """
-        check_options(tta_scales=(tta_scales, 0.1, 4), window=(window, 16, 65536))
+        check_options(tta_scales=(tta_scales, 0.1, 4), window=(window, *WINDOW))
         return [self._predict_one(image, tta_scales, tta_flip, window) for image in images]
 
     def _predict_one(

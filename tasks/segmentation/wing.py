@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backbones import BackboneOptions
 from datasets import (
     AugmentSegmentation,
@@ -11,6 +14,7 @@ from datasets import (
     SegmentationDataset,
     SegmentationFiles,
     SegmentationSummary,
+    holders,
 )
 from datasets.segmentation.checks import check_files
 from datasets.segmentation.find import DATASETS, find_files, limit_segmentation
@@ -103,6 +107,9 @@ class SegmentationWing(Wing):
         teacher = load_mask_teacher(options, spec.names, spec.input_size, load_task)
         of_loss = options.loss, weights, options.label_smoothing, options.auxiliary
         return SegmentationTask(spec, optimization, *of_loss, teacher)
+
+    def holders(self, files: SegmentationFiles, summary: SegmentationSummary | None = None) -> list[NDArray[np.int64]]:
+        return holders((summary or check_files(files)[0]).present)
 
     def train_samples(
         self, files: SegmentationFiles, spec: SegmentationSpec, augmentation: SegmentationAugmentation

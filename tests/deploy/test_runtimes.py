@@ -65,6 +65,21 @@ def same_boxes(found, expected):
         np.testing.assert_allclose(ours.boxes[: sure.sum()], theirs.boxes[sure], atol=0.1)
 
 
+@pytest.mark.parametrize("size", [(96, 160), (75, 133)])
+@pytest.mark.parametrize("format", FORMATS)
+def test_detectors_of_other_sizes(format, size, checkpoints, tmp_path):
+    pytest.importorskip(NEEDED[format])
+    content = torch.load(checkpoints["detection"], weights_only=True)
+    content["mobiledense"]["input_size"] = size
+    torch.save(content, tmp_path / "x.ckpt")
+    path = export(tmp_path / "x.ckpt", format, tmp_path / f"x{FORMATS[format].suffix}")
+    file, plain = load(path, threads=1), load_task(tmp_path / "x.ckpt", "cpu")
+    given = images(size, np.random.default_rng(0))
+    for ours, theirs in zip(file.predict(given), plain.predict(given), strict=True):
+        np.testing.assert_allclose(ours.scores[:50], theirs.scores[:50], atol=2e-3)  # noise excites the network
+        np.testing.assert_allclose(ours.boxes[0], theirs.boxes[0], atol=0.1)
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_changed_file_is_refused(format, checkpoints, tmp_path):
     pytest.importorskip(NEEDED[format])

@@ -281,7 +281,10 @@ def test_coding_there_and_back():
 @pytest.mark.parametrize("small", [False, True])
 @pytest.mark.parametrize(
     ("backbone", "size"),
-    [*(("v3-small", size) for size in [(320, 320), (321, 257), (160, 416)]), *((name, (65, 97)) for name in TABLES)],
+    [
+        *(("v3-small", size) for size in [(320, 320), (321, 257), (416, 416), (512, 512), (320, 512)]),
+        *((name, (65, 97)) for name in TABLES),
+    ],
 )
 def test_there_is_an_anchor_for_every_output(first, small, backbone, size):
     net = network(backbone, names=["a", "b"])

@@ -98,6 +98,7 @@ def test_nonsense_is_one_line(tool, end, folder):
         ("train_seg --head unet --head-options.encoder_name x", 'there is no option of unet "encoder_name"'),
         ("train_seg --head unet --head-options.decoder_channels x", "unet cannot be built with"),
         ("train_seg --head raspp --batch-size 1", "a batch of 1 of 64x64 leaves batch norm one value a channel"),
+        ("train_det --class-uniform 2", "--class-uniform 2.0 is not in 0 to 1"),
         ("train_det --mosaic 2", "--mosaic 2.0 is not in 0 to 1"),
         ("train_det --box-weight -1", "--box-weight -1.0 is not in 0 to 1000"),
         (
@@ -114,6 +115,7 @@ def test_nonsense_is_one_line(tool, end, folder):
         ("eval_seg --window 0 0", "--window 0 0 is not in 16 to 65536"),
         ("eval_seg --workers 1000", "--workers 1000 is not in 0 to 128"),
         ("eval_seg --output setup.py/x", "setup.py: is a file; name a folder with --output"),
+        ("predict --tile 8 100", "--tile 8 100 is not in 16 to 65536"),
         ("predict --opacity 7", "--opacity 7.0 is not in 0 to 1"),
         ("predict --device abacus", "--device abacus: this machine has cpu"),
         ("predict --track true", "--track is for a video or webcam that a detector or a joint network sees"),

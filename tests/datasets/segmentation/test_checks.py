@@ -38,7 +38,7 @@ def faults_of(files) -> list[str]:
 def test_counts_of_a_sound_split(tmp_path):
     summary = check_segmentation(write_split(tmp_path, [filled(0, 1, 1, 255), filled(1, 255), filled(0, 0)]))
     assert summary.pixels.tolist() == [12, 12, 0]
-    assert summary.images.tolist() == [2, 2, 0]
+    assert summary.present.sum(0).tolist() == [2, 2, 0]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -106,7 +106,7 @@ def test_more_than_20_faults_are_cut_with_a_count(tmp_path, count, rest):
 
 
 def test_balanced_weights_have_mean_1_and_favour_the_rare():
-    summary = SegmentationSummary(np.array([9000, 900, 100]), np.array([3, 3, 1]))
+    summary = SegmentationSummary(np.array([9000, 900, 100]), np.ones((3, 3), bool))
     weights = summary.balanced_weights()
     assert np.mean(weights) == pytest.approx(1)
     assert weights[0] < weights[1] < weights[2]
@@ -115,4 +115,4 @@ def test_balanced_weights_have_mean_1_and_favour_the_rare():
 
 
 def test_even_classes_weigh_the_same():
-    assert SegmentationSummary(np.array([50, 50]), np.array([1, 1])).balanced_weights() == pytest.approx([1, 1])
+    assert SegmentationSummary(np.array([50, 50]), np.ones((1, 2), bool)).balanced_weights() == pytest.approx([1, 1])

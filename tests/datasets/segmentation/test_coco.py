@@ -66,7 +66,7 @@ def test_polygons_runs_crowds_and_overlaps(tmp_path):
     np.testing.assert_array_equal(mask(files), expected)
     assert not mask(files, 1).any()
     summary = check_segmentation(files)
-    assert summary.images.tolist() == [2, 0, 1, 1] and summary.lines() == []
+    assert summary.present.sum(0).tolist() == [2, 0, 1, 1] and summary.lines() == []
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,18 @@ def test_steps_lower_the_loss(shapes, sigmoid):
     assert np.mean(losses[-2:]) < 0.8 * losses[0]
 
 
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log")
+@pytest.mark.parametrize("size", [(416, 416), (512, 512), (320, 512), (301, 533)])
+def test_a_network_of_any_size_learns_and_predicts(shapes, size):
+    task = DetectionTask(spec(table=detection_table("v3-small", width=0.25), input_size=size))
+    dataset = DetectionDataset(limit_detection(find_detection("coco", "train", shapes), 2), Resize(size))
+    batch = DetectionDataset.collate([dataset[0], dataset[1]])
+    losses = learn(task, batch, 4)
+    assert losses[-1] < losses[0]
+    (found,) = task.predict([photo(70, 110)])
+    assert (found.boxes >= 0).all() and (found.boxes <= [110, 70, 110, 70]).all() and len(found.boxes) > 20
+
+
 @pytest.fixture(scope="module")
 def learnt(shapes) -> DetectionTask:
     """A task that has seen the first four training images eighty times."""

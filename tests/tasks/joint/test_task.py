@@ -158,7 +158,7 @@ def test_drawing_looks_once(task):
     shown = show_joint(task, Prediction(score_threshold=0.01))(photo())
     assert shown.mask.shape == (70, 90) and shown.drawing.shape[1:] == (90, 3)
     assert {*shown.description} == {"classes", "objects"} and shown.description["objects"]
-    with pytest.raises(TaskError, match="a joint network looks once"):
+    with pytest.raises(TaskError, match="a joint network takes --tile"):
         show_joint(task, Prediction(tta_flip=True))
 
 
