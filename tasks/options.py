@@ -99,6 +99,16 @@ def require_data(root: Path | None, made: bool) -> None:
         raise DataError(f"--data-root {one_line(root)}: no such file or folder")
 
 
+def require_teacher(options: Any) -> None:
+    """Refuse unlabelled images where nobody says what they show.
+
+    Raises:
+        TaskError: if so.
+    """
+    if options.unlabelled is not None and options.teacher is None:
+        raise TaskError(f"--unlabelled {one_line(options.unlabelled)} needs a --teacher, who says what the images show")
+
+
 @dataclass(frozen=True)
 class Network:
     """What is trained.

@@ -32,8 +32,9 @@ class DetectionDataset(Samples):
     """Samples of one split.
 
     `dataset[epoch, index]` is {"image": uint8 [H, W, 3] RGB, "boxes": float32 [n, 4] corners in its pixels, "labels":
-    int64 [n], "difficult" and "crowd": bool [n], "file": str, "id": as in `files.ids`, "size": (H, W) as on disk,
-    "tiny": how many boxes the transform dropped for being too small}; `dataset[index]` is epoch 0.
+    int64 [n], "difficult" and "crowd": bool [n], "boxed": whether boxes are known, without which there are none,
+    "file": str, "id": as in `files.ids`, "size": (H, W) as on disk, "tiny": how many boxes the transform dropped for
+    being too small}; `dataset[index]` is epoch 0. Unlabelled images come behind the others.
 
     Args:
         files: what to read.
@@ -51,17 +52,21 @@ class DetectionDataset(Samples):
         self, files: DetectionFiles, transform: DetectionTransform | None = None, keep_crowds: bool = False
     ) -> None:
         self.files, self.transform, self.keep_crowds = files, transform, keep_crowds
+        self.labelled = len(files.image_paths)
+        self.images = files.image_paths + files.unlabelled
 
     def __len__(self) -> int:
-        return len(self.files.image_paths)
+        return len(self.images)
 
     def __getitem__(self, key: int | tuple[int, ...]) -> dict[str, Any]:
         epoch, index, *drawn = key if isinstance(key, tuple) else (0, key)
         image, objects = self.decoded(index)
         number, size = self.number(index, *drawn), image.shape[:2]
-        result = Augmented(image, objects.boxes, np.arange(len(objects)))
+        result, boxed = Augmented(image, objects.boxes, np.arange(len(objects))), index < self.labelled
         if isinstance(self.transform, AugmentDetection):
-            others = [self.decoded(other) for other in self.transform.partners(len(self), epoch, number)]
+            partners = self.transform.partners(len(self), epoch, number)
+            boxed = boxed and all(other < self.labelled for other in partners)
+            others = [self.decoded(other) for other in partners]
             beside = [(other, there.boxes) for other, there in others]
             result = self.transform(image, objects.boxes, objects.labels, epoch, number, beside)
             objects = objects.joined([there for _, there in others])
@@ -70,17 +75,20 @@ class DetectionDataset(Samples):
         objects = objects.at(result.kept)
         return {
             "image": result.image,
-            "boxes": result.boxes,
-            "labels": objects.labels,
+            "boxes": result.boxes if boxed else result.boxes[:0],
+            "labels": objects.labels if boxed else objects.labels[:0],
+            "boxed": boxed,
             "difficult": objects.difficult,
             "crowd": objects.crowd,
-            "file": str(self.files.image_paths[index]),
-            "id": self.files.ids[index],
+            "file": str(self.images[index]),
+            "id": self.files.ids[index] if index < self.labelled else None,
             "size": size,
             "tiny": result.tiny,
         }
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], Objects]:
+        if index >= self.labelled:
+            return read_image(self.images[index]), Objects.none()
         image_path, objects = self.files.image_paths[index], self.files.objects[index]
         image = read_image(image_path)
         fault = size_fault(image_path, self.files.sizes[index], image.shape[:2])
@@ -93,7 +101,8 @@ class DetectionDataset(Samples):
         """Stack samples of one size, with their boxes padded to the G of the image that has most, and to 1 at least.
 
         "image" is uint8 [N, 3, H, W] in channels_last memory; "boxes" float32 [N, G, 4] corners as shares of width and
-        height, padded with 0; "labels" int64 [N, G], padded with -1. Other entries become lists, an image an item.
+        height, padded with 0; "labels" int64 [N, G], padded with -1; "boxed" bool [N]. Other entries become lists, an
+        image an item.
         """
         batch = Samples.collate(samples)
         height, width = batch["image"].shape[2:]
@@ -105,4 +114,5 @@ class DetectionDataset(Samples):
             labels[row, : len(sample["labels"])] = sample["labels"]
         batch["boxes"] = torch.from_numpy(boxes / np.array([width, height, width, height], dtype=np.float32))
         batch["labels"] = torch.from_numpy(labels)
+        batch["boxed"] = torch.tensor(batch["boxed"])
         return batch

@@ -90,6 +90,7 @@ class DetectionFiles:
         faults: of the annotations, a line each that names the file; `check_detection` raises them with its own.
         notes: what was put right or may surprise, counted, a line each.
         unsound: the boxes that were dropped or clipped.
+        unlabelled: more images to train on, of whose boxes nothing is known.
     """
 
     root: Path
@@ -103,6 +104,7 @@ class DetectionFiles:
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unsound: list[list[Unsound]] = field(default_factory=list)
+    unlabelled: list[Path] = field(default_factory=list)
 
     def at(self, chosen: Sequence[int]) -> "DetectionFiles":
         """The images at some indices; faults and notes stay those of the whole split."""

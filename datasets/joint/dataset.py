@@ -96,9 +96,8 @@ class JointDataset(Samples):
 
     @staticmethod
     def collate(samples: Any) -> dict[str, Any]:
-        """`DetectionDataset.collate`, with "boxed" bool [N]; and "mask" uint8 [N, H, W] where all have one size."""
+        """`DetectionDataset.collate`, with "mask" uint8 [N, H, W] where all have one size."""
         batch = DetectionDataset.collate(samples)
-        batch["boxed"] = torch.tensor(batch["boxed"])
         if len({mask.shape for mask in batch["mask"]}) == 1:
             batch["mask"] = torch.from_numpy(np.stack(batch["mask"]))
         return batch

@@ -1,8 +1,10 @@
 """The options of a detection training that others do not have."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from datasets.ranges import SIDE, check_fields
+from tasks.options import require_teacher
 
 RANGES = {"size": SIDE, "box_weight": (0, 1000), "temperature": (0.01, 1000), "distillation_weight": (0, 1000)}
 
@@ -20,9 +22,11 @@ class DetectionOptions:
             boxes anchor by anchor; of any other, what it detects with a score above 0.5 is taught like labels.
         temperature: that softens the probabilities of both, anchor by anchor.
         distillation_weight: of the teacher's part in the loss, beside the labels' 1.
+        unlabelled: folder of more images to train on, of which the teacher alone says what they show.
 
     Raises:
         DataError: for a number outside its range.
+        TaskError: for unlabelled images without a teacher.
     """
 
     size: tuple[int, int] | None = None
@@ -31,6 +35,8 @@ class DetectionOptions:
     teacher: str | None = None
     temperature: float = 1.0
     distillation_weight: float = 1.0
+    unlabelled: Path | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, RANGES)
+        require_teacher(self)

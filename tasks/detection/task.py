@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from backbones import Table, TimmTable, build_backbone, create_table, table_options
 from datasets import check_options, limit_detection, resize_image
-from heads import DetectionLoss, create_detection_head, decode_detections
+from heads import Anchors, DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
 from tasks.detection.detections import Detections, gathered, in_pixels
 from tasks.detection.distillation import BoxTeacher
@@ -69,6 +69,29 @@ class DetectionNetwork(nn.Module):
         return self.head(self.backbone(images))
 
 
+def boxed_losses(
+    criterion: DetectionLoss, logits: Tensor, offsets: Tensor, anchors: Anchors, batch: dict[str, Any]
+) -> tuple[Tensor, Tensor]:
+    """Class and box loss of the images whose boxes are known; 0 where there are none, for other processes' sake.
+
+    Args:
+        criterion: of all images.
+        logits: float [N, A, K + 1].
+        offsets: float [N, A, 4].
+        anchors: of both.
+        batch: has "boxes", "labels" and "boxed", bool [N].
+    """
+    (rows,) = batch["boxed"].nonzero(as_tuple=True)
+    if len(rows) == len(logits):
+        return criterion(logits, offsets, anchors, batch["boxes"], batch["labels"])
+    known = float(len(rows) > 0)
+    rows = rows if len(rows) else rows.new_zeros(1)
+    classes, boxes = criterion(
+        logits[rows], offsets[rows], anchors, *(batch[name][rows] for name in ("boxes", "labels"))
+    )
+    return known * classes, known * boxes
+
+
 class DetectionTask(Task):
     """Trains and evaluates a detection network, and predicts with it.
 
@@ -106,7 +129,7 @@ class DetectionTask(Task):
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         logits, offsets = self.network(self.normalise(batch["image"]))
-        classes, boxes = self.criterion(logits, offsets, self.anchors, batch["boxes"], batch["labels"])
+        classes, boxes = boxed_losses(self.criterion, logits, offsets, self.anchors, batch)
         loss = classes + self.box_weight * boxes
         if self.teacher is not None:
             classes_taught, boxes_taught = self.teacher.teach(

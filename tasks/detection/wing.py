@@ -1,6 +1,7 @@
 """Detection as the tools see it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from datasets import (
 )
 from datasets.detection.checks import check_files
 from datasets.detection.find import DATASETS, find_files, limit_detection
+from datasets.unlabelled import find_unlabelled
 from heads import DETECTION_HEADS, DetectionLoss
 from tasks.detection.distillation import load_box_teacher
 from tasks.detection.drawing import draw_box_batch, draw_detections, show_boxes
@@ -59,6 +61,11 @@ class DetectionWing(Wing):
 
     def epochs(self, dataset: str) -> int:
         return 12 if dataset == "shapes" else 60
+
+    def complete_files(self, files: DetectionFiles, options: DetectionOptions, trained: bool) -> DetectionFiles:
+        if options.unlabelled is None or not trained:
+            return files
+        return replace(files, unlabelled=find_unlabelled(options.unlabelled, files.image_paths))
 
     def check_files(self, *files: DetectionFiles, read: bool) -> list[DetectionSummary]:
         return check_files(*files) if read else []

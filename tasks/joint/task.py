@@ -15,6 +15,7 @@ from tasks.base import Task
 from tasks.detection.detections import Detections, gathered, in_pixels
 from tasks.detection.distillation import BoxTeacher
 from tasks.detection.metrics import coco_scores
+from tasks.detection.task import boxed_losses
 from tasks.detection.thresholds import best_threshold
 from tasks.joint.network import JointNetwork, JointSpec
 from tasks.options import Optimization
@@ -113,7 +114,10 @@ class JointTask(Task):
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         mask_logits, logits, offsets = self.network(self.normalise(batch["image"]))
         losses = torch.stack(
-            [self.mask_criterion(mask_logits, batch["mask"]), *self._box_losses(logits, offsets, batch)]
+            [
+                self.mask_criterion(mask_logits, batch["mask"]),
+                *boxed_losses(self.box_criterion, logits, offsets, self.anchors, batch),
+            ]
         )
         if self.spec.learned:
             uncertainty = self.network.uncertainty
@@ -129,15 +133,6 @@ class JointTask(Task):
         shown = {f"train/{name}_loss": value for name, value in zip(LOSSES, losses, strict=True)}
         self.log_dict({"train/loss": loss, **shown}, prog_bar=True, sync_dist=True, batch_size=len(logits))
         return loss
-
-    def _box_losses(self, logits: Tensor, offsets: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Class and box loss of the images whose boxes are known; 0 where there are none, for other processes' sake."""
-        (rows,) = batch["boxed"].nonzero(as_tuple=True)
-        known = float(len(rows) > 0)
-        rows = rows if len(rows) else rows.new_zeros(1)
-        targets = (batch[name][rows] for name in ("boxes", "labels"))
-        classes, boxes = self.box_criterion(logits[rows], offsets[rows], self.anchors, *targets)
-        return known * classes, known * boxes
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.spec = replace(self.spec, score_threshold=checkpoint["mobiledense"].get("score_threshold"))

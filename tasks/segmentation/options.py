@@ -6,6 +6,7 @@ from typing import Literal
 
 from datasets.ranges import SIDE, check_options
 from tasks.errors import TaskError
+from tasks.options import require_teacher
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,6 @@ class SegmentationOptions:
             temperature=(self.temperature, 0.01, 1000),
             distillation_weight=(self.distillation_weight, 0, 1000),
         )
-        if self.unlabelled is not None and self.teacher is None:
-            raise TaskError(f"--unlabelled {self.unlabelled} needs a --teacher, who says what the images show")
+        require_teacher(self)
         if given is not None and not any(given):
             raise TaskError("--class-weights are all 0; leave some above it")

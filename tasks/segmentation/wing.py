@@ -1,6 +1,7 @@
 """Segmentation as the tools see it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from datasets import (
 )
 from datasets.segmentation.checks import check_files
 from datasets.segmentation.find import DATASETS, find_files, limit_segmentation
-from datasets.segmentation.unlabelled import with_unlabelled
+from datasets.unlabelled import find_unlabelled
 from heads import SEGMENTATION_HEADS, SegmentationLoss
 from tasks.errors import TaskError
 from tasks.options import Network, Optimization, Prediction
@@ -63,7 +64,9 @@ class SegmentationWing(Wing):
     def complete_files(
         self, files: SegmentationFiles, options: SegmentationOptions, trained: bool
     ) -> SegmentationFiles:
-        return files if options.unlabelled is None or not trained else with_unlabelled(files, options.unlabelled)
+        if options.unlabelled is None or not trained:
+            return files
+        return replace(files, unlabelled=find_unlabelled(options.unlabelled, (image for image, _ in files.pairs)))
 
     def check_files(self, *files: SegmentationFiles, read: bool) -> list[SegmentationSummary]:
         return check_files(*files) if read else []

@@ -64,7 +64,7 @@ def test_samples(tmp_path):
     dataset = DetectionDataset(files)
     sample = dataset[0]
     assert len(dataset) == 2
-    assert sorted(sample) == ["boxes", "crowd", "difficult", "file", "id", "image", "labels", "size", "tiny"]
+    assert sorted(sample) == ["boxed", "boxes", "crowd", "difficult", "file", "id", "image", "labels", "size", "tiny"]
     assert sample["image"].shape == (20, 30, 3) and sample["image"].dtype == np.uint8
     assert sample["boxes"].tolist() == [[1, 1, 6, 6], [0, 0, 8, 9]] and sample["boxes"].dtype == np.float32
     assert sample["labels"].tolist() == [0, 2] and sample["labels"].dtype == np.int64

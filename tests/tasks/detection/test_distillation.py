@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from datasets import default_colours
+from datasets import AugmentDetection, DetectionAugmentation, DetectionDataset, default_colours
+from datasets.detection.find import find_detection
 from heads import DetectionLoss, box_distillation_loss
 from tasks import DetectionSpec, DetectionTask, detection_table
 from tasks.detection.distillation import load_box_teacher
@@ -108,7 +109,42 @@ def test_the_boxes_of_a_joint_network_teach(joint):
         assert torch.allclose(found, right, rtol=1e-3, atol=1e-2)
 
 
+def test_unlabelled_images_move_the_student_by_the_teacher_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(DetectionTask, "log_dict", lambda *_, **__: None)
+    batch = {"image": photos(), "file": ["a", "b"], "tiny": [0, 0], "boxed": torch.zeros(2, dtype=torch.bool)}
+    batch |= {"boxes": torch.zeros(2, 1, 4), "labels": torch.full((2, 1), -1)}
+    student = make()
+    assert student.training_step(batch, 0) == 0
+    student.teacher = teacher_of(make(seed=1), student, tmp_path)
+    assert student.training_step(batch, 0) > 0
+    student.teacher, batch["boxes"], batch["labels"] = (
+        None,
+        torch.tensor([[[0.1, 0.1, 0.8, 0.9]]] * 2),
+        torch.ones(2, 1).long(),
+    )
+    assert student.training_step(batch, 0) == 0
+    assert student.training_step(batch | {"boxed": torch.tensor([True, False])}, 0) > 0
+
+
+@pytest.mark.parametrize("mosaic", [0.0, 1.0])
+def test_what_is_laid_beside_an_unlabelled_image_has_no_boxes_either(shapes, mosaic):
+    files = find_detection("coco", "train", shapes)
+    files = replace(files, unlabelled=[shapes / "JPEGImages" / "val_0000.jpg"] * 40)
+    dataset = DetectionDataset(files, AugmentDetection(DetectionAugmentation(mosaic=mosaic), (64, 64)))
+    samples = [dataset[0, index] for index in range(len(dataset))]
+    assert len(samples) == len(files.image_paths) + 40
+    assert not any(sample["boxed"] for sample in samples[-40:])
+    assert sum(sample["boxed"] for sample in samples) == 0 if mosaic else len(files.image_paths)
+    assert all(len(sample["boxes"]) == 0 for sample in samples if not sample["boxed"])
+    batch = dataset.collate(samples)
+    assert batch["boxed"].tolist() == [sample["boxed"] for sample in samples]
+
+
 def test_training_with_a_teacher(tool_here, detector, shapes, tmp_path):
-    tool_here("train_det", *quick_detection(shapes, tmp_path), "--name", "taught", "--teacher", str(detector))
+    options = ["--name", "taught", "--teacher", str(detector), "--unlabelled", str(shapes / "JPEGImages")]
+    said = tool_here("train_det", *quick_detection(shapes, tmp_path), *options)
+    assert "24 images, 5 classes" in said
     content = torch.load(tmp_path / "taught" / "best.ckpt", weights_only=False)
     assert not any("teacher" in key for key in content["state_dict"])
+    with pytest.raises(TaskError, match="needs a --teacher"):
+        DetectionOptions(unlabelled=tmp_path)
