@@ -34,11 +34,11 @@ test-slow: .venv/installed
 
 .venv-deploy/installed: setup.py constraints-deploy.txt
 	$(PYTHON) -m venv .venv-deploy
-	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints-deploy.txt -e '.[deploy,test-phone,test-web]'
+	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints-deploy.txt -e '.[deploy,ray,test-phone,test-web]'
 	@touch $@
 
 test-deploy: .venv-deploy/installed
-	OMP_NUM_THREADS=1 .venv-deploy/bin/python -m pytest -q -m 'slow or not slow' tests/deploy tests/tools/test_export.py
+	OMP_NUM_THREADS=1 .venv-deploy/bin/python -m pytest -q -m 'slow or not slow' tests/deploy tests/examples tests/tools/test_export.py
 
 test-web: .venv-deploy/installed
 	@command -v chromium google-chrome || { echo 'make test-web needs chromium on the path; apt-get install chromium, say'; exit 1; }
