@@ -118,7 +118,7 @@ def draw_mask_batch(spec: Any, batch: dict[str, Any]) -> Image:
     return sheet(drawn, *_entries(counts, spec.names, spec.colours))
 
 
-def plot_iou(iou: NDArray[np.float64], names: Sequence[str], colours: Colours, path: Path) -> None:
+def plot_by_class(iou: NDArray[np.float64], names: Sequence[str], colours: Colours, path: Path) -> None:
     """Write the IoU of every class as bars in the classes' colours, the highest on top, and their mean as a line.
 
     Args:

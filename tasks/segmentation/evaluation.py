@@ -12,7 +12,7 @@ from rich.progress import track
 
 from datasets import SegmentationDataset, SegmentationFiles, sample_loader
 from tasks.drawing import ROWS, plot_confusion
-from tasks.segmentation.drawing import draw_masks, plot_iou
+from tasks.segmentation.drawing import draw_masks, plot_by_class
 from tasks.segmentation.metrics import ConfusionMatrix, SegmentationScores, print_scores, segmentation_scores
 from tasks.writing import write_image, write_json
 
@@ -103,7 +103,7 @@ def write_evaluation(
         "images_miou": {name: None if np.isnan(miou) else miou for name, miou in own.items()},
     }
     write_json(folder / "scores.json", content)
-    plot_iou(scores.iou, names, files.colours, folder / "iou.png")
+    plot_by_class(scores.iou, names, files.colours, folder / "iou.png")
     plot_confusion(scores.matrix, names, folder / "confusion.png")
     order = np.argsort(np.nan_to_num(evaluation.image_miou, nan=1.0), kind="stable")
     across = np.linspace(0, len(files.pairs) - 1, min(drawn, len(files.pairs))).round()

@@ -44,6 +44,7 @@ def test_ranks_partition_each_global_batch(world, length):
 def test_all_ranks_have_as_many_training_steps(tmp_path_factory, length):
     dataset = make_dataset(tmp_path_factory.mktemp("d"), 0)
     dataset.files.pairs.extend([(dataset.files.root, dataset.files.root)] * length)
+    dataset = SegmentationDataset(dataset.files)
     loaders = [train_loader(dataset, 8, 0, rank=rank, world=2) for rank in range(2)]
     assert [len(loader) for loader in loaders] == [length // 8] * 2
     assert [len(list(loader.batch_sampler)) for loader in loaders] == [length // 8] * 2

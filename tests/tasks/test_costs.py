@@ -86,7 +86,7 @@ TRAINED = [
 def test_profile_counts_what_training_builds(trainer, head, options, shapes, tool_here, tmp_path, monkeypatch):
     trained = []
 
-    monkeypatch.setattr("tasks.commands.train_run", lambda _, task, *__: trained.append(task))
+    monkeypatch.setattr("tasks.commands.train_run", lambda _, task, *__, **___: trained.append(task))
     data = {
         "train_seg": ["--dataset", "voc", "--crop", "64", "64"],
         "train_det": ["--dataset", "coco", "--size", "64", "64"],

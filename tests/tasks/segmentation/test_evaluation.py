@@ -5,7 +5,7 @@ import pytest
 
 from datasets import SegmentationDataset, find_segmentation, sample_loader
 from tasks.drawing import write_plot
-from tasks.segmentation.drawing import plot_iou
+from tasks.segmentation.drawing import plot_by_class
 from tasks.segmentation.evaluation import evaluate_masks, write_evaluation
 from tests.tasks.segmentation.test_sliding_window import Places, stand_in
 
@@ -38,7 +38,7 @@ def test_iou_by_class_is_sorted_and_has_the_mean(iou, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr("tasks.segmentation.drawing.write_plot", lambda path, figure: drawn.append(figure))
     names = [f"$class {index}" for index in range(len(iou))]
-    plot_iou(np.array(iou), names, [(0, 128, 255)] * len(iou), tmp_path / "iou.png")
+    plot_by_class(np.array(iou), names, [(0, 128, 255)] * len(iou), tmp_path / "iou.png")
     (axes,) = drawn[0].axes
     known = [(value, name) for value, name in zip(iou, names, strict=True) if not np.isnan(value)]
     widths = [round(bar.get_width(), 6) for bar in axes.patches]
