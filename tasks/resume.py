@@ -16,14 +16,8 @@ from tasks.options import NOT_WRITTEN
 
 # options that say where and how fast, and not what is computed
 FREE = {"workers", "output", "name", "data_root", "download", "check_data", "compile", "save_every", "export_weights"}
-FREE |= {
-    "logger",
-    "patience",
-    "epochs",
-    "max_time",
-    "cache",
-    "weights",
-}  # the checkpoint's weights are loaded over these
+FREE |= {"logger", "patience", "epochs", "max_time", "cache"}
+FREE |= {"weights"}  # over which the checkpoint's are loaded
 HOW = {"accelerator", "devices", "num_nodes", "strategy", "max_epochs", "max_steps", "max_time", "profiler"}
 HOW |= {"enable_progress_bar", "log_every_n_steps", "deterministic", "benchmark"}
 
