@@ -167,6 +167,7 @@ class OnnxFormat(Format):
         runtime = require("onnxruntime", self.extra, where)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3  # errors: it warns of constants that it does not fold, which changes nothing
         try:
             content = model if isinstance(model, bytes) else str(model)
             session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
