@@ -10,7 +10,7 @@ from typing import Any, Literal
 from datasets.faults import DataError, one_line
 from datasets.grouping import check_group_by
 from datasets.ranges import BATCH, COUNT, DRAWN, SEED, WINDOW, WORKERS, check_fields
-from tasks.errors import RunError, TaskError
+from tasks.errors import RunError, TaskError, require_checkpoint
 
 LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
 NOT_WRITTEN = ("resume", "overwrite")  # a config that holds them would go on with its run, or destroy it
@@ -99,14 +99,16 @@ def require_data(root: Path | None, made: bool) -> None:
         raise DataError(f"--data-root {one_line(root)}: no such file or folder")
 
 
-def require_teacher(options: Any) -> None:
-    """Refuse unlabelled images where nobody says what they show.
+def require_teacher(teacher: str | None, unlabelled: Path | None = None) -> None:
+    """Refuse a teacher that is not there, before anything is read, and unlabelled images without one.
 
     Raises:
-        TaskError: if so.
+        CheckpointError, TaskError: if so.
     """
-    if options.unlabelled is not None and options.teacher is None:
-        raise TaskError(f"--unlabelled {one_line(options.unlabelled)} needs a --teacher, who says what the images show")
+    if teacher is not None and not Path(teacher, "config.json").is_file():  # which another library's folder has
+        require_checkpoint(Path(teacher))
+    if unlabelled is not None and teacher is None:
+        raise TaskError(f"--unlabelled {one_line(unlabelled)} needs a --teacher, who says what the images show")
 
 
 @dataclass(frozen=True)

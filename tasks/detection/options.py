@@ -26,7 +26,7 @@ class DetectionOptions:
 
     Raises:
         DataError: for a number outside its range.
-        TaskError: for unlabelled images without a teacher.
+        TaskError: for a teacher that is not there, or unlabelled images without one.
     """
 
     size: tuple[int, int] | None = None
@@ -39,4 +39,4 @@ class DetectionOptions:
 
     def __post_init__(self) -> None:
         check_fields(self, RANGES)
-        require_teacher(self)
+        require_teacher(self.teacher, self.unlabelled)

@@ -54,6 +54,6 @@ class SegmentationOptions:
             temperature=(self.temperature, 0.01, 1000),
             distillation_weight=(self.distillation_weight, 0, 1000),
         )
-        require_teacher(self)
+        require_teacher(self.teacher, self.unlabelled)
         if given is not None and not any(given):
             raise TaskError("--class-weights are all 0; leave some above it")
