@@ -9,11 +9,11 @@ from datasets.images import read_header
 
 
 def find_unlabelled(folder: Path, own: Iterable[Path]) -> list[Path]:
-    """The images below a folder, but for those of a split itself, in order.
+    """The images below a folder, but for those that are trained on and validated on already, in order.
 
     Args:
         folder: of the option --unlabelled.
-        own: the images of the split.
+        own: the images of both splits.
 
     Raises:
         DataError: if there are none, or some are no images.
@@ -23,7 +23,7 @@ def find_unlabelled(folder: Path, own: Iterable[Path]) -> list[Path]:
     found, known = [folder / name for name in files_below(folder) if is_image(name)], {path.resolve() for path in own}
     images = [path for path in found if path.resolve() not in known]
     if not images:
-        also = f" besides the {len(found)} that are trained on already" if found else ""
+        also = f" besides the {len(found)} of the splits to train and validate on" if found else ""
         raise DataError(f"--unlabelled {folder}: no images in it{also}")
     faults = [f"{path}: cannot be read as an image" for path in images if read_header(path) is None]
     if faults:

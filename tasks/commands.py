@@ -70,7 +70,7 @@ def train(
         network = replace(network, weights=str(local_checkpoint(network.weights)))
     splits = [data.train_split, data.val_split]
     found = wing.find_files(data.dataset, splits, data.data_root, data.download, data.group_by, data.classes)
-    found = [wing.complete_files(files, options, trained=files is found[0]) for files in found]
+    found = [wing.complete_files(found[0], options, found[1]), wing.complete_files(found[1], options)]
     train_files, val_files = (wing.limit_files(files, data.max_images) for files in found)
     summaries = wing.check_files(train_files, val_files, read=data.check_data)
     for line in (line for summary in summaries for line in summary.lines()):

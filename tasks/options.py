@@ -10,7 +10,7 @@ from typing import Any, Literal
 from datasets.faults import DataError, one_line
 from datasets.grouping import check_group_by
 from datasets.ranges import BATCH, COUNT, DRAWN, SEED, WINDOW, WORKERS, check_fields
-from tasks.errors import RunError, TaskError, require_checkpoint
+from tasks.errors import RunError, TaskError
 
 LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
 NOT_WRITTEN = ("resume", "overwrite")  # a config that holds them would go on with its run, or destroy it
@@ -99,14 +99,12 @@ def require_data(root: Path | None, made: bool) -> None:
         raise DataError(f"--data-root {one_line(root)}: no such file or folder")
 
 
-def require_teacher(teacher: str | None, unlabelled: Path | None = None) -> None:
-    """Refuse a teacher that is not there, before anything is read, and unlabelled images without one.
+def check_unlabelled(unlabelled: Path | None, teacher: str | None) -> None:
+    """Refuse unlabelled images where nobody says what they show.
 
     Raises:
-        CheckpointError, TaskError: if so.
+        TaskError: if so.
     """
-    if teacher is not None and not Path(teacher, "config.json").is_file():  # which another library's folder has
-        require_checkpoint(Path(teacher))
     if unlabelled is not None and teacher is None:
         raise TaskError(f"--unlabelled {one_line(unlabelled)} needs a --teacher, who says what the images show")
 

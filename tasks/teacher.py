@@ -1,10 +1,23 @@
 """A trained network that another one learns from, of which the task that learns saves nothing."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import normalize
+
+from tasks.errors import require_checkpoint
+
+
+def require_teacher(teacher: str | None) -> None:
+    """Refuse a teacher that is not there, before anything else is read.
+
+    Raises:
+        CheckpointError: if so.
+    """
+    if teacher is not None and not Path(teacher, "config.json").is_file():  # which another library's folder has
+        require_checkpoint(Path(teacher))
 
 
 class Teacher:

@@ -86,8 +86,8 @@ class Wing(ABC):
             DataError: if the dataset or a split is missing.
         """
 
-    def complete_files(self, files: Any, options: Any, trained: bool) -> Any:
-        """A split with what the task's own options add to it; `trained` is whether it is the one to train on.
+    def complete_files(self, files: Any, options: Any, val: Any = None) -> Any:
+        """A split with what the task's own options add to it; of the one to train on, `val` is what it is validated on.
 
         Raises:
             DataError: if that is missing.

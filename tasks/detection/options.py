@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.ranges import SIDE, check_fields
-from tasks.options import require_teacher
+from tasks.options import check_unlabelled
 
 RANGES = {"size": SIDE, "box_weight": (0, 1000), "temperature": (0.01, 1000), "distillation_weight": (0, 1000)}
 
@@ -22,11 +22,12 @@ class DetectionOptions:
             boxes anchor by anchor; of any other, what it detects with a score above 0.5 is taught like labels.
         temperature: that softens the probabilities of both, anchor by anchor.
         distillation_weight: of the teacher's part in the loss, beside the labels' 1.
-        unlabelled: folder of more images to train on, of which the teacher alone says what they show.
+        unlabelled: folder of more images to train on, of which the teacher alone says what they show; those that are
+            trained or validated on anyway are left out.
 
     Raises:
         DataError: for a number outside its range.
-        TaskError: for a teacher that is not there, or unlabelled images without one.
+        TaskError: for unlabelled images without a teacher.
     """
 
     size: tuple[int, int] | None = None
@@ -39,4 +40,4 @@ class DetectionOptions:
 
     def __post_init__(self) -> None:
         check_fields(self, RANGES)
-        require_teacher(self.teacher, self.unlabelled)
+        check_unlabelled(self.unlabelled, self.teacher)

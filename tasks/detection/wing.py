@@ -32,6 +32,7 @@ from tasks.detection.tiles import Tiled
 from tasks.detection.weights import load_detection_weights, start_detection_normalisation
 from tasks.options import Network, Optimization, Prediction
 from tasks.prediction import Show
+from tasks.teacher import require_teacher
 from tasks.wing import Wing
 
 FEW = 2000  # images, below which training from scratch is worth a word
@@ -62,10 +63,12 @@ class DetectionWing(Wing):
     def epochs(self, dataset: str) -> int:
         return 12 if dataset == "shapes" else 60
 
-    def complete_files(self, files: DetectionFiles, options: DetectionOptions, trained: bool) -> DetectionFiles:
-        if options.unlabelled is None or not trained:
+    def complete_files(
+        self, files: DetectionFiles, options: DetectionOptions, val: DetectionFiles | None = None
+    ) -> DetectionFiles:
+        if options.unlabelled is None or val is None:
             return files
-        return replace(files, unlabelled=find_unlabelled(options.unlabelled, files.image_paths))
+        return replace(files, unlabelled=find_unlabelled(options.unlabelled, files.image_paths + val.image_paths))
 
     def check_files(self, *files: DetectionFiles, read: bool) -> list[DetectionSummary]:
         return check_files(*files) if read else []
@@ -75,6 +78,7 @@ class DetectionWing(Wing):
 
     def check_options(self, options: DetectionOptions) -> None:
         DetectionLoss(options.loss)
+        require_teacher(options.teacher)
 
     def make_spec(
         self,

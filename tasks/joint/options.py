@@ -8,7 +8,6 @@ from typing import Literal
 from datasets.faults import DataError, one_line
 from datasets.ranges import SIDE, check_fields
 from tasks.errors import TaskError
-from tasks.options import require_teacher
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,6 @@ class JointOptions:
         weights = dict.fromkeys(("mask_weight", "box_weight", "distillation_weight"), (0, 1000))
         check_fields(self, {"size": SIDE, "box_share": (0.01, 0.99), **weights})
         require_boxes(self.box_dataset, self.box_data_root)
-        require_teacher(self.teacher_seg)
-        require_teacher(self.teacher_det)
 
 
 def require_boxes(dataset: str | None, data_root: Path | None) -> None:

@@ -33,6 +33,7 @@ from tasks.prediction import Show
 from tasks.segmentation.distillation import load_mask_teacher
 from tasks.segmentation.options import SegmentationOptions
 from tasks.segmentation.task import segmentation_table
+from tasks.teacher import require_teacher
 from tasks.wing import Wing
 
 
@@ -70,6 +71,8 @@ class JointWing(Wing):
     def check_options(self, options: JointOptions) -> None:
         SegmentationLoss(options.mask_loss)
         DetectionLoss(options.loss)
+        require_teacher(options.teacher_seg)
+        require_teacher(options.teacher_det)
 
     def make_spec(
         self,
@@ -102,8 +105,8 @@ class JointWing(Wing):
             branch=branch,
         )
 
-    def complete_files(self, files: JointFiles, options: JointOptions, trained: bool) -> JointFiles:
-        share = options.box_share if trained else None
+    def complete_files(self, files: JointFiles, options: JointOptions, val: JointFiles | None = None) -> JointFiles:
+        share = None if val is None else options.box_share
         return boxes_from(files, options.box_dataset, options.box_data_root, share)
 
     def for_files(self, spec: JointSpec, files: JointFiles) -> JointSpec:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from datasets.ranges import SIDE, check_options
 from tasks.errors import TaskError
-from tasks.options import require_teacher
+from tasks.options import check_unlabelled
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class SegmentationOptions:
             (where it sees each class, arXiv 2011.13256).
         temperature: that softens the probabilities of both, by default 1 for pixel and 4 for channel.
         distillation_weight: of the teacher's part in the loss, beside the labels' 1.
-        unlabelled: folder of more images to train on, of which the teacher alone says what they show.
+        unlabelled: folder of more images to train on, of which the teacher alone says what they show; those that are
+            trained or validated on anyway are left out.
 
     Raises:
         DataError, TaskError: for a number outside its range.
@@ -54,6 +55,6 @@ class SegmentationOptions:
             temperature=(self.temperature, 0.01, 1000),
             distillation_weight=(self.distillation_weight, 0, 1000),
         )
-        require_teacher(self.teacher, self.unlabelled)
+        check_unlabelled(self.unlabelled, self.teacher)
         if given is not None and not any(given):
             raise TaskError("--class-weights are all 0; leave some above it")

@@ -31,6 +31,7 @@ from tasks.segmentation.options import SegmentationOptions
 from tasks.segmentation.results import SegmentationResult
 from tasks.segmentation.task import SegmentationNetwork, SegmentationSpec, SegmentationTask, segmentation_table
 from tasks.segmentation.weights import load_segmentation_weights
+from tasks.teacher import require_teacher
 from tasks.wing import Wing
 
 CONSTANTS = {"balanced": 1.02, "mild": 1.1}  # of class weights, see `SegmentationSummary.balanced_weights`
@@ -62,11 +63,12 @@ class SegmentationWing(Wing):
         return 40
 
     def complete_files(
-        self, files: SegmentationFiles, options: SegmentationOptions, trained: bool
+        self, files: SegmentationFiles, options: SegmentationOptions, val: SegmentationFiles | None = None
     ) -> SegmentationFiles:
-        if options.unlabelled is None or not trained:
+        if options.unlabelled is None or val is None:
             return files
-        return replace(files, unlabelled=find_unlabelled(options.unlabelled, (image for image, _ in files.pairs)))
+        known = [image for image, _ in files.pairs + val.pairs]
+        return replace(files, unlabelled=find_unlabelled(options.unlabelled, known))
 
     def check_files(self, *files: SegmentationFiles, read: bool) -> list[SegmentationSummary]:
         return check_files(*files) if read else []
@@ -76,6 +78,7 @@ class SegmentationWing(Wing):
 
     def check_options(self, options: SegmentationOptions) -> None:
         SegmentationLoss(options.loss, None, options.label_smoothing)
+        require_teacher(options.teacher)
 
     def make_spec(
         self,

@@ -18,7 +18,9 @@ def test_what_cannot_be_had_is_one_line(shapes, tmp_path):
         with pytest.raises(DataError, match=told):
             find_unlabelled(folder, [])
     images = sorted((shapes / "JPEGImages").iterdir())
-    with pytest.raises(DataError, match=f"no images in it besides the {len(images)} that are trained on already"):
+    with pytest.raises(
+        DataError, match=f"no images in it besides the {len(images)} of the splits to train and validate on"
+    ):
         find_unlabelled(shapes / "JPEGImages", images)
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"broken\.jpg: cannot be read as an image"):
