@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from datasets.faults import DataError, list_faults
+from datasets.faults import DataError
 from datasets.files import files_below, is_image
-from datasets.images import read_header
 
 
 def find_unlabelled(folder: Path, own: Iterable[Path]) -> list[Path]:
@@ -16,7 +15,7 @@ def find_unlabelled(folder: Path, own: Iterable[Path]) -> list[Path]:
         own: the images of both splits.
 
     Raises:
-        DataError: if there are none, or some are no images.
+        DataError: if there are none.
     """
     if not folder.is_dir():
         raise DataError(f"--unlabelled {folder}: no such folder")
@@ -25,7 +24,4 @@ def find_unlabelled(folder: Path, own: Iterable[Path]) -> list[Path]:
     if not images:
         also = f" besides the {len(found)} of the splits to train and validate on" if found else ""
         raise DataError(f"--unlabelled {folder}: no images in it{also}")
-    faults = [f"{path}: cannot be read as an image" for path in images if read_header(path) is None]
-    if faults:
-        raise DataError(list_faults(faults, str(folder)))
     return images

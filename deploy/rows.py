@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from datasets import DataError
 from deploy.shards import fetch_image
@@ -16,6 +15,7 @@ from tasks.classification.prediction import name_classes
 from tasks.detection.detections import Detections
 from tasks.prediction import LARGE
 from tasks.segmentation.drawing import WINDOW
+from tasks.segmentation.results import run_lengths
 
 Image = NDArray[np.uint8]
 DIGITS = 4  # of scores behind the point; a box has one, which is a tenth of a pixel
@@ -82,11 +82,8 @@ def _mask(predictor: Any, image: Image) -> Image:
 
 
 def _masks(mask: Image, names: Sequence[str]) -> dict[str, Any]:
-    columns, result = np.asfortranarray(mask), {}
-    for value in np.unique(mask[mask < len(names)]).tolist():
-        encoded = coco_mask.encode((columns == value).view(np.uint8))
-        result[names[value]] = {"size": encoded["size"], "counts": encoded["counts"].decode()}
-    return result
+    values = np.unique(mask[mask < len(names)]).tolist()
+    return {names[value]: run_lengths(mask == value) for value in values}
 
 
 def _objects(found: Detections, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float
     Returns:
         Kullback-Leibler divergence in nats, averaged over the batch, and over pixels where there are some.
     """
-    return _divergence(logits, teacher_logits, temperature, 1)
+    return _divergence(logits, teacher_logits, temperature, 1) / (logits.numel() / logits.shape[1])
 
 
 def channel_distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -35,7 +35,7 @@ def channel_distillation_loss(logits: Tensor, teacher_logits: Tensor, temperatur
     Returns:
         Kullback-Leibler divergence in nats, averaged over batch and classes, times the square of the temperature.
     """
-    return _divergence(logits.flatten(2), teacher_logits.flatten(2), temperature, 2)
+    return _divergence(logits.flatten(2), teacher_logits.flatten(2), temperature, 2) / logits.shape[:2].numel()
 
 
 def box_distillation_loss(
@@ -64,19 +64,19 @@ def box_distillation_loss(
     seen = scores.amax(-1) if sigmoid else scores.sum(-1)
     total = global_count(seen.sum())
     if sigmoid:
-        student, target = (
-            logits[..., 1:].float() / temperature,
-            (teacher_logits[..., 1:].float() / temperature).sigmoid(),
-        )
-        surprise = F.binary_cross_entropy_with_logits(student, target, reduction="sum")
-        classes = temperature**2 * (surprise - F.binary_cross_entropy(target, target, reduction="sum"))
+        student, teacher = (found[..., 1:].float() / temperature for found in (logits, teacher_logits))
+        # cross-entropy less the teacher's own; of probabilities in place of logits, autocast on a GPU refuses it
+        target = teacher.sigmoid()
+        given = F.binary_cross_entropy_with_logits(student, target, reduction="sum")
+        own = F.binary_cross_entropy_with_logits(teacher, target, reduction="sum")
+        classes = temperature**2 * (given - own)
     else:
-        classes = _divergence(logits, teacher_logits, temperature, 2) * seen.numel()
+        classes = _divergence(logits, teacher_logits, temperature, 2)
     apart = F.smooth_l1_loss(offsets.float(), teacher_offsets.float(), reduction="none").sum(-1)
     return classes / total, (seen * apart).sum() / total
 
 
 def _divergence(logits: Tensor, teacher_logits: Tensor, temperature: float, dim: int) -> Tensor:
+    """The sum over all distributions along a dimension."""
     student, teacher = (F.log_softmax(found.float() / temperature, dim) for found in (logits, teacher_logits))
-    distributions = logits.numel() / logits.shape[dim]
-    return temperature**2 * F.kl_div(student, teacher, reduction="sum", log_target=True) / distributions
+    return temperature**2 * F.kl_div(student, teacher, reduction="sum", log_target=True)

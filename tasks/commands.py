@@ -243,7 +243,7 @@ def predict(
     task = load(checkpoint, choose_device(device), options.output_stride)
     if options.instances and (task.kind != "joint" or found.video is not None):
         raise TaskError("--instances is for images that a joint network sees")
-    if options.track and (task.kind not in ("detection", "joint") or found.video is None):
+    if options.track and not (WINGS[task.kind].tracks and found.video is not None):
         raise TaskError("--track is for a video or webcam that a detector or a joint network sees")
     if options.json and found.video is not None and not options.track:
         raise TaskError("--json of a video or webcam needs --track: it has the boxes of each object")

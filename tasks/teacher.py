@@ -1,7 +1,9 @@
 """A trained network that another one learns from, of which the task that learns saves nothing."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ def require_teacher(teacher: str | None) -> None:
         require_checkpoint(Path(teacher))
 
 
+@dataclass(eq=False)
 class Teacher:
     """Logits of the student's classes for the student's images.
 
@@ -32,20 +35,22 @@ class Teacher:
         weight: of the distillation beside the labels.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        mean: Sequence[float],
-        std: Sequence[float],
-        order: Sequence[int],
-        temperature: float,
-        weight: float,
-    ) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.mean, self.std, self.order = list(mean), list(std), list(order)
-        self.temperature, self.weight = temperature, weight
+    network: nn.Module
+    mean: Sequence[float]
+    std: Sequence[float]
+    order: list[int]
+    temperature: float
+    weight: float
+
+    def __post_init__(self) -> None:
+        self.network.eval().requires_grad_(False)
+        self.mean, self.std = [*self.mean], [*self.std]
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """float32 [N, classes, ...] for images with values 0 to 255, [N, 3, H, W] on the network's device."""
-        return self.network(normalize(images.float() / 255, self.mean, self.std)).float()[:, self.order]
+        return self.seen(images).float()[:, self.order]
+
+    def seen(self, images: Tensor) -> Any:
+        """What the network returns for such images."""
+        return self.network(normalize(images.float() / 255, self.mean, self.std))

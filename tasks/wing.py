@@ -53,6 +53,7 @@ class Wing(ABC):
         batch_size: images a step, by default.
         drawn: images of a run that are drawn with each validation.
         measure: what `score` is called.
+        tracks: whether it has boxes that can be followed over the frames of a video.
         result: what `results` has for each image.
     """
 
@@ -64,6 +65,7 @@ class Wing(ABC):
     batch_size: ClassVar[int] = 16
     drawn: ClassVar[int] = 4
     measure: ClassVar[str]
+    tracks: ClassVar[bool] = False
     result: ClassVar[type[Result]]
 
     @abstractmethod

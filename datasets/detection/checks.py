@@ -71,11 +71,11 @@ def check_files(*splits: DetectionFiles, threads: int = 4) -> list[DetectionSumm
 
 def _examine(files: DetectionFiles, threads: int) -> tuple[DetectionSummary, list[str]]:
     with ThreadPoolExecutor(threads) as pool:
-        results = pool.map(_check_image, files.image_paths, files.sizes)
-        label = f"Checking {files.split}"
-        outcomes = list(track(results, label, total=len(files.image_paths), transient=True))
+        images, sizes = files.image_paths + files.unlabelled, files.sizes + [None] * len(files.unlabelled)
+        results = pool.map(_check_image, images, sizes)
+        outcomes = list(track(results, f"Checking {files.split}", total=len(images), transient=True))
     faults = files.faults + [fault for fault, _ in outcomes if fault]
-    turned = [image.name for image, (_, turns) in zip(files.image_paths, outcomes, strict=True) if turns]
+    turned = [image.name for image, (_, turns) in zip(files.image_paths, outcomes, strict=False) if turns]
     summary = _summarise(files, turned)
     if not files.image_paths:
         faults.append(f"{files.root}: split {files.split} is empty")

@@ -10,8 +10,8 @@ from rich.progress import track
 
 from datasets.faults import DataError, list_faults
 from datasets.files import IGNORE
-from datasets.segmentation.dataset import read_pair
-from datasets.segmentation.files import Drawn, SegmentationFiles
+from datasets.segmentation.dataset import SegmentationDataset
+from datasets.segmentation.files import SegmentationFiles
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class SegmentationSummary:
 
 
 def check_segmentation(files: SegmentationFiles, threads: int = 4) -> SegmentationSummary:
-    """Read every image and mask of a split.
+    """Read every image and mask of a split, and its unlabelled images.
 
     Args:
         files: the split.
@@ -58,18 +58,20 @@ def check_segmentation(files: SegmentationFiles, threads: int = 4) -> Segmentati
             holds a value that is no class; or if all masks hold only 0 and 255, or only 255.
     """
 
-    def check(pair: tuple[Path, Path | Drawn]) -> tuple[str | None, NDArray[np.int64]]:
+    samples = SegmentationDataset(files)
+
+    def check(index: int) -> tuple[str | None, NDArray[np.int64]]:
         try:
-            return None, np.bincount(read_pair(files, *pair)[1].ravel(), minlength=256)
+            return None, np.bincount(samples.read(index)[1].ravel(), minlength=256)
         except DataError as error:
             return str(error), np.zeros(256, dtype=np.int64)
 
     with ThreadPoolExecutor(threads) as pool:
-        results = pool.map(check, files.pairs)
+        results = pool.map(check, range(len(samples)))
         label = f"Checking {files.split}"
-        outcomes = list(track(results, label, total=len(files.pairs), transient=True))
+        outcomes = list(track(results, label, total=len(samples), transient=True))
     faults = [fault for fault, _ in outcomes if fault]
-    counts = np.array([pixels for _, pixels in outcomes])
+    counts = np.array([pixels for _, pixels in outcomes[: len(files.pairs)]])
     faults += binary_fault(files, counts.sum(0))
     faults += [] if faults else void_fault(files, counts.sum(0))
     if faults:

@@ -1,11 +1,11 @@
 """A detector that another one learns from, and whether it knows the classes that it is to teach."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torchvision.transforms.v2.functional import normalize
+from torch import Tensor
 
 from datasets import tell_difference
 from heads import Anchors, DetectionLoss, box_distillation_loss, decode_detections, resize
@@ -17,38 +17,25 @@ from tasks.teacher import Teacher
 SURE = 0.5  # score of a detection that is taught like a label
 
 
+@dataclass(eq=False)
 class BoxTeacher(Teacher):
     """A detector that teaches, anchor by anchor if it has the student's, and else by what it detects.
 
     Args:
-        network: takes normalised float32 [N, 3, H, W]; `heads.SSDLite` has the outputs.
-        spec: of the network, a `DetectionSpec`.
+        spec: of the network, a `DetectionSpec`; `heads.SSDLite` has the outputs.
         anchors: of the network.
-        order: for each of the student's classes, its place among the teacher's.
         same: whether the student has these anchors, and scores of the same kind.
-        temperature: see `heads.box_distillation_loss`.
-        weight: of the distillation beside the labels.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        spec: Any,
-        anchors: Anchors,
-        order: list[int],
-        same: bool,
-        temperature: float,
-        weight: float,
-    ) -> None:
-        super().__init__(network, spec.mean, spec.std, [0, *(1 + place for place in order)], temperature, weight)
-        self.spec, self.anchors, self.same = spec, anchors, same
+    spec: Any
+    anchors: Anchors
+    same: bool
 
     @torch.no_grad()
     def raw(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the student's classes, float32 [N, A, K + 1], and offsets, for uint8 images [N, 3, H, W]."""
-        sized = resize(images.float(), self.spec.input_size) / 255
-        logits, offsets = self.network(normalize(sized, self.mean, self.std))[-2:]
-        return logits.float()[..., self.order], offsets.float()
+        logits, offsets = self.seen(resize(images.float(), self.spec.input_size))[-2:]
+        return logits.float()[..., [0, *(1 + place for place in self.order)]], offsets.float()
 
     def teach(
         self, logits: Tensor, offsets: Tensor, images: Tensor, criterion: DetectionLoss, anchors: Anchors
@@ -99,6 +86,5 @@ def load_box_teacher(
         raise TaskError(f"--teacher {options.teacher} lacks classes of the data: {difference}")
     same = theirs.sigmoid == spec.sigmoid and torch.equal(task.anchors.boxes, anchors.boxes)
     order = [theirs.names.index(name) for name in spec.names]
-    return BoxTeacher(
-        task.fold().network, theirs, task.anchors, order, same, options.temperature, options.distillation_weight
-    )
+    network, how = task.fold().network, (options.temperature, options.distillation_weight)
+    return BoxTeacher(network, theirs.mean, theirs.std, order, *how, theirs, task.anchors, same)

@@ -46,8 +46,7 @@ class Track:
     def see(self, box: NDArray[np.float32]) -> None:
         """Take a box of this frame."""
         ahead = (box - self.box).reshape(2, 2).mean(0)
-        # A velocity of constant gain is worth most of what motion is worth; a Kalman filter's own gains brought nothing
-        # beyond it for boxes as noisy as a small detector's.
+        # a velocity of constant gain, where ByteTrack has a Kalman filter, whose noise would have to be chosen too
         self.velocity = self.velocity + GAIN * ahead / (self.lost + 1)
         self.box = box.astype(np.float64)
         self.seen, self.lost = self.seen + 1, 0

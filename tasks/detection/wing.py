@@ -52,6 +52,7 @@ class DetectionWing(Wing):
     evaluate = staticmethod(evaluate)
     score = staticmethod(score)
     measure = "COCO AP"
+    tracks = True
     result = DetectionResult
     draw = staticmethod(draw_detections)
     draw_batch = staticmethod(draw_box_batch)

@@ -17,6 +17,7 @@ from datasets.detection.coco import find_json
 from tasks.detection.metrics import STATS
 from tasks.errors import TaskError
 from tasks.joint.task import Joint
+from tasks.segmentation.results import run_lengths
 
 WITH_INSTANCES = ("coco", "shapes")  # data sets whose annotations have the mask of every object
 
@@ -62,7 +63,6 @@ def instance_scores(predictor: Any, files: DetectionFiles, workers: int = 1) -> 
         files: of one of `WITH_INSTANCES`.
         workers: loader processes.
     """
-    from pycocotools import mask as rle
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -75,9 +75,8 @@ def instance_scores(predictor: Any, files: DetectionFiles, workers: int = 1) -> 
         for number, (label, score) in enumerate(rows, 1):
             pixels = instances == number
             if pixels.any():
-                encoded = rle.encode(np.asfortranarray(pixels.astype(np.uint8)))
                 row = {"image_id": sample["id"], "category_id": files.category_ids[label], "score": score}
-                results.append(row | {"segmentation": encoded})
+                results.append(row | {"segmentation": run_lengths(pixels)})
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(find_json(files.root, files.split)))
         evaluator = COCOeval(truth, truth.loadRes(results) if results else COCO(), "segm")

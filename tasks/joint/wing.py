@@ -51,6 +51,7 @@ class JointWing(Wing):
     evaluate = staticmethod(evaluate)
     score = staticmethod(score)
     measure = "mean of mIoU and COCO AP"
+    tracks = True
     result = JointResult
     draw = staticmethod(draw_joint)
     draw_batch = staticmethod(draw_joint_batch)

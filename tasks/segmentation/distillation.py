@@ -1,6 +1,7 @@
 """Where a teacher of masks comes from, and whether it knows the classes that it is to teach."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +23,15 @@ LOSSES: dict[str, tuple[Callable[[Tensor, Tensor, float], Tensor], float]] = {
 }
 
 
+@dataclass(eq=False)
 class MaskTeacher(Teacher):
     """A teacher of masks, whose loss needs no labels.
 
     Args:
-        network: takes normalised float32 [N, 3, H, W] and returns logits [N, its classes, h, w].
-        mean: see `Teacher`.
-        std: likewise.
-        order: likewise.
-        kind: of the distillation, a key of `LOSSES`.
-        temperature: of the distillation; None for the one of its paper.
-        weight: see `Teacher`.
+        loss: of the student's logits, its own, and a temperature; of `LOSSES`.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        mean: Sequence[float],
-        std: Sequence[float],
-        order: Sequence[int],
-        kind: str,
-        temperature: float | None,
-        weight: float,
-    ) -> None:
-        self.loss, usual = LOSSES[kind]
-        super().__init__(network, mean, std, order, temperature or usual, weight)
+    loss: Callable[[Tensor, Tensor, float], Tensor]
 
     def teach(self, logits: Tensor, images: Tensor) -> Tensor:
         """The weighted loss of a student's logits, float [N, classes, h, w], on the grid of these.
@@ -98,15 +83,9 @@ def load_mask_teacher(
     if not set(names) <= set(known):
         difference = tell_difference(known, names, "the teacher", "the data")
         raise TaskError(f"{where} lacks classes of the data: {difference}")
-    teacher = MaskTeacher(
-        network,
-        mean,
-        std,
-        [list(known).index(name) for name in names],
-        options.distillation,
-        options.temperature,
-        options.distillation_weight,
-    )
+    order, (loss, usual) = [list(known).index(name) for name in names], LOSSES[options.distillation]
+    temperature = options.temperature or usual
+    teacher = MaskTeacher(network, mean, std, order, temperature, options.distillation_weight, loss)
     try:
         teacher(torch.zeros(1, 3, *size, dtype=torch.uint8))
     except (RuntimeError, ValueError) as error:  # of networks for other sizes, ours and others'

@@ -114,7 +114,7 @@ def draw_mask_batch(spec: Any, batch: dict[str, Any]) -> Image:
     images = batch_images(batch)
     masks = batch["mask"][: len(images)].cpu().numpy()
     drawn = [overlay(image, mask, spec.names, spec.colours) for image, mask in zip(images, masks, strict=True)]
-    counts = np.bincount(masks.ravel(), minlength=256) * painted(spec.names)
+    counts = count_values(masks) * painted(spec.names)
     return sheet(drawn, *_entries(counts, spec.names, spec.colours))
 
 

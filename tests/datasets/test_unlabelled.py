@@ -1,8 +1,13 @@
 """Images without labels that are trained on beside a split's own."""
 
+from dataclasses import replace
+
 import pytest
 
 from datasets import DataError
+from datasets.detection.checks import check_detection
+from datasets.detection.find import find_detection
+from datasets.segmentation.checks import check_segmentation
 from datasets.segmentation.find import find_segmentation
 from datasets.unlabelled import find_unlabelled
 
@@ -22,6 +27,15 @@ def test_what_cannot_be_had_is_one_line(shapes, tmp_path):
         DataError, match=f"no images in it besides the {len(images)} of the splits to train and validate on"
     ):
         find_unlabelled(shapes / "JPEGImages", images)
-    (tmp_path / "broken.jpg").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"broken\.jpg: cannot be read as an image"):
-        find_unlabelled(tmp_path, [])
+
+
+@pytest.mark.parametrize("find, check", [(find_segmentation, check_segmentation), (find_detection, check_detection)])
+def test_they_are_read_with_the_others_before_the_first_step(shapes, tmp_path, find, check):
+    files = find("coco", "train", shapes)
+    whole = next((shapes / "JPEGImages").glob("val_*")).read_bytes()
+    for name, content in (("cut.jpg", whole[: len(whole) // 2]), ("good.jpg", whole), ("none.jpg", b"no image")):
+        (tmp_path / name).write_bytes(content)
+    good, *broken = (tmp_path / name for name in ("good.jpg", "cut.jpg", "none.jpg"))
+    assert check(replace(files, unlabelled=[good])).lines() == check(files).lines()
+    with pytest.raises(DataError, match=r"2 faults\n  .*cut\.jpg: .*\n  .*none\.jpg: "):
+        check(replace(files, unlabelled=[good, *broken]))
