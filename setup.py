@@ -35,8 +35,8 @@ setup(
     python_requires=">=3.10",
     # What an install adds to other programs. datasets and tools stay out of them, lest they shadow packages of those
     # names: tasks finds ours beside itself, and the command runs in the checkout.
-    packages=["backbones", "heads", "tasks", "deploy"],
-    package_dir={name: name for name in ("backbones", "heads", "tasks", "deploy")},
+    packages=["backbones", "heads", "tasks", "deploy", "search"],
+    package_dir={name: name for name in ("backbones", "heads", "tasks", "deploy", "search")},
     py_modules=["mobiledense"],
     entry_points={"console_scripts": ["mobiledense = mobiledense:main"]},
     cmdclass={"bdist_wheel": NoWheel},

@@ -44,6 +44,7 @@ NOISE = (
     ".*smaller than the logging interval.*",
     ".*sync_dist=True.*",  # what is logged is of all processes already
     ".*your dataloader is not resumable.*",  # it is: see tasks.loaders
+    ".*but have no `val_dataloader`.*",  # short trainings of a search
 )
 
 
@@ -79,9 +80,7 @@ def build_trainer(
     """
     options = dict(options or {})
     check_options(options)
-    for noise in NOISE:
-        warnings.filterwarnings("ignore", noise)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    keep_quiet()
     on_cpu = options.get("accelerator", "auto") == "cpu" or not torch.cuda.is_available()
     if on_cpu:
         keep_freed_memory()
@@ -128,6 +127,13 @@ def build_trainer(
     ) as error:
         given = " ".join(f"--trainer.{name} {value}" for name, value in options.items())
         raise RunError(f"Lightning's trainer refuses {given}: {_first_line(error)}") from error
+
+
+def keep_quiet() -> None:
+    """Have Lightning say nothing that is no news."""
+    for noise in NOISE:
+        warnings.filterwarnings("ignore", noise)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 def check_options(options: dict[str, Any]) -> None:

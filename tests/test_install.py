@@ -28,7 +28,7 @@ def checkout(tmp_path_factory) -> Path:
     copy = tmp_path_factory.mktemp("checkout")
     for name in ("setup.py", "pyproject.toml", "README.md", "mobiledense.py"):
         shutil.copy(ROOT / name, copy)
-    for name in ("backbones", "heads", "datasets", "tasks", "deploy", "tools"):
+    for name in ("backbones", "heads", "datasets", "tasks", "deploy", "search", "tools"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
 

@@ -14,7 +14,8 @@ BELOW = {
     "datasets": set(),
     "tasks": {"backbones", "heads", "datasets"},
     "deploy": {"backbones", "heads", "datasets", "tasks"},
-    "tools": {"backbones", "heads", "datasets", "tasks", "deploy"},
+    "search": {"backbones", "heads", "datasets", "tasks", "deploy"},
+    "tools": {"backbones", "heads", "datasets", "tasks", "deploy", "search"},
 }
 
 
