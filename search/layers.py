@@ -5,7 +5,7 @@ of a shortcut, or what a head does beside its convolutions. The sum of their lat
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -41,6 +41,8 @@ class Layer:
         stride: of the convolution; of "resize" how many times smaller what comes in is.
         dilation: of the convolution.
         activation: relu, relu6, hard_swish or none; of "squeeze_excite" its gate, sigmoid or hard_sigmoid.
+        is_output: whether its channels out are the network's outputs, as many as classes and boxes ask for. Two layers
+            are equal without it.
     """
 
     kind: str
@@ -52,6 +54,7 @@ class Layer:
     stride: int = 1
     dilation: int = 1
     activation: str = "none"
+    is_output: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         text = f"{self.kind} {self.kernel}x{self.kernel}" if self.kernel > 1 else self.kind
@@ -78,12 +81,13 @@ def network_layers(spec: Spec, size: tuple[int, int] | None = None) -> list[Laye
     if type(network.head) not in HEADS:
         raise SearchError(f"{spec.head}: its layers are not known; a search works on classifiers, lraspp and ssdlite")
     found: list[Layer] = []
-    activations = _activations(network)
+    activations, outputs = _activations(network), network.head.last_layers
     inner = {conv for module in network.modules() if isinstance(module, SqueezeExcite) for conv in module.children()}
 
     def add(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if module not in inner:
-            found.extend(_layers(module, inputs[0], output, activations))
+            layers = _layers(module, inputs[0], output, activations)
+            found.extend(replace(layer, is_output=module in outputs) for layer in layers)
 
     for module in network.modules():
         module.register_forward_hook(add)
