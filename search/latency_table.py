@@ -108,7 +108,10 @@ class LatencyTable:
         head = {name: getattr(self, name) for name in ("head", "size", "runtime", "threads", "machine")}
         head |= {"unit": "ms", "factor": self.factor, "overhead": self.overhead}
         lines = [json.dumps({"format": FORMAT, **head})[:-1] + ', "layers": [']
-        entries = [json.dumps({name: getattr(layer, name) for name in LAYER_FIELDS} | {"ms": ms}) for layer, ms in self.milliseconds.items()]
+        entries = [
+            json.dumps({name: getattr(layer, name) for name in LAYER_FIELDS} | {"ms": ms})
+            for layer, ms in self.milliseconds.items()
+        ]
         lines.append(",\n".join(entries) + "]}")
         with whole(path) as unfinished:
             unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
