@@ -162,6 +162,12 @@ class LatencyTable:
         return table
 
 
+def describe(table: LatencyTable) -> str:
+    """What a table is for, in words."""
+    size = "x".join(map(str, table.size))
+    return f"{table.head} at {size} in {table.runtime} with {table.threads} threads on {table.machine}"
+
+
 def _of(layer: Layer, names: Iterable[str]) -> tuple[Any, ...]:
     return tuple(getattr(layer, name) for name in names)
 
