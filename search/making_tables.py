@@ -1,13 +1,11 @@
 """Making a latency table: measured here, or from what a phone's tools printed."""
 
-import platform
-import re
 from dataclasses import replace
 from pathlib import Path
 
 from search.configurations import narrower_layers
 from search.filling import calibrate, check, fill, measure_networks
-from search.latency_table import LatencyTable, describe
+from search.latency_table import LatencyTable, describe, machine
 from search.layer_files import read_layers, write_layers
 from search.members import draw_members
 from search.runtimes import RUNTIMES
@@ -18,13 +16,6 @@ from tasks.wings import WINGS
 
 CALIBRATED = 12  # networks that give the factor and the overhead
 SEEDS = (1, 2)  # of the networks that calibrate, and of those that check
-
-
-def machine() -> str:
-    """This machine's processor and system, in words."""
-    told = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", told.read_text()) if told.is_file() else None
-    return f"{found[1].strip() if found else platform.processor() or platform.machine()}, {platform.system()}"
 
 
 def measure_table(
@@ -42,7 +33,7 @@ def measure_table(
         rounds: how often each layer and network is timed.
         checked: networks that the table is held to; 0 for none.
         path: of the table's file.
-        overwrite: measure all anew.
+        overwrite: measure all anew, and replace a table for something else.
 
     Raises:
         SearchError: if the file is a table for something else.
@@ -50,8 +41,8 @@ def measure_table(
     """
     require_folder(path.parent)
     table = LatencyTable(spec.head, spec.input_size, runtime, threads, machine(), file=str(path))
-    if path.exists() and not overwrite:
-        there = LatencyTable.read(path)
+    there = LatencyTable.read(path) if path.exists() else table  # and no file of another kind is replaced
+    if not overwrite:
         if describe(there) != describe(table):
             raise SearchError(f"{path}: is for {describe(there)}, not for {describe(table)}; give --overwrite true")
         table.milliseconds = there.milliseconds

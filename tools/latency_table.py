@@ -67,6 +67,8 @@ def latency_table(
     check_options(**ranges, size=(size, 1, SIDE[1]))
     if step % 8:
         raise RunError(f"--step {step}: must be a multiple of 8")
+    if not 0 < len(device.strip()) <= 200:
+        raise RunError(f"--device {device[:40]!r}: say in 1 to 200 characters what it is")
     if read_layers is not None:
         from search.making_tables import table_of_phone
 
