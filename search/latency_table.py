@@ -1,6 +1,6 @@
 """A latency table: what each layer takes on one device, and what a whole network takes, which is the sum.
 
-The file is JSON, with one layer a line; docs/latency_tables.md describes it.
+The file is JSON, with one layer a line; docs/search.md describes it.
 """
 
 import json
