@@ -14,8 +14,7 @@ from tasks.base import Spec
 from tasks.readiness import require_folder
 from tasks.wings import WINGS
 
-CALIBRATED = 12  # networks that give the factor and the overhead
-SEEDS = (1, 2)  # of the networks that calibrate, and of those that check
+CALIBRATED = 12  # networks that give the factor and the overhead; others check them
 
 
 def measure_table(
@@ -53,14 +52,14 @@ def measure_table(
     table.interpolate = step > 8
     wing = next(wing for wing in WINGS.values() if wing.task.spec_type is type(spec))
     task = wing.task(spec)  # type: ignore[call-arg, arg-type]
-    drawn = draw_members(task, CALIBRATED, SEEDS[0])
-    calibrate(table, drawn, measure_networks(drawn, runner, rounds)[0])
+    drawn = draw_members(task, CALIBRATED + checked, seed=1)
+    measured = measure_networks(drawn, runner, rounds)
+    calibrate(table, drawn[:CALIBRATED], measured[0, :CALIBRATED])
     table.write(path)
     print(f"a network takes {table.factor:.3f} times the sum of its layers and {table.overhead:.3f} ms")
     written = [path.name]
     if checked:
-        drawn = draw_members(task, checked, SEEDS[1])
-        print(check(table, drawn, measure_networks(drawn, runner, rounds), path))
+        print(check(table, drawn[CALIBRATED:], measured[:, CALIBRATED:], path))
         written += [path.with_suffix(suffix).name for suffix in (".check.json", ".png")]
     print(f"wrote {', '.join(written)} to {path.parent}")
     return path
