@@ -9,10 +9,10 @@ on from what is stored, and not from weights of a controller that would have to 
 Random numbers depend on the seed and on how many trials there were, so that a trial that is begun again is the same.
 """
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -44,7 +44,7 @@ class AgeingEvolution(BaseSampler):
     @property
     def size(self) -> int:
         """How many members the space has."""
-        return prod(map(len, self.options.values()))
+        return math.prod(map(len, self.options.values()))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {name: CategoricalDistribution(choices) for name, choices in self.options.items()}
@@ -90,7 +90,7 @@ class AgeingEvolution(BaseSampler):
 LIVE = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
 
 
-def place(trials: Sequence[FrozenTrial], number: int) -> int:
-    """How many trials came before the one of a number: those that finished, and those before it that run."""
+def place(trials: Sequence[FrozenTrial], number: float = math.inf) -> int:
+    """How many trials come before the one of a number: those that finished, and those of lower numbers that run."""
     finished = sum(trial.state == TrialState.COMPLETE and trial.number != number for trial in trials)
     return finished + sum(trial.state == TrialState.RUNNING and trial.number < number for trial in trials)

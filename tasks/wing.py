@@ -103,6 +103,11 @@ class Wing(ABC):
 
     @staticmethod
     @abstractmethod
+    def choose_files(files: Any, chosen: NDArray[np.int64]) -> Any:
+        """The images of a split at indices of `images`, int64 [any]."""
+
+    @staticmethod
+    @abstractmethod
     def images(files: Any) -> Sequence[Path | Image]:
         """The images of a split: paths, or uint8 [H, W, 3] where they are held in memory."""
 

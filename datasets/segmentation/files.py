@@ -1,6 +1,7 @@
 """What a segmentation split is: images with one mask each."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +48,10 @@ class SegmentationFiles:
     label_map: NDArray[np.uint8] | None = None
     notes: list[str] = field(default_factory=list)
     unlabelled: list[Path] = field(default_factory=list)
+
+    def at(self, chosen: Iterable[int]) -> "SegmentationFiles":
+        """The images at some indices."""
+        return replace(self, pairs=[self.pairs[index] for index in chosen])
 
     def classes(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Class indices, and 255 for void, of what a mask's file holds; both uint8 [H, W]."""

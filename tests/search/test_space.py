@@ -9,7 +9,12 @@ from search.space import Space
 from tasks.options import Network
 from tasks.wings import WINGS
 
-OPTIONS = {"rf2": {"rf2": True, "output_stride": 16}, "narrow": {"width": 0.35}, "plain": {}, "min": {"minimalistic": True}}
+OPTIONS = {
+    "rf2": {"rf2": True, "output_stride": 16},
+    "narrow": {"width": 0.35},
+    "plain": {},
+    "min": {"minimalistic": True},
+}
 
 
 @pytest.mark.parametrize("name", ["v3-small", "v3-large"])
@@ -53,9 +58,7 @@ def test_no_two_choices_make_the_same_table():
 def test_every_member_builds_and_runs_under_the_dense_heads(kind, head):
     wing, size = WINGS[kind], (96, 64)
     for name in ("v3-small", "v3-large"):
-        spec = wing.make_spec(
-            Network(name, head), BackboneOptions(), ["a", "b"], [(0, 0, 0)] * 2, size, None, "shapes"
-        )
+        spec = wing.make_spec(Network(name, head), BackboneOptions(), ["a", "b"], [(0, 0, 0)] * 2, size, None, "shapes")
         space = Space(spec.table)
         for choices in [space.paper, space.smallest, *map(space.random, range(3))]:
             with torch.device("meta"):
