@@ -1,0 +1,175 @@
+"""A latency table: what each layer takes on one device, and what a whole network takes, which is the sum.
+
+The file is JSON, with one layer a line; docs/latency_tables.md describes it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from datasets.faults import one_line
+from search.layers import Layer, network_layers
+from search.search_errors import SearchError
+from tasks.base import Spec
+from tasks.writing import whole
+
+FORMAT = 1  # of the file
+LAYER_FIELDS = tuple(entry.name for entry in fields(Layer) if entry.compare)
+ALIKE = tuple(name for name in LAYER_FIELDS if not name.startswith("channels"))
+
+
+@dataclass
+class LatencyTable:
+    """Milliseconds of single layers, all measured in one runtime on one machine.
+
+    Attributes:
+        head: name of the head of the networks that it is for.
+        size: height and width of the images.
+        runtime: what ran the layers: torch, onnxruntime, litert, or another name that a file gives itself.
+        threads: of the runtime.
+        machine: in words.
+        milliseconds: of each layer.
+        factor: of every layer, as layers alone take another time than in a network; found by measuring whole networks.
+        overhead: milliseconds of any network beside its layers, found likewise.
+        interpolate: whether layers that are not there are interpolated between those with fewer and more channels.
+    """
+
+    head: str
+    size: tuple[int, int]
+    runtime: str
+    threads: int
+    machine: str
+    milliseconds: dict[Layer, float] = field(default_factory=dict)
+    factor: float = 1.0
+    overhead: float = 0.0
+    interpolate: bool = False
+    file: str = "latency table"
+
+    def latency(self, layer: Layer) -> float:
+        """Milliseconds of a layer in a network.
+
+        Raises:
+            SearchError: naming the layer, if it is neither there nor to be interpolated.
+        """
+        found = self.milliseconds.get(layer)
+        if found is None and self.interpolate:
+            found = self._interpolated(layer)
+        if found is None:
+            advice = "measure it, or give --interpolate true" if not self.interpolate else "measure it"
+            raise SearchError(f"{self.file}: has no {layer}; {advice}")
+        return self.factor * found
+
+    def price(self, spec: Spec) -> float:
+        """Milliseconds of a network: those of its layers and the overhead.
+
+        Raises:
+            SearchError: for a network with another head or size, or with a layer that is not there.
+        """
+        self.require(spec)
+        return self.overhead + sum(map(self.latency, network_layers(spec, self.size)))
+
+    def require(self, spec: Spec) -> None:
+        """Refuse a network that the table is not for.
+
+        Raises:
+            SearchError: for one with another head, or that is trained on images of another size.
+        """
+        if spec.head != self.head:
+            raise SearchError(f"{self.file}: is for networks with {self.head}, and this one has {spec.head}")
+        if tuple(spec.input_size) != tuple(self.size):
+            ours, theirs = ("x".join(map(str, size)) for size in (self.size, spec.input_size))
+            raise SearchError(f"{self.file}: is for images of {ours}, and this network is for {theirs}")
+
+    def _interpolated(self, layer: Layer) -> float | None:
+        """Between the four nearest layers with fewer and more channels in and out, or two where these are tied."""
+        alike = _of(layer, ALIKE)
+        points = {
+            (one.channels_in, one.channels_out): ms for one, ms in self.milliseconds.items() if _of(one, ALIKE) == alike
+        }
+        if layer.kind == "squeeze_excite" or all(a == b for a, b in points):
+            ends = _around(layer.channels_in, [a for a, _ in points])
+            known = {a: ms for (a, _), ms in points.items()}
+            return None if ends is None else _between(layer.channels_in, ends, [known[end] for end in ends])
+        rows = _around(layer.channels_in, [a for a, _ in points])
+        columns = _around(layer.channels_out, [b for _, b in points])
+        if rows is None or columns is None or any((a, b) not in points for a in rows for b in columns):
+            return None
+        lines = [_between(layer.channels_out, columns, [points[row, column] for column in columns]) for row in rows]
+        return _between(layer.channels_in, rows, lines)
+
+    def write(self, path: Path) -> None:
+        """Write the table, whole or not at all.
+
+        Raises:
+            TaskError: if the file cannot be written.
+        """
+        head = {name: getattr(self, name) for name in ("head", "size", "runtime", "threads", "machine")}
+        head |= {"unit": "ms", "factor": self.factor, "overhead": self.overhead}
+        lines = [json.dumps({"format": FORMAT, **head})[:-1] + ', "layers": [']
+        entries = [json.dumps({name: getattr(layer, name) for name in LAYER_FIELDS} | {"ms": ms}) for layer, ms in self.milliseconds.items()]
+        lines.append(",\n".join(entries) + "]}")
+        with whole(path) as unfinished:
+            unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path, interpolate: bool = False) -> "LatencyTable":
+        """A table from its file.
+
+        Args:
+            path: written by `write`, or by hand.
+            interpolate: see above.
+
+        Raises:
+            SearchError: if it is not there, or no latency table; names the entry at fault.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SearchError(f"{path}: cannot be read ({error.strerror}); tools/latency_table.py makes one") from None
+        except ValueError as error:
+            raise SearchError(f"{path}: is no JSON ({one_line(error)})") from None
+        try:
+            return cls._from_content(content, path, interpolate)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else one_line(error)
+            raise SearchError(f"{path}: is no latency table ({reason})") from None
+
+    @classmethod
+    def _from_content(cls, content: Any, path: Path, interpolate: bool) -> "LatencyTable":
+        if content["format"] != FORMAT or content["unit"] != "ms":
+            raise ValueError(f"format {content['format']}, unit {content['unit']}; this release reads 1 and ms")
+        table = cls(
+            head=str(content["head"]),
+            size=(int(content["size"][0]), int(content["size"][1])),
+            runtime=str(content["runtime"]),
+            threads=int(content["threads"]),
+            machine=str(content["machine"]),
+            factor=float(content.get("factor", 1)),
+            overhead=float(content.get("overhead", 0)),
+            interpolate=interpolate,
+            file=str(path),
+        )
+        for entry in content["layers"]:
+            layer = Layer(**{name: value for name, value in entry.items() if name != "ms"})
+            if not 0 <= float(entry["ms"]) < float("inf"):
+                raise ValueError(f"{layer} cannot take {entry['ms']} ms")
+            table.milliseconds[layer] = float(entry["ms"])
+        return table
+
+
+def _of(layer: Layer, names: Iterable[str]) -> tuple[Any, ...]:
+    return tuple(getattr(layer, name) for name in names)
+
+
+def _around(value: int, known: list[int]) -> tuple[int, int] | None:
+    """The nearest known numbers from below and above; None outside of what is known."""
+    below, above = [one for one in known if one <= value], [one for one in known if one >= value]
+    return (max(below), min(above)) if below and above else None
+
+
+def _between(value: int, ends: tuple[int, int], at_ends: list[float]) -> float:
+    low, high = ends
+    share = (value - low) / (high - low) if high > low else 0.0
+    return at_ends[0] + share * (at_ends[1] - at_ends[0])
