@@ -1,12 +1,9 @@
 """Platform-aware search (MnasNet, arXiv 1807.11626) over V3's tables, from its options to its results."""
 
 import json
-import socket
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy.engine import URL
 
 from search.evolution import AgeingEvolution
 from search.proxy import Judge
@@ -55,10 +52,7 @@ def search_architecture(judge: Judge, place: Place, config_text: str) -> Path:
 
 def _search(judge: Judge, name: str, folder: Path, resume: bool, config_text: str) -> None:
     how, sampler = judge.controller, _sampler(judge)
-    local = URL.create("sqlite", database=str(folder.absolute() / "trials.db")).render_as_string()
-    who = f"{socket.gethostname()}:{folder.absolute()}"
-    # in its own folder a search has no name, so that the folder may be renamed
-    storage = Storage(how.storage or local, name if how.storage else "search", who, own=how.storage is None)
+    storage = Storage(folder) if how.storage is None else Storage(folder, how.storage, name)
     settings = _settings(judge)
     study = storage.begin(sampler, settings, resume)
     with whole(folder / "config.yaml") as unfinished:

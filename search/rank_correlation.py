@@ -1,12 +1,13 @@
 """How far short trainings put networks in the order of longer ones, which is what makes them worth something."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import ConstantInputWarning, kendalltau, spearmanr
 
 from search.proxy import Judge
 
@@ -30,7 +31,9 @@ class RankCorrelation:
     @property
     def spearman(self) -> float:
         """Spearman's rho, -1 to 1; nan where all networks of one side are alike."""
-        return float(spearmanr(self.short, self.long).statistic)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConstantInputWarning)
+            return float(spearmanr(self.short, self.long).statistic)
 
     @property
     def kendall(self) -> float:

@@ -15,9 +15,9 @@ own network is a member, and a search can begin there.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any
 
 from backbones import Row, Table, TimmTable
@@ -127,6 +127,24 @@ class Space:
         return self.paper | {
             name: min(choice for choice in choices if choice != PAPER) for name, choices in self.options().items()
         }
+
+    @property
+    def largest(self) -> dict[str, Any]:
+        """The choices with the most of them."""
+        return self.paper | {
+            name: max(choice for choice in choices if choice != PAPER) for name, choices in self.options().items()
+        }
+
+    def covering(self) -> Iterator[Table]:
+        """Members that have, taken together, every layer that any member has: what a latency table is to measure.
+
+        Layers depend on their own stage's choices and on the width of the stage before it.
+        """
+        for number, stage in enumerate(self.stages, 1):
+            varied = [f"stage{number}.{name}" for name in stage.options()]
+            varied += [f"stage{number - 1}.width"] if number > 1 else []
+            for chosen in product(*(self.options()[name] for name in varied)):
+                yield self.table(self.paper | dict(zip(varied, chosen, strict=True)))
 
     def random(self, seed: int) -> dict[str, Any]:
         """Choices of a member, each with the same probability."""

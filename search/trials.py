@@ -8,19 +8,23 @@ one database once their heart has not beaten for some minutes.
 
 import multiprocessing
 import os
+import socket
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import optuna
 import torch
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.evolution import LIVE, AgeingEvolution, place
@@ -55,45 +59,63 @@ class Storage:
     """Where trials are.
 
     Attributes:
-        url: of a database, as SQLAlchemy has it.
-        name: of the search in it.
-        who: searches; no two that run at once have the same.
-        own: whether nobody else uses the database.
+        folder: of the search, which no other one has at the same time.
+        url: of a database that machines share, as SQLAlchemy has it; None for a file in the folder.
+        name: of the search in that database.
     """
 
-    url: str
-    name: str
-    who: str
-    own: bool
+    folder: Path
+    url: str | None = None
+    name: str = "search"
+
+    @property
+    def who(self) -> str:
+        """Works at the trials that this folder's search begins."""
+        return f"{socket.gethostname()}:{self.folder.absolute()}"
+
+    @property
+    def where(self) -> str:
+        """As messages have it; the URL may hold a password."""
+        return str(self.folder) if self.url is None else f"--storage, --name {self.name}"
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Tell in a line what is wrong with the database.
+
+        Raises:
+            SearchError: if anything is, such as a disk that is full.
+        """
+        try:
+            yield
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            said = str(error.__cause__ or error).splitlines()[0]
+            raise SearchError(f"{self.where}: the database of trials cannot be used ({said})") from None
 
     def study(self, sampler: AgeingEvolution | None = None, resume: bool = True) -> optuna.Study:
-        """The search, begun if there is none of this name.
+        """The search, begun if there is none.
 
         Raises:
             SearchError: if the database cannot be used, or has such a search and `resume` is False.
         """
         optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # what fails ends a search, with a line
+        file = URL.create("sqlite", database=str(self.folder.absolute() / "trials.db")).render_as_string()
+        url = (self.url or file).replace("{", "{{").replace("}", "}}")  # Optuna fills templates in
+        waits = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None
+        how: dict[str, Any] = {"heartbeat_interval": BEAT, "grace_period": STALE}
         try:
-            with warnings.catch_warnings():
+            with self.told(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                retry = RetryHeartbeatStaleTrialCallback()
-                storage = RDBStorage(
-                    self.url.replace("{", "{{").replace("}", "}}"),  # Optuna fills templates in
-                    {"connect_args": {"timeout": 60}} if self.url.startswith("sqlite") else None,
-                    heartbeat_interval=BEAT,
-                    grace_period=STALE,
-                    heartbeat_stale_trial_callback=retry,
+                storage = RDBStorage(url, waits, heartbeat_stale_trial_callback=_begin_again, **how)
+                return optuna.create_study(
+                    study_name=self.name, storage=storage, sampler=sampler, direction="maximize", load_if_exists=resume
                 )
-            return optuna.create_study(
-                study_name=self.name, storage=storage, sampler=sampler, direction="maximize", load_if_exists=resume
-            )
         except optuna.exceptions.DuplicatedStudyError:
             raise SearchError(
-                f"{self.name}: there is such a search; go on with it or join it by --resume, or name another --name"
+                f"{self.where}: has a search; go on with it by --resume, or name another --name"
             ) from None
-        except (SQLAlchemyError, ImportError, ValueError) as error:
+        except (ImportError, ValueError) as error:  # of a URL
             said = str(error).splitlines()[0]
-            raise SearchError(f"--storage {self.url}: cannot be used as a database ({said})") from None
+            raise SearchError(f"{self.where}: the database of trials cannot be used ({said})") from None
 
     def begin(self, sampler: AgeingEvolution, settings: dict[str, Any], resume: bool) -> optuna.Study:
         """The search, whose trials that nobody works on any more are given up; one process at a time may call this.
@@ -111,7 +133,7 @@ class Storage:
         for name in sorted(begun.keys() | settings.keys()):
             if begun.get(name) != settings.get(name):
                 raise SearchError(
-                    f"--resume: {self.name} was begun with {name} {begun.get(name)}, not {settings.get(name)}; "
+                    f"{self.where}: was begun with {name} {begun.get(name)}, not {settings.get(name)}; "
                     f"go on under the same options, or name another --name"
                 )
         study.set_user_attr("settings", settings)
@@ -119,13 +141,20 @@ class Storage:
             if self._is_dead(trial):
                 study.tell(trial.number, state=TrialState.FAIL)
                 if trial.params.keys() == sampler.options.keys():
-                    RetryHeartbeatStaleTrialCallback()(study, trial)
+                    _begin_again(study, trial)
         return study
 
     def _is_dead(self, trial: FrozenTrial) -> bool:
         who, started = trial.user_attrs.get(WHO), trial.datetime_start
         old = started is not None and datetime.now() - started > timedelta(seconds=STALE)
-        return self.own or who == self.who or (who is None and old)
+        return self.url is None or who == self.who or (who is None and old)
+
+
+def _begin_again(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Have the choices of a trial that failed tried next."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        RetryHeartbeatStaleTrialCallback()(study, trial)
 
 
 def work(storage: Storage, sampler: AgeingEvolution, judge: Judge, trials: int) -> None:
@@ -152,8 +181,9 @@ def work(storage: Storage, sampler: AgeingEvolution, judge: Judge, trials: int) 
         print(f"trial {place(every, trial.number)}: {found}", flush=True)
         return found.reward
 
-    while place(study.get_trials(deepcopy=False)) < trials:
-        study.optimize(objective, n_trials=1)
+    with storage.told():
+        while place(study.get_trials(deepcopy=False)) < trials:
+            study.optimize(objective, n_trials=1)
 
 
 def work_in_processes(storage: Storage, sampler: AgeingEvolution, judge: Judge, trials: int, processes: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from backbones.backbone_options import BackboneOptions
+from datasets.ranges import check_options
 from search.search_options import Controller, Place, Proxy, SearchData
 from tools.cli import command
 
@@ -31,6 +32,7 @@ def search(
     backbone: Literal["v3-small", "v3-large"] = "v3-small",
     head: str | None = None,
     head_options: dict[str, Any] | None = None,
+    interpolate: bool = False,
 ) -> Path:
     """Train some of V3's variations shortly, and keep the one with the most accuracy for its latency.
 
@@ -47,7 +49,9 @@ def search(
         backbone: whose table is varied, v3-small or v3-large.
         head: as in training, one that the latency table has.
         head_options: likewise.
+        interpolate: layers that the latency table lacks, between those with fewer and more channels.
     """
+    check_options(target_ms=(target_ms, 1e-6, 1e9))
     from deploy.extras import require
 
     require("optuna", "search", "a search")
@@ -58,7 +62,7 @@ def search(
     from tasks.options import Network
 
     network = Network(backbone, head, head_options=head_options)
-    price = LatencyTable.read(latency).price
+    price = LatencyTable.read(latency, interpolate).price
     judge = Judge(task, network, backbone_options, data, proxy, controller, price, target_ms)
     return search_architecture(judge, place, config_text)
 

@@ -74,6 +74,23 @@ def test_other_tables_are_refused(name):
         Space(create_table(name))
 
 
+@pytest.mark.parametrize("name", ["v3-small", "v3-large"])
+def test_covering_tables_have_every_layer_of_every_member(name):
+    space = Space(create_table(name))
+    known = set().union(*map(layers, space.covering()))
+    for choices in [space.smallest, space.largest, *map(space.random, range(200))]:
+        assert layers(space.table(choices)) <= known
+    assert not layers(space.table(space.random(0))) <= layers(space.table(space.paper))
+
+
+def layers(table):
+    """What the layers depend on: each row with what comes in, and what is tapped at each level."""
+    inputs = [table.stem, *(row.out for row in table.rows[:-1])]
+    rows = list(zip(inputs, table.rows, table.levels(), strict=True))
+    last = {level: row.expanded for row, level in zip(table.rows, table.levels(), strict=True)}
+    return {*rows, *last.items(), table.rows[-1].out}
+
+
 def test_choices_of_no_member_are_refused():
     space = Space(create_table("v3-small"))
     with pytest.raises(SearchError, match=r"stage1\.kernel 7: is no choice"):
