@@ -17,7 +17,6 @@ from tasks.errors import CheckpointError
 from tasks.lock import Locked, locked
 from tasks.options import Run
 from tasks.readiness import require_folder
-from tasks.trainer import check_options
 from tasks.writing import whole, write_json
 
 COMMANDS = {"classification": "train_cls", "segmentation": "train_seg", "detection": "train_det"}
@@ -37,9 +36,9 @@ def search_architecture(judge: Judge, place: Place, config_text: str) -> Path:
     Raises:
         BackboneError, HeadError, DataError, TaskError: for whatever the user can mend, in one line.
     """
+    judge.check_options()
     name = place.name or f"search_{judge.data.dataset}_{judge.network.backbone}"
     folder = require_folder(Run(name=name, output=place.output).folder)
-    check_options(judge.proxy.trainer or {})
     judge.check()
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -81,9 +80,7 @@ def _count(judge: Judge, part: int) -> str:
 def _settings(judge: Judge) -> dict[str, Any]:
     """Whatever the trials depend on: a search that goes on must have the same; where data lies may change."""
     data, proxy, how = asdict(judge.data), asdict(judge.proxy), asdict(judge.controller)
-    settings = {
-        name: data[name] for name in ("dataset", "train_split", "held_out", "max_images", "group_by", "classes")
-    }
+    settings = {name: data[name] for name in ("dataset", "train_split", "holdout", "max_images", "group_by", "classes")}
     settings |= {name: proxy[name] for name in ("size", "steps", "lr", "seed", "trainer")}
     settings |= {name: how[name] for name in ("alpha", "beta", "population", "tournament")}
     settings |= {"task": judge.kind, "images": _count(judge, 0), "batch_size": judge.batch_size, "target": judge.target}

@@ -24,7 +24,7 @@ def hold_out(wing: Wing, files: Any, share: float, seed: int) -> tuple[Any, Any]
     held = round(share * count)
     if not 0 < held < count:
         raise SearchError(
-            f"--held-out {share} of {count} images leaves {count - held} to train on and {held} to judge by"
+            f"--holdout {share} of {count} images leaves {count - held} to train on and {held} to judge by"
         )
     order = np.random.default_rng(seed).permutation(count)
     return wing.choose_files(files, np.sort(order[held:])), wing.choose_files(files, np.sort(order[:held]))

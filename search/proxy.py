@@ -26,12 +26,14 @@ from search.training import train_steps
 from search.trials import Judged
 from tasks.base import Spec, Task
 from tasks.classification.options import ClassificationOptions
+from tasks.commands import check_network
 from tasks.detection.options import DetectionOptions
 from tasks.errors import NonFiniteLoss
 from tasks.options import Network, Optimization
 from tasks.readiness import require_step
 from tasks.run import say, seed_everything
 from tasks.segmentation.options import SegmentationOptions
+from tasks.trainer import check_options
 from tasks.wing import Wing
 from tasks.wings import WINGS
 
@@ -99,12 +101,10 @@ class Judge:
             DataError, SearchError: if there is no such split, or not enough in it.
         """
         data, wing = self.data, self.wing
-        if data.dataset not in wing.datasets:
-            raise unknown_dataset(data.dataset, wing.datasets)
         of_split = {"group_by": data.group_by, "classes": data.classes}
         (found,) = wing.find_files(data.dataset, [data.train_split], data.data_root, **of_split)
         files = wing.limit_files(found, data.max_images)
-        return hold_out(wing, files, data.held_out, self.proxy.seed)
+        return hold_out(wing, files, data.holdout, self.proxy.seed)
 
     @cached_property
     def spec(self) -> Any:
@@ -130,6 +130,17 @@ class Judge:
     def batch_size(self) -> int:
         """Images a step."""
         return self.proxy.batch_size or self.wing.batch_size
+
+    def check_options(self) -> None:
+        """Refuse options that no network could be trained by, before any file is read.
+
+        Raises:
+            BackboneError, DataError, HeadError, TaskError: if so.
+        """
+        if self.data.dataset not in self.wing.datasets:
+            raise unknown_dataset(self.data.dataset, self.wing.datasets)
+        check_network(self.wing, self.network, self.backbone, self.options, self.data.dataset)
+        check_options(self.proxy.trainer or {})
 
     def check(self) -> None:
         """Refuse what no network could be trained on or judged by, before any is.
@@ -168,5 +179,5 @@ class Judge:
         """
         found = self.wing.score(task, self.files[1], self.proxy.workers)
         if not math.isfinite(found):
-            raise SearchError("there is nothing to find in the held-out images; raise --held-out or --max-images")
+            raise SearchError("there is nothing to find in the held-out images; raise --holdout or --max-images")
         return found

@@ -19,7 +19,7 @@ class SearchData:
         dataset: as in training, of the task; data that has to be fetched must be there.
         data_root: where the data is; by default data/ and the dataset's name.
         train_split: the split that is parted.
-        held_out: share of its images, drawn at random, that networks are judged by.
+        holdout: share of its images, 0.001 to 0.9, drawn at random, that networks are judged by and not trained on.
         check_data: read all files first and tell of all faults at once.
         max_images: use only so many images of the split.
         group_by: as in training.
@@ -32,14 +32,14 @@ class SearchData:
     dataset: str = "shapes"
     data_root: Path | None = None
     train_split: str = "train"
-    held_out: float = 0.1
+    holdout: float = 0.1
     check_data: bool = True
     max_images: int | None = None
     group_by: str | None = None
     classes: Literal["voc"] | None = None
 
     def __post_init__(self) -> None:
-        check_fields(self, {"max_images": COUNT, "held_out": (0, 1)})
+        check_fields(self, {"max_images": COUNT, "holdout": (0.001, 0.9)})
         require_data(self.data_root, self.dataset == "shapes")
         check_group_by(self.group_by)
 
@@ -83,7 +83,7 @@ class Controller:
     Args:
         trials: networks that are trained and judged, V3's own first.
         alpha: exponent of latency over target, up to the target: the reward is accuracy * (latency / target) ** alpha.
-        beta: likewise, beyond it.
+        beta: likewise, beyond it; alpha 0 with beta -1 is a hard limit, nearly.
         population: of the last networks, whose best ones have children.
         tournament: how many of these compete for a child.
         processes: of this machine that train networks, each another one.
@@ -108,7 +108,7 @@ class Controller:
     check_steps: int | None = None
 
     def __post_init__(self) -> None:
-        ranges = {"trials": (1, 10**6), "alpha": (-100, 0), "beta": (-100, 0), "check_steps": COUNT}
+        ranges = {"trials": (1, 10**6), "alpha": (-1, 0), "beta": (-1, 0), "check_steps": COUNT}
         ranges |= {"population": (1, 10**6), "tournament": (1, 10**6), "processes": (1, 128), "check": (0, 10**6)}
         check_fields(self, ranges)
         if self.check in (1, 2):

@@ -55,9 +55,8 @@ def search(
     from deploy.extras import require
 
     require("optuna", "search", "a search")
-    from search.latency_table import LatencyTable
-
     from search.architecture_search import search_architecture
+    from search.latency_table import LatencyTable
     from search.proxy import Judge
     from tasks.options import Network
 

@@ -46,7 +46,7 @@ def data(tmp_path_factory):
 @pytest.fixture
 def judge(data):
     def make(kind="classification", target=20.0, proxy=(), controller=(), **given):
-        given = data[kind] | {"max_images": 24, "held_out": 0.34, "check_data": False} | given
+        given = data[kind] | {"max_images": 24, "holdout": 0.34, "check_data": False} | given
         short = {"size": SIZES[kind], "steps": 2, "batch_size": 4} | dict(proxy)
         how = {"trials": 4, "population": 2, "tournament": 2} | dict(controller)
         options = SearchData(**given), Proxy(**short), Controller(**how)
@@ -105,7 +105,7 @@ def test_a_network_that_diverges_is_worth_nothing(judge, capsys):
     "how, said",
     [
         ({"target": 0.1}, r"--target-ms 0.1: the smallest network of the space takes [\d.]+ ms"),
-        ({"held_out": 0.001}, "--held-out 0.001 of 24 images leaves 24 to train on and 0 to judge by"),
+        ({"holdout": 0.001}, "--holdout 0.001 of 24 images leaves 24 to train on and 0 to judge by"),
         ({"dataset": "nonsense"}, "nonsense"),
         ({"train_split": "nonsense"}, "nonsense"),
         ({"proxy": {"batch_size": 17}}, "17"),
