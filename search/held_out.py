@@ -27,4 +27,4 @@ def hold_out(wing: Wing, files: Any, share: float, seed: int) -> tuple[Any, Any]
             f"--holdout {share} of {count} images leaves {count - held} to train on and {held} to judge by"
         )
     order = np.random.default_rng(seed).permutation(count)
-    return wing.choose_files(files, np.sort(order[held:])), wing.choose_files(files, np.sort(order[:held]))
+    return files.at(np.sort(order[held:])), files.at(np.sort(order[:held]))

@@ -10,8 +10,10 @@ short trainings put networks in the order of longer ones is measured, see search
 
 import math
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from io import StringIO
 from typing import Any
 
 from backbones import BackboneOptions
@@ -101,7 +103,7 @@ class Judge:
             DataError, SearchError: if there is no such split, or not enough in it.
         """
         data, wing = self.data, self.wing
-        of_split = {"group_by": data.group_by, "classes": data.classes}
+        of_split: dict[str, Any] = {"group_by": data.group_by, "classes": data.classes}
         (found,) = wing.find_files(data.dataset, [data.train_split], data.data_root, **of_split)
         files = wing.limit_files(found, data.max_images)
         return hold_out(wing, files, data.holdout, self.proxy.seed)
@@ -177,7 +179,8 @@ class Judge:
         Raises:
             SearchError: if there is nothing to find in them.
         """
-        found = self.wing.score(task, self.files[1], self.proxy.workers)
+        with redirect_stdout(StringIO()):  # where no terminal is, a progress bar leaves an empty line behind
+            found = self.wing.score(task, self.files[1], self.proxy.workers)
         if not math.isfinite(found):
             raise SearchError("there is nothing to find in the held-out images; raise --holdout or --max-images")
         return found

@@ -130,12 +130,10 @@ class Storage:
         """
         study = self.study(sampler, resume)
         begun = study.user_attrs.get("settings", settings)
-        for name in sorted(begun.keys() | settings.keys()):
-            if begun.get(name) != settings.get(name):
-                raise SearchError(
-                    f"{self.where}: was begun with {name} {begun.get(name)}, not {settings.get(name)}; "
-                    f"go on under the same options, or name another --name"
-                )
+        changed = [name for name in sorted(begun.keys() | settings.keys()) if begun.get(name) != settings.get(name)]
+        if changed:
+            said = ", ".join(f"{name} {begun.get(name)} (and not {settings.get(name)})" for name in changed)
+            raise SearchError(f"{self.where}: was begun with {said}; go on with the same, or name another --name")
         study.set_user_attr("settings", settings)
         for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             if self._is_dead(trial):

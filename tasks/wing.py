@@ -41,8 +41,8 @@ class Predictor(Protocol):
 class Wing(ABC):
     """One task.
 
-    Files are those of a split, as the task's datasets have them; they have root, split, names and colours. Options are
-    the task's own, such as `SegmentationOptions`.
+    Files are those of a split, as the task's datasets have them; they have root, split, names and colours, and
+    `at(chosen)`, those at some indices of `images`. Options are the task's own, such as `SegmentationOptions`.
 
     Attributes:
         task: what is trained; its `monitor` names the metric that chooses the best checkpoint.
@@ -100,11 +100,6 @@ class Wing(ABC):
     @abstractmethod
     def limit_files(files: Any, most: int | None) -> Any:
         """At most so many images of a split."""
-
-    @staticmethod
-    @abstractmethod
-    def choose_files(files: Any, chosen: NDArray[np.int64]) -> Any:
-        """The images of a split at indices of `images`, int64 [any]."""
 
     @staticmethod
     @abstractmethod

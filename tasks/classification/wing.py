@@ -45,7 +45,6 @@ class ClassificationWing(Wing):
 
     find_files = staticmethod(find_files)
     limit_files = staticmethod(limit_classification)
-    choose_files = staticmethod(ClassificationFiles.at)
     evaluate = staticmethod(evaluate)
     score = staticmethod(score)
     measure = "top-1"

@@ -49,7 +49,6 @@ class DetectionWing(Wing):
 
     find_files = staticmethod(find_files)
     limit_files = staticmethod(limit_detection)
-    choose_files = staticmethod(DetectionFiles.at)
     evaluate = staticmethod(evaluate)
     score = staticmethod(score)
     measure = "COCO AP"

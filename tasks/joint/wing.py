@@ -48,7 +48,6 @@ class JointWing(Wing):
 
     find_files = staticmethod(find_files)
     limit_files = staticmethod(limit_joint)
-    choose_files = staticmethod(JointFiles.at)
     evaluate = staticmethod(evaluate)
     score = staticmethod(score)
     measure = "mean of mIoU and COCO AP"

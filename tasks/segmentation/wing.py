@@ -48,7 +48,6 @@ class SegmentationWing(Wing):
 
     find_files = staticmethod(find_files)
     limit_files = staticmethod(limit_segmentation)
-    choose_files = staticmethod(SegmentationFiles.at)
     evaluate = staticmethod(evaluate)
     score = staticmethod(score)
     measure = "mIoU"

@@ -125,11 +125,11 @@ def test_another_search_is_not_gone_on_with(judge, tmp_path):
         search_architecture(judge(), place, "")
     resumed = replace(place, resume=True)
     for how, said in [
-        ({"proxy": {"steps": 3}}, "steps 2, not 3"),
-        ({"target": 30.0}, r"target 20\.0, not 30\.0"),
-        ({"max_images": 20}, "images 16, not 13"),
+        ({"proxy": {"steps": 3}}, "steps 2 (and not 3)"),
+        ({"target": 30.0}, "target 20.0 (and not 30.0)"),
+        ({"max_images": 20}, "images 16 (and not 13)"),
     ]:
-        with pytest.raises(SearchError, match=re.escape("was begun with ") + said):
+        with pytest.raises(SearchError, match=re.escape(said)):
             search_architecture(judge(**how), resumed, "")
     folder = search_architecture(judge(controller={"trials": 2}), resumed, "")
     assert len(json.loads((folder / "history.json").read_text())["trials"]) == 2

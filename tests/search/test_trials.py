@@ -118,7 +118,7 @@ def test_what_is_refused(tmp_path):
     Storage(tmp_path).begin(SAMPLER, {"steps": 5}, False)
     with pytest.raises(SearchError, match="has a search; go on with it by --resume"):
         Storage(tmp_path).begin(SAMPLER, {"steps": 5}, False)
-    with pytest.raises(SearchError, match="was begun with steps 5, not 6"):
+    with pytest.raises(SearchError, match=r"was begun with steps 5 \(and not 6\); go on"):
         Storage(tmp_path).begin(SAMPLER, {"steps": 6}, True)
     for url in (
         "nonsense",
