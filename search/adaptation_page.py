@@ -1,4 +1,4 @@
-"""The page of a NetAdapt search: accuracy over latency, what each iteration cut, and which cuts it had to choose from."""
+"""The page of a NetAdapt search: accuracy over latency, what was cut, and what else might have been."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -138,13 +138,20 @@ class Space:
     def covering(self) -> Iterator[Table]:
         """Members that have, taken together, every layer that any member has: what a latency table is to measure.
 
-        Layers depend on their own stage's choices and on the width of the stage before it.
+        Layers depend on their own stage's choices and on the width of the stage before it, so that all stages can vary
+        at once, if every width stands beside every other one in both orders.
         """
-        for number, stage in enumerate(self.stages, 1):
-            varied = [f"stage{number}.{name}" for name in stage.options()]
-            varied += [f"stage{number - 1}.width"] if number > 1 else []
-            for chosen in product(*(self.options()[name] for name in varied)):
-                yield self.table(self.paper | dict(zip(varied, chosen, strict=True)))
+        stages = [stage.options() for stage in self.stages]
+        widths = [stage.pop("width") for stage in stages]
+        within = [[*product(*stage.values())] for stage in stages]
+        for turn in range(max(map(len, within))):
+            for pair in product(range(len(WIDTHS)), repeat=2):
+                choices = {}
+                for at, (stage, combinations) in enumerate(zip(stages, within, strict=True)):
+                    chosen = dict(zip(stage, combinations[turn % len(combinations)], strict=True))
+                    chosen["width"] = widths[at][pair[at % 2] % len(widths[at])]
+                    choices |= {f"stage{at + 1}.{name}": choice for name, choice in chosen.items()}
+                yield self.table(choices)
 
     def random(self, seed: int) -> dict[str, Any]:
         """Choices of a member, each with the same probability."""
