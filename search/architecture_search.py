@@ -1,12 +1,13 @@
 """Platform-aware search (MnasNet, arXiv 1807.11626) over V3's tables, from its options to its results."""
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from search.evolution import AgeingEvolution
-from search.proxy import Judge
+from search.proxy import OPTIONS, Judge
 from search.rank_correlation import correlate
 from search.report import search_page, tell
 from search.search_errors import SearchError
@@ -121,13 +122,19 @@ def _write(judge: Judge, study: Any, settings: dict[str, Any], folder: Path) -> 
     if correlation is not None:
         print(correlation)
     print(f"wrote history.json, best_table.json, best.ckpt and report.html to {folder}")
-    tool, of_data = COMMANDS[judge.kind], _data_options(judge)
-    print(f"to train it fully: python tools/{tool}.py --backbone {folder / 'best_table.json'}{of_data}")
+    if best["price"] > judge.target:
+        print(f"it takes more than the {judge.target:g} ms aimed at; a --beta down to -1 keeps nearer to them")
+    print(f"to train it fully: {_command(judge, folder / 'best_table.json')}")
 
 
-def _data_options(judge: Judge) -> str:
-    root = judge.data.data_root
-    return f" --dataset {judge.data.dataset}" + ("" if root is None else f" --data-root {root}")
+def _command(judge: Judge, table: Path) -> str:
+    """What trains a network by all that there is to learn from."""
+    words = ["python", f"tools/{COMMANDS[judge.kind]}.py", "--backbone", str(table), "--dataset", judge.data.dataset]
+    words += [] if judge.data.data_root is None else ["--data-root", str(judge.data.data_root)]
+    words += [] if judge.network.head is None else ["--head", judge.network.head]
+    size = judge.proxy.size
+    words += [] if size is None else [f"--{OPTIONS[judge.kind][1]}", *map(str, size)]
+    return shlex.join(words)
 
 
 def _write_checkpoint(judge: Judge, best: dict[str, Any], path: Path) -> None:

@@ -173,7 +173,7 @@ class Space:
             chosen = {name: choices[f"stage{number}.{name}"] for name in stage.options()}
             made = stage.build(rows[-1].out, chosen)
             squeezed = " se" if chosen["squeeze"] else ""
-            told.append(f"{len(made)}x k{chosen['kernel']} e{chosen['expansion']}{squeezed} {made[-1].out}")
+        XX
             rows += made
         if tuple(rows) == self.base.rows:
             return self.base

@@ -101,11 +101,11 @@ class Storage:
         file = URL.create("sqlite", database=str(self.folder.absolute() / "trials.db")).render_as_string()
         url = (self.url or file).replace("{", "{{").replace("}", "}}")  # Optuna fills templates in
         waits = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None
-        how: dict[str, Any] = {"heartbeat_interval": BEAT, "grace_period": STALE}
+        beats = {} if self.url is None else {"heartbeat_interval": BEAT, "grace_period": STALE}
         try:
             with self.told(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                storage = RDBStorage(url, waits, heartbeat_stale_trial_callback=_begin_again, **how)
+                storage = RDBStorage(url, waits, heartbeat_stale_trial_callback=_begin_again, **beats)
                 return optuna.create_study(
                     study_name=self.name, storage=storage, sampler=sampler, direction="maximize", load_if_exists=resume
                 )
@@ -181,7 +181,13 @@ def work(storage: Storage, sampler: AgeingEvolution, judge: Judge, trials: int) 
 
     with storage.told():
         while place(study.get_trials(deepcopy=False)) < trials:
-            study.optimize(objective, n_trials=1)
+            try:
+                study.optimize(objective, n_trials=1)
+            except ValueError as error:
+                if not str(error).startswith("Cannot tell a FAIL trial"):
+                    raise
+                # this machine slept, say, and another one has its trial
+                print("a trial that gave no sign of life for minutes is left to whoever began it again", flush=True)
 
 
 def work_in_processes(storage: Storage, sampler: AgeingEvolution, judge: Judge, trials: int, processes: int) -> None:

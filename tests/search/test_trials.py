@@ -107,6 +107,24 @@ def test_trials_of_other_machines_are_left_alone(tmp_path):
     assert study.trials[2].params == study.trials[1].params
 
 
+def test_a_trial_that_another_machine_took_is_left_to_it(tmp_path, expected, capsys):
+    url = f"sqlite:///{tmp_path}/trials.db"
+    ours = Storage(tmp_path / "we", url, "both")
+    study = ours.begin(SAMPLER, {}, False)
+    taken = []
+
+    def sleeping(choices):
+        if not taken:
+            taken.append(study.trials[0])
+            ours.begin(SAMPLER, {}, True)  # which gives up what was begun here
+        return judge(choices)
+
+    work(ours, SAMPLER, sleeping, 3)
+    assert "no sign of life" in capsys.readouterr().out
+    assert history(study) == expected[:3]
+    assert taken[0].params == expected[0]["choices"]
+
+
 def test_a_small_space_is_searched_to_its_end(tmp_path):
     small = AgeingEvolution({"a": [0, 1], "b": [0, 1]}, {"a": 0, "b": 0}, 0, 2, 2)
     study = Storage(tmp_path).begin(small, {}, False)
