@@ -173,7 +173,8 @@ class Space:
             chosen = {name: choices[f"stage{number}.{name}"] for name in stage.options()}
             made = stage.build(rows[-1].out, chosen)
             squeezed = " se" if chosen["squeeze"] else ""
-        XX
+            ratio = "V3's ratios" if chosen["expansion"] == PAPER else f"e{chosen['expansion']}"
+            told.append(f"{len(made)}x k{chosen['kernel']} {ratio}{squeezed} {made[-1].out}")
             rows += made
         if tuple(rows) == self.base.rows:
             return self.base
