@@ -146,7 +146,7 @@ class Space:
         within = [[*product(*stage.values())] for stage in stages]
         for turn in range(max(map(len, within))):
             for pair in product(range(len(WIDTHS)), repeat=2):
-                choices = {}
+                choices: dict[str, Any] = {}
                 for at, (stage, combinations) in enumerate(zip(stages, within, strict=True)):
                     chosen = dict(zip(stage, combinations[turn % len(combinations)], strict=True))
                     chosen["width"] = widths[at][pair[at % 2] % len(widths[at])]
