@@ -9,8 +9,11 @@ from .factory import mobilenet_v1 as mobilenet_v1
 from .factory import mobilenet_v2 as mobilenet_v2
 from .factory import mobilenet_v3_large as mobilenet_v3_large
 from .factory import mobilenet_v3_small as mobilenet_v3_small
-from .factory import table_from_dict as table_from_dict
+from .factory import paper_options as paper_options
 from .factory import table_options as table_options
+from .given_tables import given_table as given_table
+from .given_tables import is_given as is_given
+from .given_tables import table_from_dict as table_from_dict
 from .keys import torchvision_state_dict as torchvision_state_dict
 from .load import LoadReport as LoadReport
 from .load import load_weights as load_weights

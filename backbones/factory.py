@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from backbones.hub import HUB, fetch_table
+from backbones.given_tables import HALVES, given_table, is_given
 from backbones.load import load_weights
 from backbones.mobilenet import Backbone
 from backbones.papers import TABLES
@@ -27,14 +27,23 @@ def table_options(name: str) -> list[str]:
     """
     if name.startswith(PREFIX):
         return timm_options(name)
-    if name.startswith(HUB):
-        table = _hub_table(name)
-        return GEOMETRY if isinstance(table, Table) else timm_options(table.name)
+    if is_given(name):
+        table = given_table(name)
+        return [*GEOMETRY, *HALVES] if isinstance(table, Table) else timm_options(table.name)
     if name not in TABLES:
-        raise BackboneError(
-            f'there is no backbone "{name}"{did_you_mean(name, TABLES)} (there are {", ".join(TABLES)}, timm:NAME and hf://OWNER/NAME)'
-        )
+        known = f"{', '.join(TABLES)}, timm:NAME, hf://OWNER/NAME and files"
+        raise BackboneError(f'there is no backbone "{name}"{did_you_mean(name, TABLES)} (there are {known})')
     return [*(option for option in inspect.signature(TABLES[name]).parameters if option != "variant"), *GEOMETRY]
+
+
+def paper_options(name: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Those options of a head's paper that a backbone has; a table of a file or the hub keeps its last stage as it is.
+
+    Raises:
+        BackboneError, ConnectionError: see `table_options`.
+    """
+    known = set(table_options(name)) - set(HALVES if is_given(name) else [])
+    return {option: value for option, value in wanted.items() if option in known}
 
 
 def create_table(name: str, **options: Any) -> Table | TimmTable:
@@ -42,7 +51,7 @@ def create_table(name: str, **options: Any) -> Table | TimmTable:
 
     Args:
         name: a key of `TABLES`; "timm:NAME" for a network of timm's; "hf://OWNER/NAME" for the table of a backbone that
-            `push_to_hub` put there.
+            `push_to_hub` put there; a file with a table, see `given_table`.
         **options: `output_stride` (8, 16 or 32), `dilate_first` and `small_images`, see `Table`, and those of the
             family's own function in `backbones.papers`, such as `width`. timm's networks have `output_stride`, as far
             as timm can dilate them.
@@ -58,30 +67,11 @@ def create_table(name: str, **options: Any) -> Table | TimmTable:
             raise BackboneError(f'{name} has no option "{option}"{hint} (it has {", ".join(known) or "none"})')
     if name.startswith(PREFIX):
         return TimmTable(name, **options)
-    if name.startswith(HUB):
-        return replace(_hub_table(name), **options)
+    if is_given(name):
+        halves = {option: options.pop(option) for option in HALVES if option in options}
+        return replace(given_table(name, **halves), **options)
     rows = {option: value for option, value in options.items() if option not in GEOMETRY}
     return replace(TABLES[name](**rows), **{option: options[option] for option in options.keys() - rows.keys()})
-
-
-def _hub_table(address: str) -> Table | TimmTable:
-    data = fetch_table(address)
-    try:
-        return table_from_dict(data)
-    except ValueError as error:
-        raise BackboneError(f"{address}: {error}") from None
-
-
-def table_from_dict(data: dict[str, Any]) -> Table | TimmTable:
-    """The table that `to_dict` of either kind wrote, as a checkpoint holds it.
-
-    Raises:
-        BackboneError: for entries that a table does not have, or lacks.
-    """
-    try:
-        return Table.from_dict(data) if "rows" in data else TimmTable(**data)
-    except (KeyError, TypeError) as error:
-        raise BackboneError(f"this is no backbone's table ({error})") from None
 
 
 def build_backbone(table: Table | TimmTable, taps: Sequence[str] | None = None) -> Tapped:

@@ -88,6 +88,8 @@ class Backbone(Tapped):
       that level's last block; `cN.first`, `cN.first.expansion`, `cN.first.depthwise` of its first. Dilation and
       `small_images` change their strides, not their names.
 
+    `aliases` has the tap behind each other name of it, such as `block3` for `c2`.
+
     Args:
         table: the rows to build.
         taps: which feature maps to return; by default c1 to c5. What no tap needs is not computed.
@@ -101,7 +103,7 @@ class Backbone(Tapped):
         self.table = table
         self.channels = {"stem": table.stem}
         self.strides = {"stem": table.stem_stride}
-        self._source: dict[str, str] = {"c1": "stem"}
+        self.aliases: dict[str, str] = {"c1": "stem"}
         self.stem = ConvNormAct(3, table.stem, 3, table, table.activation, table.stem_stride)
         self.blocks = nn.ModuleList()
         channels, total = table.stem, table.stem_stride
@@ -112,20 +114,20 @@ class Backbone(Tapped):
             self.channels |= {f"{name}.expansion": row.expanded, f"{name}.depthwise": row.expanded, name: row.out}
             self.strides |= {f"{name}.expansion": total, f"{name}.depthwise": total * stride, name: total * stride}
             for part in ("", ".expansion", ".depthwise"):
-                self._source[f"c{level}{part}"] = name + part
-                self._source.setdefault(f"c{level}.first{part}", name + part)
+                self.aliases[f"c{level}{part}"] = name + part
+                self.aliases.setdefault(f"c{level}.first{part}", name + part)
             channels, total = row.out, total * stride
         self.last = ConvNormAct(channels, table.last, 1, table, table.activation) if table.last else None
         if table.last:
             self.channels["last"], self.strides["last"] = table.last, total
-            self._source[f"c{max(table.levels())}"] = "last"
-        for alias, tap in self._source.items():
+            self.aliases[f"c{max(table.levels())}"] = "last"
+        for alias, tap in self.aliases.items():
             self.channels[alias], self.strides[alias] = self.channels[tap], self.strides[tap]
         self.set_taps(taps or [f"c{level}" for level in range(1, max(table.levels()) + 1)])
         self.apply(_initialise)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        wanted = {self._source.get(tap, tap) for tap in self.taps}
+        wanted = {self.aliases.get(tap, tap) for tap in self.taps}
         found: dict[str, Tensor] = {}
         x = self.stem(images)
         found["stem"] = x
@@ -137,7 +139,7 @@ class Backbone(Tapped):
             found |= {name: part for name, part in parts.items() if name in wanted}
         if "last" in wanted and self.last is not None:
             found["last"] = self.last(x)
-        return {tap: found[self._source.get(tap, tap)] for tap in self.taps}
+        return {tap: found[self.aliases.get(tap, tap)] for tap in self.taps}
 
 
 def _initialise(module: nn.Module) -> None:

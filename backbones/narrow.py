@@ -23,12 +23,15 @@ class Channels:
 
     importance: Tensor
 
+    def chosen(self, count: int) -> Tensor:
+        """The indices of the `count` most important ones, int64 [count], in their old order; all if there are fewer."""
+        return self.importance.argsort(descending=True, stable=True)[:count].sort().values
+
     def keep(self, tensor: Tensor, axis: int, count: int) -> Tensor:
         """The `count` most important ones along an axis, in their old order; unchanged if the axis is none of them."""
         if tensor.shape[axis] != len(self.importance) or count >= len(self.importance):
             return tensor
-        kept = self.importance.argsort(descending=True, stable=True)[:count].sort().values
-        return tensor.index_select(axis, kept)
+        return tensor.index_select(axis, self.chosen(count))
 
 
 def narrow(state: Mapping[str, Tensor], table: Table, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -64,24 +67,54 @@ def narrow(state: Mapping[str, Tensor], table: Table, own: Mapping[str, Tensor])
             counter = f"{name}.norm.num_batches_tracked"
             cut[counter] = torch.zeros_like(own[counter])
 
-    streams = _streams(state, table)
-    layer("stem", None, streams[0])
+    found = _channels(state, table)
+    layer("stem", None, found["stem"])
+    before = found["stem"]
     for index in range(len(table.rows)):
-        block, before, after = f"blocks.{index}", streams[index], streams[index + 1]
-        expanded, hidden = (_importance(state, f"{block}.{part}") for part in ("expand", "depthwise"))
-        if expanded is None:
-            inner = before  # there is no expansion: the block's input stands in its place
-        else:
-            inner = None if hidden is None or f"{block}.expand.conv.weight" not in own else Channels(expanded * hidden)
+        block, inner, after = f"blocks.{index}", found[f"block{index + 1}.expansion"], found[f"block{index + 1}"]
         layer(f"{block}.expand", before, inner)
         layer(f"{block}.depthwise", None, inner)
         squeezed = _squeezed(state, f"{block}.squeeze_excite")
         layer(f"{block}.squeeze_excite.reduce", inner, squeezed, norm=False)
         layer(f"{block}.squeeze_excite.expand", squeezed, inner, norm=False)
         layer(f"{block}.project", inner, after)
-    last = _importance(state, "last")
-    layer("last", streams[-1], None if last is None else Channels(last))
+        before = after
+    layer("last", before, found["last"])
     return cut
+
+
+def kept_channels(state: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
+    """Which channels of a wider network's feature maps `narrow` keeps.
+
+    Args:
+        state: all weights of the wider network, under our keys.
+        table: of the narrower network.
+
+    Returns:
+        For the taps `stem`, `blockN`, `blockN.expansion`, `blockN.depthwise` and `last`, if there is one, indices in
+        the wider network's map, int64 [channels of the narrower network's].
+    """
+    counts = {"stem": table.stem, "last": table.last}
+    for number, row in enumerate(table.rows, start=1):
+        tap = f"block{number}"
+        counts |= {tap: row.out, f"{tap}.expansion": row.expanded, f"{tap}.depthwise": row.expanded}
+    return {tap: found.chosen(counts[tap]) for tap, found in _channels(state, table).items() if found is not None}
+
+
+def _channels(state: Mapping[str, Tensor], table: Table) -> dict[str, Channels | None]:
+    """The channels of every feature map, under its tap's name; None where the state lacks what produces them."""
+    streams, last = _streams(state, table), _importance(state, "last")
+    found = {"stem": streams[0], "last": None if last is None else Channels(last)}
+    width = table.stem
+    for index, row in enumerate(table.rows):
+        expanded, hidden = (_importance(state, f"blocks.{index}.{part}") for part in ("expand", "depthwise"))
+        if expanded is None:
+            inner = streams[index]  # there is no expansion: the block's input stands in its place
+        else:
+            inner = None if hidden is None or row.expanded == width else Channels(expanded * hidden)
+        tap, width = f"block{index + 1}", row.out
+        found |= {f"{tap}.expansion": inner, f"{tap}.depthwise": inner, tap: streams[index + 1]}
+    return found
 
 
 def _streams(state: Mapping[str, Tensor], table: Table) -> list[Channels | None]:

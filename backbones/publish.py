@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from backbones.counting import count_costs
-from backbones.factory import build_backbone, table_from_dict
+from backbones.factory import build_backbone
+from backbones.given_tables import table_from_dict
 from backbones.hub import HUB, TABLE_FILE, WEIGHTS_FILE
 from backbones.load import load_weights
 from backbones.tables import BackboneError, Table

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from torch import nn
 
@@ -79,7 +79,8 @@ def create_detection_head(
 def _options(head: type[nn.Module]) -> dict[str, type]:
     """The options of a head and their types, behind channels, strides and the number of classes."""
     parameters = list(inspect.signature(head).parameters.values())[3:]
-    return {option.name: (*get_args(option.annotation), option.annotation)[0] for option in parameters}
+    kinds = {p.name: p.annotation if isinstance(p.annotation, type) else get_args(p.annotation)[0] for p in parameters}
+    return {name: get_origin(kind) or kind for name, kind in kinds.items()}
 
 
 BOX_OPTIONS = _options(SSDLite)

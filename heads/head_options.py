@@ -6,8 +6,9 @@ from typing import Any
 
 from heads.inputs import HeadError
 
-WORDS = {int: "a whole number", float: "a number", bool: "true or false"}
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", list: "a list of whole numbers"}
 RANGES = {"filters": (1, 4096), "width": (0.05, 8), "least_scale": (0.01, 0.9), "dropout": (0, 0.99)}
+RANGES |= {"extra": (1, 4096)}  # each of them
 
 
 def check_options(name: str, known: Mapping[str, type], options: Mapping[str, Any]) -> None:
@@ -15,7 +16,7 @@ def check_options(name: str, known: Mapping[str, type], options: Mapping[str, An
 
     Args:
         name: of the head.
-        known: the type of each option that it has: int, float or bool.
+        known: the type of each option that it has: int, float, bool, or list for one of whole numbers.
         options: as given; None is an option's default.
 
     Raises:
@@ -24,12 +25,15 @@ def check_options(name: str, known: Mapping[str, type], options: Mapping[str, An
     for option, value in options.items():
         if option not in known:
             raise HeadError(unknown(f"option of {name}", option, known))
-        kind = known[option]
-        fits = isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
-        if value is not None and not fits:
+        if value is None:
+            continue
+        kind, numbers = known[option], value if isinstance(value, list) else [value]
+        wanted = {list: int, float: int | float}.get(kind, kind)
+        fits = isinstance(value, list) == (kind is list)
+        if not fits or not all(isinstance(x, wanted) and isinstance(x, bool) == (kind is bool) for x in numbers):
             raise HeadError(f"option {option} of {name}: {value!r} is not {WORDS[kind]}")
         least, most = RANGES.get(option, (None, None))
-        if value is not None and least is not None and not least <= value <= most:
+        if least is not None and not all(least <= x <= most for x in numbers):
             raise HeadError(f"option {option} of {name}: {value} is not in {least} to {most}")
 
 

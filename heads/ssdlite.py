@@ -36,13 +36,15 @@ class SSDLite(nn.Module):
         strides: of the backbone's taps.
         num_classes: without background.
         width: multiplier of the extra maps' channels, which are 16 at least.
+        extra: those channels, eight numbers, in place of `width`: of each extra map, first those between its two 1x1
+            convolutions, and then its own.
         first: anchors in a cell of the first map: 3 in the paper, 6 in torchvision.
         small_objects: read the expansion of the first stride-16 block too (at stride 8), and halve the least scale.
         least_scale: of the first map's anchors, in shares of the image's shorter side; by default 0.2, or 0.1 with
             `small_objects`.
 
     Raises:
-        HeadError: if `first` is neither 3 nor 6.
+        HeadError: if `first` is neither 3 nor 6, or `extra` is not eight numbers.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class SSDLite(nn.Module):
         first: int = 3,
         small_objects: bool = False,
         least_scale: float | None = None,
+        extra: list[int] | None = None,
     ) -> None:
         super().__init__()
         self.taps = (*(["c4.first.expansion"] if small_objects else []), "c5.first.expansion", "c5")
@@ -62,8 +65,13 @@ class SSDLite(nn.Module):
         maps = tap_channels(channels, self.taps)
         self.strides = tuple(strides[tap] for tap in self.taps)
         self.extra = nn.ModuleList()
-        for depth in (max(16, int(depth * width)) for depth in EXTRA):
-            half = depth // 2
+        depths = [max(16, int(depth * width)) for depth in EXTRA]
+        extra = extra or [channels for depth in depths for channels in (depth // 2, depth)]
+        if len(extra) != 2 * len(EXTRA):
+            raise HeadError(
+                f"extra has {len(extra)} numbers of channels; give {2 * len(EXTRA)}, two for each extra map"
+            )
+        for half, depth in zip(extra[::2], extra[1::2], strict=True):
             self.extra.append(
                 nn.Sequential(
                     conv_norm_relu6(maps[-1], half), conv_norm_relu6(half, half, 3, 2), conv_norm_relu6(half, depth)

@@ -126,13 +126,14 @@ def _layers(module: Any, given: Any, output: Any, activations: Mapping[nn.Module
     activation = activations.get(module, "none")
     if isinstance(module, nn.Conv2d):
         kind = "depthwise" if module.groups > 1 else "conv"
-        shape = module.kernel_size[0], module.stride[0], module.dilation[0]
-        yield Layer(kind, module.in_channels, module.out_channels, *given.shape[2:], *shape, activation)
+        height, width = given.shape[2:]
+        shape = module.kernel_size[0], module.stride[0], module.dilation[0], activation
+        yield Layer(kind, module.in_channels, module.out_channels, height, width, *shape)
     elif isinstance(module, nn.Linear):
         yield Layer("linear", module.in_features, module.out_features, activation=activation)
     elif isinstance(module, SqueezeExcite):
-        squeezed, gate = module.reduce.out_channels, NAMES[type(module.gate)]
-        yield Layer("squeeze_excite", given.shape[1], squeezed, *given.shape[2:], activation=gate)
+        squeezed, (height, width) = module.reduce.out_channels, given.shape[2:]
+        yield Layer("squeeze_excite", given.shape[1], squeezed, height, width, activation=NAMES[type(module.gate)])
     elif isinstance(module, Bottleneck) and module.shortcut:
         yield _addition(given)
     elif isinstance(module, Classifier):
@@ -140,9 +141,9 @@ def _layers(module: Any, given: Any, output: Any, activations: Mapping[nn.Module
         yield Layer("pool", deep.shape[1], deep.shape[1], *deep.shape[2:])
     elif isinstance(module, LRASPP):
         low, high = (given[tap] for tap in module.taps)
-        filters = module.gate.out_channels
-        yield Layer("gate", high.shape[1], filters, *high.shape[2:], kernel=module.pool.window)
-        yield Layer("resize", filters, filters, *low.shape[2:], stride=round(low.shape[2] / high.shape[2]))
+        filters, (height, width), (rows, columns) = module.gate.out_channels, high.shape[2:], low.shape[2:]
+        yield Layer("gate", high.shape[1], filters, height, width, module.pool.window)
+        yield Layer("resize", filters, filters, rows, columns, stride=round(rows / height))
         yield _addition(output)
     elif isinstance(module, SSDLite):
         values = output[0].shape[2] + output[1].shape[2]

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from backbones import BackboneOptions
+from backbones import BackboneOptions, is_given
 from backbones.weights_download import sha256
+from backbones.weights_files import read_weights
 from datasets import ClassUniform, tell_difference
 from datasets.faults import did_you_mean, unknown_dataset
 from tasks.checkpoints import unchanged
@@ -62,9 +63,10 @@ def train(
     wing.check_options(options)
     if optimization.freeze is not None and network.weights is None and not run.resume:
         raise TaskError(f"--freeze {optimization.freeze} would keep random weights: give some with --weights")
+    network = _completed(network, kind)
     check_network(wing, network, backbone, options, data.dataset)
     head = [network.head or wing.heads[0]] if len(wing.heads) > 1 else []
-    run = run.named("_".join([data.dataset, network.backbone, *head]))
+    run = run.named("_".join([data.dataset, _short(network.backbone), *head]))
     check_run(run)
     if network.weights is not None and torchvisions(network.weights) is not None:
         network = replace(network, weights=str(local_checkpoint(network.weights)))
@@ -106,6 +108,24 @@ def train(
         settings = _settings(scored, best, sha256(best), val_files)
         wing.evaluate(scored, val_files, run.folder / f"eval_{data.val_split}", settings)
     return run.folder
+
+
+def _completed(network: Network, kind: str) -> Network:
+    """A network whose backbone is a checkpoint of the task, with its head, where no other is asked for."""
+    path = Path(network.backbone)
+    if not is_given(network.backbone) or path.suffix == ".json" or not path.is_file():
+        return network
+    said = read_weights(path)[1]
+    if said.get("task") != kind or network.head not in (None, said["head"]):
+        return network
+    of_head = said.get("head_options") if network.head_options is None else network.head_options
+    return replace(network, head=said["head"], head_options=of_head)
+
+
+def _short(backbone: str) -> str:
+    """A backbone's name as a run's has it."""
+    path = Path(backbone)
+    return f"{path.parent.name}_{path.stem}".strip("_") if path.is_file() else backbone
 
 
 def check_network(wing: Wing, network: Network, backbone: BackboneOptions, options: Any, dataset: str) -> None:

@@ -106,7 +106,7 @@ def check_unlabelled(unlabelled: Path | None, teacher: str | None) -> None:
         TaskError: if so.
     """
     if unlabelled is not None and teacher is None:
-        raise TaskError(f"--unlabelled {one_line(unlabelled)} needs a --teacher, who says what the images show")
+        raise TaskError(f"--unlabelled {one_line(unlabelled)} needs a teacher, who says what the images show")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class Network:
 
     Args:
         backbone: v1, v2, mnasnet-a1, mnasnet-b1, v3-large, v3-small, timm:NAME for a network of timm's, such as
-            timm:mobilenetv4_conv_small, or hf://OWNER/NAME for one on the Hugging Face hub.
+            timm:mobilenetv4_conv_small, hf://OWNER/NAME for one on the Hugging Face hub, or a file: a checkpoint, or a
+            .json that a search wrote. A checkpoint of the same task also tells the head and its options.
         head: for segmentation lraspp, raspp, lraspp-torchvision, or a decoder of segmentation-models-pytorch: unet,
             unetplusplus, manet, linknet, fpn, pspnet, pan, deeplabv3, deeplabv3plus, upernet, segformer. For detection
             ssdlite (the papers': 3 anchors in the first map) or ssdlite-torchvision (6). For classification classifier.

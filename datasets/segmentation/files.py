@@ -1,6 +1,6 @@
 """What a segmentation split is: images with one mask each."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -49,7 +49,7 @@ class SegmentationFiles:
     notes: list[str] = field(default_factory=list)
     unlabelled: list[Path] = field(default_factory=list)
 
-    def at(self, chosen: Iterable[int]) -> "SegmentationFiles":
+    def at(self, chosen: Sequence[int]) -> "SegmentationFiles":
         """The images at some indices."""
         return replace(self, pairs=[self.pairs[index] for index in chosen])
 

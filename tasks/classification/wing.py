@@ -24,6 +24,7 @@ from tasks.classification.task import (
     ClassificationTask,
     classification_table,
 )
+from tasks.classification.weights import load_classification_weights
 from tasks.drawing import Image
 from tasks.errors import TaskError
 from tasks.options import Network, Optimization, Prediction
@@ -98,6 +99,9 @@ class ClassificationWing(Wing):
     ) -> ClassificationTask:
         teacher = load_teacher(options, spec.names)
         return ClassificationTask(spec, optimization, options.label_smoothing, teacher)
+
+    def load_weights(self, task: ClassificationTask, weights: str) -> str:
+        return load_classification_weights(task.network, task.spec, weights)
 
     def holders(self, files: ClassificationFiles, summary: Any = None) -> list[NDArray[np.int64]]:
         return holders(files.labels[:, None] == np.arange(len(files.names)))

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from backbones import Table, TimmTable, build_backbone, create_table, table_options
+from backbones import Table, TimmTable, build_backbone, create_table, paper_options
 from datasets import check_options, limit_detection, resize_image
 from heads import Anchors, DetectionLoss, create_detection_head, decode_detections
 from tasks.base import Spec, Task
@@ -48,8 +48,7 @@ def detection_table(backbone: str, **options: Any) -> Table | TimmTable:
     Raises:
         BackboneError: for an unknown backbone or option.
     """
-    wanted = {"reduced_tail": True, "scale_last": True, "small_images": False}
-    papers = {key: value for key, value in wanted.items() if key in table_options(backbone)}
+    papers = paper_options(backbone, {"reduced_tail": True, "scale_last": True, "small_images": False})
     given = {key: value for key, value in options.items() if value is not None}
     return replace(create_table(backbone, **papers | given), norm_momentum=0.03)
 

@@ -10,8 +10,9 @@ from backbones import build_backbone, load_weights
 from backbones.pretrained import local_file
 from backbones.weights_files import read_weights
 from tasks.detection.weights import load_detection_weights
+from tasks.head_weights import fill_head
 from tasks.joint.network import Branch, JointNetwork, JointSpec
-from tasks.segmentation.weights import PREFIXES, fill_head
+from tasks.segmentation.weights import PREFIXES
 
 
 class View(nn.Module):
@@ -52,7 +53,8 @@ def load_joint_weights(network: JointNetwork, spec: JointSpec, source: str | Pat
     if kind in ("joint", "segmentation"):
         prefix = PREFIXES[kind]
         theirs = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
-        said += "\n" + fill_head(network.head.masks, spec.names, theirs, description.get("names", []), str(source))
+        masks = fill_head(network.head.masks, spec.names, theirs, description.get("names", []), str(source))
+        said += f"\nmasks: {masks}"
         if network.head.branch is not None:
             _copy_branch(network.head.branch, state)
     parameters = dict(network.named_parameters())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from backbones import BackboneError, Table, TimmTable, build_backbone, create_table, table_options
+from backbones import BackboneError, Table, TimmTable, build_backbone, create_table, paper_options
 from datasets import check_options, resize_image, resize_mask
 from datasets.ranges import WINDOW
 from heads import HeadError, SegmentationLoss, arg_max_mask, backbone_options, create_segmentation_head, resize
@@ -54,9 +54,8 @@ def segmentation_table(backbone: str, head: str, **options: Any) -> Table | Timm
     Raises:
         BackboneError, HeadError: for an unknown backbone, head or option.
     """
-    known = table_options(backbone)
-    wanted = backbone_options(head) | {"small_images": False}  # which a classifier's table on the hub may have
-    papers = {key: value for key, value in wanted.items() if key in known}
+    # a table of a classifier may be for small images
+    papers = paper_options(backbone, backbone_options(head) | {"small_images": False})
     return create_table(backbone, **papers | {key: value for key, value in options.items() if value is not None})
 
 

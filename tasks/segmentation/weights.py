@@ -1,15 +1,11 @@
 """Start weights for segmentation: a backbone's, and a head's where another network has the same one."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from backbones import load_weights
 from backbones.pretrained import local_file
-from backbones.weights_files import read_weights, require_usable
+from backbones.weights_files import read_weights
+from tasks.head_weights import fill_head
 from tasks.segmentation.task import SegmentationNetwork, SegmentationSpec
 
 PREFIXES = {"segmentation": "network.head.", "joint": "network.head.masks."}
@@ -40,34 +36,4 @@ def load_segmentation_weights(network: SegmentationNetwork, spec: SegmentationSp
         return str(report)
     report.unused = [key for key in report.unused if not key.startswith(prefix)]
     theirs = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
-    return f"{report}\n{fill_head(network.head, spec.names, theirs, description.get('names', []), str(source))}"
-
-
-def fill_head(
-    head: Any, names: Sequence[str], state: dict[str, Tensor], their_names: Sequence[str], source: str
-) -> str:
-    """Fill a segmentation head out of another of its kind, and say what was taken.
-
-    Args:
-        head: filled in place; has `last_layers`.
-        names: of its classes.
-        state: of the other one.
-        their_names: of the other one's classes; those of the same name keep their rows of the last layers.
-        source: for messages.
-    """
-    kept = [name for name in names if name in their_names]
-    ours, theirs = ([*map(list(all_names).index, kept)] for all_names in (names, their_names))
-    last = {id(parameter) for layer in head.last_layers for parameter in layer.parameters()}
-    taken = 0
-    for key, own in head.state_dict(keep_vars=True).items():
-        found = state.get(key)
-        if found is None or found.shape[1:] != own.shape[1:] or not (id(own) in last or found.shape == own.shape):
-            continue
-        require_usable(source, key, found, own)
-        with torch.no_grad():
-            if id(own) in last:
-                own[ours] = found[theirs]
-            else:
-                own.copy_(found)
-        taken += 1
-    return f"masks: took {taken} tensors; classes kept: {', '.join(kept) or 'none'}"
+    return f"{report}\nmasks: {fill_head(network.head, spec.names, theirs, description.get('names', []), str(source))}"
