@@ -101,7 +101,7 @@ class Storage:
         file = URL.create("sqlite", database=str(self.folder.absolute() / "trials.db")).render_as_string()
         url = (self.url or file).replace("{", "{{").replace("}", "}}")  # Optuna fills templates in
         waits = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None
-        beats = {} if self.url is None else {"heartbeat_interval": BEAT, "grace_period": STALE}
+        beats: dict[str, Any] = {} if self.url is None else {"heartbeat_interval": BEAT, "grace_period": STALE}
         try:
             with self.told(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
