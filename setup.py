@@ -71,6 +71,7 @@ setup(
         "mlflow": ["mlflow>=2.20"],
         "deploy": sorted({package for packages in EXTRAS.values() for package in packages}),
         "ray": ["ray[data]>=2.60,<3"],
+        "search": ["optuna>=4.9,<6"],
         # Runs what --target mediapipe writes, beside litert, which reads it. mediapipe brings opencv-contrib-python,
         # which has the folder cv2 of opencv-python-headless: either works, but taking one away breaks the other. If
         # they collide, pip install --no-deps mediapipe==1.2.2 is enough.

@@ -64,7 +64,7 @@ def train(
     if optimization.freeze is not None and network.weights is None and not run.resume:
         raise TaskError(f"--freeze {optimization.freeze} would keep random weights: give some with --weights")
     network = _completed(network, kind)
-    _check_network(wing, network, backbone, options, data.dataset)
+    check_network(wing, network, backbone, options, data.dataset)
     head = [network.head or wing.heads[0]] if len(wing.heads) > 1 else []
     run = run.named("_".join([data.dataset, _short(network.backbone), *head]))
     check_run(run)
@@ -128,7 +128,7 @@ def _short(backbone: str) -> str:
     return f"{path.parent.name}_{path.stem}".strip("_") if path.is_file() else backbone
 
 
-def _check_network(wing: Wing, network: Network, backbone: BackboneOptions, options: Any, dataset: str) -> None:
+def check_network(wing: Wing, network: Network, backbone: BackboneOptions, options: Any, dataset: str) -> None:
     """Refuse a network that there is not, by one of two classes without values."""
     if network.head is not None and network.head not in wing.heads:
         known = ", ".join(wing.heads)

@@ -41,8 +41,8 @@ class Predictor(Protocol):
 class Wing(ABC):
     """One task.
 
-    Files are those of a split, as the task's datasets have them; they have root, split, names and colours. Options are
-    the task's own, such as `SegmentationOptions`.
+    Files are those of a split, as the task's datasets have them; they have root, split, names and colours, and
+    `at(chosen)`, those at some indices of `images`. Options are the task's own, such as `SegmentationOptions`.
 
     Attributes:
         task: what is trained; its `monitor` names the metric that chooses the best checkpoint.

@@ -1,5 +1,6 @@
 """What a joint split is: images with a mask, with boxes, or with both."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,13 @@ class JointFiles:
         boxed = [Labelled(path, None, index) for path, index in boxes.items()]
         return masked + boxed + [Labelled(path, None, None) for path in self.boxes.unlabelled]
 
+    def at(self, chosen: Iterable[int]) -> "JointFiles":
+        """Those at some indices of `images`, each kind in its old order."""
+        kept = {self.images[index].path for index in chosen}
+        masks = [index for index, (path, _) in enumerate(self.masks.pairs) if path in kept]
+        boxes = [index for index, path in enumerate(self.boxes.image_paths) if path in kept]
+        return replace(self, masks=self.masks.at(masks), boxes=self.boxes.at(boxes))
+
     @property
     def root(self) -> Path:
         """Of the masks."""
@@ -77,9 +85,4 @@ class JointFiles:
 def limit_joint(files: JointFiles, most: int | None) -> JointFiles:
     """The first `most` images of a split, or all of them for None."""
     check_options(max_images=(most, *COUNT))
-    if most is None:
-        return files
-    kept = {image.path for image in files.images[:most]}
-    pairs = [pair for pair in files.masks.pairs if pair[0] in kept]
-    at = [index for index, path in enumerate(files.boxes.image_paths) if path in kept]
-    return replace(files, masks=replace(files.masks, pairs=pairs), boxes=files.boxes.at(at))
+    return files if most is None else files.at(range(len(files.images))[:most])

@@ -69,6 +69,8 @@ def measured_here(what, *arguments):
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_nonsense_is_one_line(tool, end, folder):
+    if tool == "search":
+        pytest.importorskip("optuna")
     wrong = []
     shutil.rmtree(folder / "none", ignore_errors=True)  # which another tool wrote to
     for case in cases(tool, folder):

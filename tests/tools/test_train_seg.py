@@ -208,6 +208,8 @@ def test_options_are_frozen(tool_here):
         "serve_demo",
         "cost",
         "check_data",
+        "latency_table",
+        "search",
     ):
         options = re.findall(r"^  (--[a-z][\w-]*)", tool_here(name, "--help"), flags=re.MULTILINE)
         found += [f"{name} {option}" for option in options]

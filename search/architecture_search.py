@@ -1,0 +1,149 @@
+"""Platform-aware search (MnasNet, arXiv 1807.11626) over V3's tables, from its options to its results."""
+
+import json
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from search.evolution import AgeingEvolution
+from search.proxy import OPTIONS, Judge
+from search.rank_correlation import correlate
+from search.report import search_page, tell
+from search.search_errors import SearchError
+from search.search_options import Place
+from search.trials import Storage, history, work, work_in_processes
+from tasks.checkpoints import AtomicCheckpointIO, read_checkpoint
+from tasks.errors import CheckpointError
+from tasks.lock import Locked, locked
+from tasks.options import Run
+from tasks.readiness import require_folder
+from tasks.writing import whole, write_json
+
+COMMANDS = {"classification": "train_cls", "segmentation": "train_seg", "detection": "train_det"}
+
+
+def search_architecture(judge: Judge, place: Place, config_text: str) -> Path:
+    """Search, and write what was found: trials.db, history.json, best_table.json, best.ckpt and report.html.
+
+    Args:
+        judge: of networks.
+        place: where the search goes.
+        config_text: the options as YAML, written into its folder.
+
+    Returns:
+        The folder.
+
+    Raises:
+        BackboneError, HeadError, DataError, TaskError: for whatever the user can mend, in one line.
+    """
+    judge.check_options()
+    name = place.name or f"search_{judge.data.dataset}_{judge.network.backbone}"
+    folder = require_folder(Run(name=name, output=place.output).folder)
+    judge.check()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder / ".lock"):
+            _search(judge, name, folder, place.resume, config_text)
+    except Locked:
+        raise SearchError(f"{folder}: another process is searching there; name another --name") from None
+    return folder
+
+
+def _search(judge: Judge, name: str, folder: Path, resume: bool, config_text: str) -> None:
+    how, sampler = judge.controller, _sampler(judge)
+    storage = Storage(folder) if how.storage is None else Storage(folder, how.storage, name)
+    settings = _settings(judge)
+    study = storage.begin(sampler, settings, resume)
+    with whole(folder / "config.yaml") as unfinished:
+        unfinished.write_text(config_text, encoding="utf-8")
+    print(
+        f"{sampler.size:,} networks in the space; trains on {_count(judge, 0)} images and judges by {_count(judge, 1)} "
+        f"others of {judge.data.train_split}; writing to {folder}",
+        flush=True,
+    )
+    if how.processes > 1:
+        work_in_processes(storage, sampler, judge, how.trials, how.processes)
+    else:
+        work(storage, sampler, judge, how.trials)
+    _write(judge, study, settings, folder)
+
+
+def _sampler(judge: Judge) -> AgeingEvolution:
+    how, space = judge.controller, judge.space
+    return AgeingEvolution(space.options(), space.paper, judge.proxy.seed, how.population, how.tournament)
+
+
+def _count(judge: Judge, part: int) -> str:
+    return f"{len(judge.wing.images(judge.files[part])):,}"
+
+
+def _settings(judge: Judge) -> dict[str, Any]:
+    """Whatever the trials depend on: a search that goes on must have the same; where data lies may change."""
+    data, proxy, how = asdict(judge.data), asdict(judge.proxy), asdict(judge.controller)
+    settings = {name: data[name] for name in ("dataset", "train_split", "holdout", "max_images", "group_by", "classes")}
+    settings |= {name: proxy[name] for name in ("size", "steps", "lr", "seed", "trainer")}
+    settings |= {name: how[name] for name in ("alpha", "beta", "population", "tournament")}
+    settings |= {"task": judge.kind, "images": _count(judge, 0), "batch_size": judge.batch_size, "target": judge.target}
+    # the tables tell the backbone's options apart, and prices those of the latency table
+    settings |= {"backbone": str(judge.spec.table), "head": judge.spec.head, "head_options": judge.spec.head_options}
+    settings["price of V3"] = judge.price(judge.spec)
+    settings["price of the smallest network"] = judge.price(judge.spec_of(judge.space.smallest))
+    return json.loads(json.dumps(settings))  # as the storage has it
+
+
+def _write(judge: Judge, study: Any, settings: dict[str, Any], folder: Path) -> None:
+    """All results; what is there already is written again as it was."""
+    trials, how, measure = history(study), judge.controller, judge.wing.measure
+    if not trials:
+        raise SearchError(f"{folder}: other processes have begun all {how.trials} trials, and finished none")
+    best = max(trials, key=lambda trial: trial["reward"])
+    table = judge.space.table(best["choices"])
+    write_json(folder / "history.json", {"settings": settings, "trials": trials})
+    write_json(folder / "best_table.json", table.to_dict())
+    _write_checkpoint(judge, best, folder / "best.ckpt")
+    steps = how.check_steps or 10 * judge.proxy.steps
+    correlation = correlate(study, trials, judge, how.check, steps) if how.check else None
+    paper = next(trial for trial in trials if trial["choices"] == judge.space.paper)
+    content = search_page(
+        f"{folder.name}: {judge.kind} on {judge.data.dataset}, {len(trials)} networks",
+        trials,
+        judge.target,
+        measure,
+        (judge.space.base, paper),
+        (table, best),
+        settings,
+        correlation,
+    )
+    with whole(folder / "report.html") as unfinished:
+        unfinished.write_text(content, encoding="utf-8")
+    print(f"V3's own network: {tell(paper, measure)}")
+    print(f"best network, trial {best['number']}: {tell(best, measure)}; {table}")
+    if correlation is not None:
+        print(correlation)
+    print(f"wrote history.json, best_table.json, best.ckpt and report.html to {folder}")
+    if best["price"] > judge.target:
+        print(f"it takes more than the {judge.target:g} ms aimed at; a --beta down to -1 keeps nearer to them")
+    print(f"to train it fully: {_command(judge, folder / 'best_table.json')}")
+
+
+def _command(judge: Judge, table: Path) -> str:
+    """What trains a network by all that there is to learn from."""
+    words = ["python", f"tools/{COMMANDS[judge.kind]}.py", "--backbone", str(table), "--dataset", judge.data.dataset]
+    words += [] if judge.data.data_root is None else ["--data-root", str(judge.data.data_root)]
+    words += [] if judge.network.head is None else ["--head", judge.network.head]
+    size = judge.proxy.size
+    words += [] if size is None else [f"--{OPTIONS[judge.kind][1]}", *map(str, size)]
+    return shlex.join(words)
+
+
+def _write_checkpoint(judge: Judge, best: dict[str, Any], path: Path) -> None:
+    """The best network after its short training, which is done again: as it was, to the same weights."""
+    table = judge.spec_of(best["choices"]).table.to_dict()
+    try:
+        if read_checkpoint(path)["mobiledense"]["table"] == table:
+            return
+    except CheckpointError:  # there is none yet
+        pass
+    task = judge.train(best["choices"], judge.proxy.steps)
+    AtomicCheckpointIO().save_checkpoint({"state_dict": task.state_dict(), "mobiledense": task.describe()}, path)

@@ -1,0 +1,132 @@
+"""The options of a search; nothing here imports torch, so that its --help is there at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from datasets.grouping import check_group_by
+from datasets.ranges import BATCH, COUNT, SEED, SIDE, WORKERS, check_fields
+from search.reward import TRADE
+from search.search_errors import SearchError
+from tasks.options import require_data
+
+
+@dataclass(frozen=True)
+class SearchData:
+    """What networks are trained on and judged by: two parts of one training split.
+
+    Args:
+        dataset: as in training, of the task; data that has to be fetched must be there.
+        data_root: where the data is; by default data/ and the dataset's name.
+        train_split: the split that is parted.
+        holdout: share of its images, 0.001 to 0.9, drawn at random, that networks are judged by and not trained on.
+        check_data: read all files first and tell of all faults at once.
+        max_images: use only so many images of the split.
+        group_by: as in training.
+        classes: as in training.
+
+    Raises:
+        DataError: for a number outside its range, or a pattern that is none.
+    """
+
+    dataset: str = "shapes"
+    data_root: Path | None = None
+    train_split: str = "train"
+    holdout: float = 0.1
+    check_data: bool = True
+    max_images: int | None = None
+    group_by: str | None = None
+    classes: Literal["voc"] | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"max_images": COUNT, "holdout": (0.001, 0.9)})
+        require_data(self.data_root, self.dataset == "shapes")
+        check_group_by(self.group_by)
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The short training that a network is judged by.
+
+    Args:
+        size: height and width of what the network is trained on, as in the training of the task.
+        steps: of the optimiser, AdamW; its rate rises over the first tenth and falls to 0.
+        batch_size: images a step; by default 16, and 64 for classification.
+        lr: the highest learning rate.
+        seed: of weights, of the order of images, of what is held out and of what is tried.
+        workers: loader processes.
+        trainer: any option of lightning.Trainer, such as --trainer.precision bf16-mixed.
+
+    Raises:
+        DataError, SearchError: for a number outside its range.
+    """
+
+    size: tuple[int, int] | None = None
+    steps: int = 500
+    batch_size: int | None = None
+    lr: float = 1e-3
+    seed: int = 0
+    workers: int = 0
+    trainer: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        ranges = {"size": SIDE, "steps": COUNT, "batch_size": BATCH, "seed": SEED, "workers": WORKERS}
+        check_fields(self, ranges)
+        if not 0 < self.lr < 1e30:  # AdamW computes with it as a float32
+            raise SearchError(f"--lr {self.lr} is not a number above 0 and below 1e30")
+
+
+@dataclass(frozen=True)
+class Controller:
+    """What is tried, how it is weighed, and by whom.
+
+    Args:
+        trials: networks that are trained and judged, V3's own first.
+        alpha: exponent of latency over target, up to the target: the reward is accuracy * (latency / target) ** alpha.
+        beta: likewise, beyond it; alpha 0 with beta -1 is a hard limit, nearly.
+        population: of the last networks, whose best ones have children.
+        tournament: how many of these compete for a child.
+        processes: of this machine that train networks, each another one.
+        storage: URL of a database that several machines search on together, under the same --name, such as
+            postgresql://USER@HOST/DB; by default trials.db in the search's folder.
+        check: how many networks from all over the history are trained longer, to tell how far short trainings put
+            networks in the same order; at least 8 tell something.
+        check_steps: of those trainings, by default 10 times --steps.
+
+    Raises:
+        DataError, SearchError: for a number outside its range.
+    """
+
+    trials: int = 100
+    alpha: float = TRADE
+    beta: float = TRADE
+    population: int = 20
+    tournament: int = 5
+    processes: int = 1
+    storage: str | None = None
+    check: int = 0
+    check_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        ranges = {"trials": (1, 10**6), "alpha": (-1, 0), "beta": (-1, 0), "check_steps": COUNT}
+        ranges |= {"population": (1, 10**6), "tournament": (1, 10**6), "processes": (1, 128), "check": (0, 10**6)}
+        check_fields(self, ranges)
+        if self.check in (1, 2):
+            raise SearchError(f"--check {self.check}: give 3 networks or more, whose orders can be compared")
+        if self.check_steps is not None and not self.check:
+            raise SearchError("--check-steps is for --check, which is 0")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a search goes.
+
+    Args:
+        name: of the search; by default search_DATASET_BACKBONE.
+        output: the folder that its folder is made in.
+        resume: go on with a search, or join one of other machines; begin if there is none yet.
+    """
+
+    name: str | None = None
+    output: Path = Path("runs")
+    resume: bool = False

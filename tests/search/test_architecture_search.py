@@ -1,0 +1,159 @@
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("optuna")
+
+from backbones import BackboneOptions, Table
+from backbones.counting import count_costs
+from datasets import DataError, write_shapes
+from search import SearchError
+from search.architecture_search import search_architecture
+from search.proxy import Judge
+from search.search_options import Controller, Place, Proxy, SearchData
+from tasks import load_task
+from tasks.options import Network
+from tasks.wings import WINGS
+from tests.conftest import class_folders
+
+SIZES = {"classification": (32, 32), "segmentation": (64, 64), "detection": (64, 64)}
+
+
+def madds(spec):
+    """Millions of multiply-adds in place of milliseconds."""
+    wing = next(wing for wing in WINGS.values() if wing.task.spec_type is type(spec))
+    with torch.device("meta"):
+        network = wing.network(spec)
+    return count_costs(network, *spec.input_size).madds / 1e6
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    shapes, tree = (tmp_path_factory.mktemp("data") / name for name in ("shapes", "tree"))
+    write_shapes(shapes, splits={"train": 24, "val": 1})
+    class_folders(shapes, tree)
+    return {
+        "classification": {"dataset": "folder", "data_root": tree},
+        "segmentation": {"dataset": "voc", "data_root": shapes},
+        "detection": {"dataset": "coco", "data_root": shapes},
+    }
+
+
+@pytest.fixture
+def judge(data):
+    def make(kind="classification", target=20.0, proxy=(), controller=(), **given):
+        given = data[kind] | {"max_images": 24, "holdout": 0.34, "check_data": False} | given
+        short = {"size": SIZES[kind], "steps": 2, "batch_size": 4} | dict(proxy)
+        how = {"trials": 4, "population": 2, "tournament": 2} | dict(controller)
+        options = SearchData(**given), Proxy(**short), Controller(**how)
+        return Judge(kind, Network("v3-small"), BackboneOptions(width=0.35), *options, madds, target)
+
+    return make
+
+
+def test_a_search_from_end_to_end(judge, tmp_path, capsys):
+    place = Place("søk", tmp_path)
+    folder = search_architecture(judge(controller={"check": 3, "check_steps": 3}), place, "a: 1\n")
+    said = capsys.readouterr().out
+    written = json.loads((folder / "history.json").read_text())
+    trials, best = written["trials"], max(written["trials"], key=lambda trial: trial["reward"])
+    assert len(trials) == 4 and written["settings"]["steps"] == 2
+    assert trials[0]["choices"] == judge().space.paper
+    for trial in trials:
+        spec = judge().spec_of(trial["choices"])
+        assert trial["price"] == madds(spec)
+        assert trial["reward"] == pytest.approx(trial["accuracy"] * (trial["price"] / 20) ** -0.07)
+    task, table = load_task(folder / "best.ckpt"), Table.from_dict(json.loads((folder / "best_table.json").read_text()))
+    assert task.spec.table == table == judge().space.table(best["choices"])
+    assert judge().score(task) == best["accuracy"]
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png") == 3 and "Spearman" in page and "http" not in page
+    assert said.splitlines()[-1].startswith("to train it fully: python tools/train_cls.py --backbone ")
+    assert said.splitlines()[-1].endswith("--size 32 32")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".db"}
+    search_architecture(judge(controller={"check": 3, "check_steps": 3}), replace(place, resume=True), "a: 1\n")
+    assert "after 3 steps: Spearman" in capsys.readouterr().out
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".db"}
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "detection"])
+def test_dense_networks_are_searched_too(judge, kind, tmp_path):
+    folder = search_architecture(judge(kind, controller={"trials": 2}), Place("dense", tmp_path), "")
+    assert load_task(folder / "best.ckpt").kind == kind
+    assert len(json.loads((folder / "history.json").read_text())["trials"]) == 2
+
+
+def test_networks_are_judged_by_other_images_than_they_are_trained_on(judge):
+    train, held = judge().files
+    assert len(train.image_paths) == 16 and len(held.image_paths) == 8
+    assert not {*train.image_paths} & {*held.image_paths}
+    assert train.split == held.split == "train"
+    again, other = judge().files[1], judge(proxy={"seed": 1}).files[1]
+    assert held.image_paths == again.image_paths != other.image_paths
+
+
+def test_a_network_that_diverges_is_worth_nothing(judge, capsys):
+    made = judge(proxy={"lr": 1e29, "steps": 6})
+    assert made(made.space.paper)[0] == 0
+    assert "taken for useless: the loss became" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "how, said",
+    [
+        ({"target": 0.1}, r"--target-ms 0.1: the smallest network of the space takes [\d.]+ ms"),
+        ({"holdout": 0.001}, "--holdout 0.001 of 24 images leaves 24 to train on and 0 to judge by"),
+        ({"dataset": "nonsense"}, "nonsense"),
+        ({"train_split": "nonsense"}, "nonsense"),
+        ({"proxy": {"batch_size": 17}}, "17"),
+        ({"proxy": {"trainer": {"bogus": 1}}}, "bogus"),
+    ],
+)
+def test_what_is_refused_before_the_first_trial(judge, tmp_path, how, said):
+    with pytest.raises((SearchError, DataError, ValueError), match=said):
+        search_architecture(judge(**how), Place("none", tmp_path), "")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_another_search_is_not_gone_on_with(judge, tmp_path):
+    place = Place("one", tmp_path)
+    search_architecture(judge(controller={"trials": 1}), place, "")
+    with pytest.raises(SearchError, match="has a search; go on with it by --resume, or name another --name"):
+        search_architecture(judge(), place, "")
+    resumed = replace(place, resume=True)
+    for how, said in [
+        ({"proxy": {"steps": 3}}, "steps 2 (and not 3)"),
+        ({"target": 30.0}, "target 20.0 (and not 30.0)"),
+        ({"max_images": 20}, "images 16 (and not 13)"),
+    ]:
+        with pytest.raises(SearchError, match=re.escape(said)):
+            search_architecture(judge(**how), resumed, "")
+    folder = search_architecture(judge(controller={"trials": 2}), resumed, "")
+    assert len(json.loads((folder / "history.json").read_text())["trials"]) == 2
+
+
+def test_a_folder_is_one_searchs(judge, tmp_path):
+    from multiprocessing import get_context
+
+    (tmp_path / "one").mkdir()
+    context = get_context("spawn")
+    held, done = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(tmp_path / "one" / ".lock", held, done))
+    process.start()
+    held.wait(60)
+    with pytest.raises(SearchError, match="another process is searching there"):
+        search_architecture(judge(), Place("one", tmp_path), "")
+    done.set()
+    process.join()
+
+
+def hold(path: Path, held, done):
+    from tasks.lock import locked
+
+    with locked(path):
+        held.set()
+        done.wait(60)
