@@ -3,13 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from search.configurations import narrower_layers
+from search.configurations import layers_of, narrower_layers
 from search.filling import calibrate, check, fill, measure_networks
 from search.latency_table import LatencyTable, describe, machine
 from search.layer_files import read_layers, write_layers
-from search.members import draw_members
+from search.layers import Layer
+from search.members import draw_narrower, draw_variations
 from search.runtimes import RUNTIMES
 from search.search_errors import SearchError
+from search.space import Space
 from tasks.base import Spec
 from tasks.readiness import require_folder
 from tasks.wings import WINGS
@@ -17,18 +19,40 @@ from tasks.wings import WINGS
 CALIBRATED = 12  # networks that give the factor and the overhead; others check them
 
 
+def layers_for(spec: Spec, space: str, step: int) -> list[Layer]:
+    """The layers that tools/netadapt.py ("netadapt") or tools/search.py ("search") can meet from a network on.
+
+    Args:
+        spec: of the network.
+        space: which of both.
+        step: between numbers of channels of NetAdapt's, see `narrower_layers`.
+    """
+    if space == "netadapt":
+        return narrower_layers(spec, step)
+    return layers_of(replace(spec, table=table) for table in Space(spec.table).covering())
+
+
 def measure_table(
-    spec: Spec, runtime: str, threads: int, step: int, rounds: int, checked: int, path: Path, overwrite: bool = False
+    spec: Spec,
+    space: str,
+    runtime: str,
+    threads: int,
+    step: int,
+    rounds: int,
+    checked: int,
+    path: Path,
+    overwrite: bool = False,
 ) -> Path:
     """Measure all layers that a search from a network can meet, and hold the table to whole networks.
 
     A table that is there already, for the same networks on the same machine, gets what it lacks.
 
     Args:
-        spec: of the widest network.
+        spec: of the network.
+        space: see `layers_for`.
         runtime: a key of `RUNTIMES`.
         threads: of the runtime.
-        step: between numbers of channels, see `narrower_layers`.
+        step: see `layers_for`.
         rounds: how often each layer and network is timed.
         checked: networks that the table is held to; 0 for none.
         path: of the table's file.
@@ -45,14 +69,18 @@ def measure_table(
         if describe(there) != describe(table):
             raise SearchError(f"{path}: is for {describe(there)}, not for {describe(table)}; give --overwrite true")
         table.milliseconds = there.milliseconds
-    layers = narrower_layers(spec, step)
+    layers = layers_for(spec, space, step)
     runner = RUNTIMES[runtime](threads)
     fill(table, layers, runner, rounds, path)
     print(f"{len(table.milliseconds)} layers measured")
     table.interpolate = step > 8
-    wing = next(wing for wing in WINGS.values() if wing.task.spec_type is type(spec))
-    task = wing.task(spec)  # type: ignore[call-arg, arg-type]
-    drawn = draw_members(task, CALIBRATED + checked, seed=1)
+    count = CALIBRATED + checked
+    if space == "netadapt":
+        wing = next(wing for wing in WINGS.values() if wing.task.spec_type is type(spec))
+        task = wing.task(spec)  # type: ignore[call-arg, arg-type]
+        drawn = draw_narrower(task, count, seed=1)
+    else:
+        drawn = draw_variations(spec, count, seed=1)
     measured = measure_networks(drawn, runner, rounds)
     calibrate(table, drawn[:CALIBRATED], measured[0, :CALIBRATED])
     table.write(path)
@@ -65,10 +93,10 @@ def measure_table(
     return path
 
 
-def layers_for_phone(spec: Spec, runtime: str, threads: int, step: int, folder: Path) -> Path:
+def layers_for_phone(spec: Spec, space: str, runtime: str, threads: int, step: int, folder: Path) -> Path:
     """Write the layers that a search from a network can meet as files, see `layer_files`."""
     table = LatencyTable(spec.head, spec.input_size, runtime, threads, "not measured yet")
-    write_layers(table, narrower_layers(spec, step), require_folder(folder))
+    write_layers(table, layers_for(spec, space, step), require_folder(folder))
     print(f"wrote the layers to {folder}; on the device, sh measure.sh there; then give --read-layers {folder}")
     return folder
 

@@ -28,6 +28,7 @@ def latency_table(
     head_options: dict[str, Any] | None = None,
     runtime: Literal["torch", "onnxruntime", "litert"] = "torch",
     threads: int = 1,
+    space: Literal["netadapt", "search"] = "netadapt",
     step: int = 8,
     rounds: int = 20,
     check: int = 20,
@@ -51,8 +52,10 @@ def latency_table(
         head_options: options of the head, such as --head-options.filters 256.
         runtime: what runs the layers: torch as a checkpoint predicts, or onnxruntime or litert as exported files do.
         threads: of the runtime.
-        step: between numbers of channels, a multiple of 8. Above 8 there are fewer layers to measure, and those between
-            them are interpolated where --interpolate is given to a search.
+        space: whose networks' layers are measured: netadapt's, which have fewer channels, or those of tools/search.py,
+            which varies the rows of v3-small or v3-large. A table can have both, one after the other.
+        step: for netadapt, between numbers of channels, a multiple of 8. Above 8 there are fewer layers to measure, and
+            those between them are interpolated where --interpolate is given to a search.
         rounds: how often each layer is timed.
         check: how many whole networks the table is held to at the end; 0 for none.
         write_layers: measure nothing, but write each layer as a file for a phone's own benchmark tool into this folder,
@@ -89,8 +92,8 @@ def latency_table(
         of_network = backbone or "v3-large", head or "lraspp", classes, head_options, backbone_options
         spec = build_spec(*of_network, size or (224, 224))
     if write_layers is not None:
-        return layers_for_phone(spec, runtime, threads, step, write_layers)
-    return measure_table(spec, runtime, threads, step, rounds, check, output, overwrite)
+        return layers_for_phone(spec, space, runtime, threads, step, write_layers)
+    return measure_table(spec, space, runtime, threads, step, rounds, check, output, overwrite)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from search.configurations import narrower_layers
 from search.filling import calibrate, check, fill
 from search.latency_table import LatencyTable
 from search.layers import network_layers
-from search.members import draw_members
+from search.members import draw_narrower, draw_variations
 from tasks.costs import build_spec
 from tasks.segmentation.task import SegmentationTask
 
@@ -46,12 +46,12 @@ def test_a_table_that_was_stopped_gets_what_it_lacks(tmp_path, monkeypatch):
 
 @pytest.fixture
 def members():
-    return draw_members(SegmentationTask(SPEC), 6, seed=3)
+    return draw_narrower(SegmentationTask(SPEC), 6, seed=3)
 
 
 def test_members_are_all_different_and_none_is_the_widest(members):
     assert len({str(one.table.rows) + str(one.head_options) for one in [SPEC, *members]}) == 7
-    assert members == draw_members(SegmentationTask(SPEC), 6, seed=3)
+    assert members == draw_narrower(SegmentationTask(SPEC), 6, seed=3)
 
 
 def test_factor_and_overhead_are_found_and_networks_told_from_them(members, tmp_path):
@@ -64,3 +64,8 @@ def test_factor_and_overhead_are_found_and_networks_told_from_them(members, tmp_
     found = check(table, members, measured, tmp_path / "table.json")
     assert (found.error, found.repeated, found.spearman) == pytest.approx((0, 0.1, 1), abs=1e-6)
     assert {path.name for path in tmp_path.iterdir()} == {"table.check.json", "table.png"}
+
+
+def test_members_of_a_search_are_all_different():
+    drawn = draw_variations(SPEC, 30, seed=5)
+    assert len({str(one.table.rows) for one in drawn}) == 30 and drawn == draw_variations(SPEC, 30, seed=5)
