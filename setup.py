@@ -79,6 +79,7 @@ setup(
         "test-web": ["playwright>=1.50", "pytest>=8"],
         "dev": [
             *("pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "mypy>=1.14"),
+            "optuna>=4.9,<6",
             *("ipykernel>=6.29", "nbclient>=0.10", "pandas>=2.2"),  # for the notebook
             *EXTRAS["onnx"],
         ],
