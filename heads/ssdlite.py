@@ -68,7 +68,9 @@ class SSDLite(nn.Module):
         depths = [max(16, int(depth * width)) for depth in EXTRA]
         extra = extra or [channels for depth in depths for channels in (depth // 2, depth)]
         if len(extra) != 2 * len(EXTRA):
-            raise HeadError(f"extra has {len(extra)} numbers of channels; give {2 * len(EXTRA)}, two for each extra map")
+            raise HeadError(
+                f"extra has {len(extra)} numbers of channels; give {2 * len(EXTRA)}, two for each extra map"
+            )
         for half, depth in zip(extra[::2], extra[1::2], strict=True):
             self.extra.append(
                 nn.Sequential(

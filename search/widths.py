@@ -10,7 +10,6 @@ from heads.narrow_head import narrow_head
 from tasks.base import Spec, Task
 
 
-
 def find_widths(task: Task) -> dict[str, int]:
     """The numbers of channels of a network that may be changed, by name.
 
