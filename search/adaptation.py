@@ -76,7 +76,7 @@ def adapt(
     history = History(run.folder(f"netadapt_{data.dataset}_{task.spec.head}"))
     judge = Judge(task, data, options, run)
     settings = {"config": config_without_actions(config_text), "checkpoint": digest, "images": judge.images}
-    settings |= {"latency": None if latency is None else sha256(latency), "unit": unit, "measure": judge.measure}
+    settings |= {"latency table": None if latency is None else sha256(latency), "unit": unit, "measure": judge.measure}
     with history.alone():
         if run.overwrite:
             history.clear()
@@ -91,7 +91,6 @@ def adapt(
             _begin(history, judge, task, settings, {"widths": widths, "price": price})
         while history.iterations[-1]["price"] > options.target * price:
             _iterate(history, judge, prices, options)
-    write_report(history.begun, history.folder)
     last = history.checkpoint(len(history.iterations) - 1)
     root = [] if data.data_root is None else ["--data-root", str(data.data_root)]
     line = ["--backbone", str(last), "--weights", str(last), "--dataset", data.dataset, *root]
@@ -146,6 +145,7 @@ def _iterate(history: History, judge: Judge, prices: Prices, options: Adaptation
         "proposals": records,
     }
     history.complete(entry, best)
+    write_report(history.begun, history.folder)
     print(in_words(history.begun, number))
 
 

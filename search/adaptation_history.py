@@ -93,7 +93,8 @@ class History:
             for name, (was, now) in changed.items()
             if name.partition(".")[0] not in FREE
         ]
-        said += [f"another {name}" for name, now in settings.items() if name != "config" and self.begun[name] != now]
+        others = [name for name in settings if name != "config" and self.begun[name] != settings[name]]
+        said = said or [f"the {name} is not what it was" for name in others]
         if said:
             raise SearchError(
                 f"{self.folder}: cannot go on with other options than it began with: {', '.join(said)}; give those it "
