@@ -89,8 +89,10 @@ def adapt(
             history.require_same(settings)
         else:
             _begin(history, judge, task, settings, {"widths": widths, "price": price})
+        write_report(history.begun, history.folder)  # which a search that was killed may not have come to
         while history.iterations[-1]["price"] > options.target * price:
             _iterate(history, judge, prices, options)
+            write_report(history.begun, history.folder)
     last = history.checkpoint(len(history.iterations) - 1)
     root = [] if data.data_root is None else ["--data-root", str(data.data_root)]
     line = ["--backbone", str(last), "--weights", str(last), "--dataset", data.dataset, *root]
@@ -145,7 +147,6 @@ def _iterate(history: History, judge: Judge, prices: Prices, options: Adaptation
         "proposals": records,
     }
     history.complete(entry, best)
-    write_report(history.begun, history.folder)
     print(in_words(history.begun, number))
 
 
