@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backbones.weights_download import sha256
+from datasets.faults import unknown_dataset
 from search.adaptation_history import History, save
 from search.adaptation_options import Adaptation, AdaptationData, AdaptationRun
 from search.adaptation_report import in_words, write_report
@@ -24,7 +25,7 @@ from tasks.checkpoints import unchanged
 from tasks.readiness import require_folder
 from tasks.resume import config_without_actions
 from tasks.segmentation.task import SegmentationSpec
-from tasks.wings import load_task
+from tasks.wings import WINGS, load_task
 
 TOOLS = {"classification": "train_cls", "detection": "train_det", "segmentation": "train_seg"}
 
@@ -73,7 +74,11 @@ def adapt(
             f"--target {options.target} is {options.target * price:.4g} {unit} of {price:.4g}, and the smallest "
             f"network that can be cut from this one needs {least:.4g}; give {least / price + 0.005:.2f} or more"
         )
+    if data.dataset not in WINGS[task.kind].datasets:
+        raise unknown_dataset(data.dataset, WINGS[task.kind].datasets)
     history = History(run.folder(f"netadapt_{data.dataset}_{task.spec.head}"))
+    if checkpoint.absolute().parent == history.folder.absolute():
+        raise SearchError(f"--checkpoint {checkpoint}: lies in the folder of this search; name another --name")
     judge = Judge(task, data, options, run)
     settings = {"config": config_without_actions(config_text), "checkpoint": digest, "images": judge.images}
     settings |= {"latency table": None if latency is None else sha256(latency), "unit": unit, "measure": judge.measure}
@@ -102,7 +107,6 @@ def adapt(
 
 def _begin(history: History, judge: Judge, task: Any, settings: dict[str, Any], seed: dict[str, Any]) -> None:
     """Write iteration 0, which is the given network."""
-    history.clear()  # checkpoints that a search was killed before it named
     accuracy = judge.accuracy(task)
     entry = {"number": 0, "width": None, **seed, "accuracy": accuracy, "images_seen": 0, "proposals": []}
     save(task, history.checkpoint(0), entry)

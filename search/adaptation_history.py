@@ -1,18 +1,15 @@
 """The folder of a NetAdapt search: its history, a checkpoint for each iteration, and proposals of the one going on."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from search.search_errors import SearchError
 from tasks.base import Task
-from tasks.checkpoints import read_checkpoint
+from tasks.checkpoints import AtomicCheckpointIO, read_checkpoint
 from tasks.lock import Locked, locked
 from tasks.resume import changed_options
 from tasks.wings import load_task
@@ -135,10 +132,9 @@ def save(task: Task, path: Path, record: dict[str, Any]) -> None:
     """Write a network as a checkpoint like any other, whole or not at all, with a record beside it.
 
     Raises:
-        TaskError: if it cannot be written.
+        NonFiniteLoss: if its weights are infinite or not a number.
+        CheckpointError: if it cannot be written.
     """
     state = {key: tensor.cpu() for key, tensor in task.state_dict().items()}
-    with whole(path) as unfinished, unfinished.open("wb") as file:
-        torch.save({"state_dict": state, "mobiledense": task.describe(), RECORD: record}, file)
-        file.flush()
-        os.fsync(file.fileno())
+    content = {"state_dict": state, "mobiledense": task.describe(), RECORD: record}
+    AtomicCheckpointIO().save_checkpoint(content, path)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from datasets import ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation, check_batch
-from datasets.faults import unknown_dataset
 from search.adaptation_options import Adaptation, AdaptationData, AdaptationRun
 from search.search_errors import SearchError
 from search.training import train_steps
@@ -39,8 +38,6 @@ class Judge:
 
     def __init__(self, task: Any, data: AdaptationData, options: Adaptation, run: AdaptationRun) -> None:
         self.wing, self.options, self.run = WINGS[task.kind], options, run
-        if data.dataset not in self.wing.datasets:
-            raise unknown_dataset(data.dataset, self.wing.datasets)
         files = self.wing.find_files(
             data.dataset, [data.train_split], data.data_root, group_by=data.group_by, classes=data.classes
         )[0]

@@ -14,6 +14,9 @@ import torch
 import search.adaptation
 from backbones import create_table
 from search.adaptation import choose
+from search.configurations import narrower_layers
+from search.latency_table import LatencyTable
+from search.layers import network_layers
 from tasks import (
     ClassificationSpec,
     ClassificationTask,
@@ -240,6 +243,27 @@ def test_networks_without_rows_are_refused(tmp_path, tool_here):
     for network, words in ((task, "is no table of rows"), (joint, heads), (unet, heads)):
         torch.save({"state_dict": network.state_dict(), "mobiledense": network.describe()}, tmp_path / "x.ckpt")
         assert words in tool_here("netadapt", "--checkpoint", str(tmp_path / "x.ckpt"), succeeds=False)
+
+
+def test_prices_come_from_a_latency_table(given, tmp_path, tool_here):
+    line, file = [*given["classification"], "--output", str(tmp_path), "--target", "0.9"], tmp_path / "table.json"
+    spec = load_task(line[1], "cpu").spec
+    costs = {layer: 0.1 + layer.channels_in / 100 for layer in narrower_layers(spec)}
+    table = LatencyTable("classifier", (32, 32), "torch", 1, "toy", costs, overhead=0.5)
+    table.write(file)
+    tool_here("netadapt", *line, "--name", "x", "--latency", str(file), "--delta", "0.05")
+    done = history(tmp_path / "x")
+    assert len(done) > 1 and " ms " in (said := (tmp_path / "x" / "history.json").read_text()).replace('"', " ")
+    assert "multiply" not in said
+    for number, entry in enumerate(done):
+        found = load_task(tmp_path / "x" / f"iteration_{number:02d}.ckpt", "cpu").spec
+        assert entry["price"] == pytest.approx(table.price(found))
+    table.milliseconds = {layer: costs[layer] for layer in network_layers(spec)}
+    table.write(file)
+    said = tool_here("netadapt", *line, "--latency", str(file), succeeds=False)
+    assert f"{file}: has no " in said and "give --interpolate true" in said
+    said = tool_here("netadapt", *given["detection"], "--latency", str(file), succeeds=False)
+    assert "is for networks with classifier, and this one has ssdlite" in said
 
 
 def proposal(width, price, accuracy):
