@@ -1,10 +1,12 @@
 """A latency table: what each layer takes on one device, and what a whole network takes, which is the sum.
 
-The file is JSON, with one layer a line; docs/latency_tables.md describes it.
+The file is JSON, with one layer a line; docs/search.md describes it.
 """
 
 import json
-from collections.abc import Iterable
+import platform
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -83,21 +85,18 @@ class LatencyTable:
             raise SearchError(f"{self.file}: is for images of {ours}, and this network is for {theirs}")
 
     def _interpolated(self, layer: Layer) -> float | None:
-        """Between the four nearest layers with fewer and more channels in and out, or two where these are tied."""
+        """Linearly between the nearest layers with fewer and more channels, in and out unless they are tied."""
         alike = _of(layer, ALIKE)
-        points = {
-            (one.channels_in, one.channels_out): ms for one, ms in self.milliseconds.items() if _of(one, ALIKE) == alike
-        }
-        if layer.kind == "squeeze_excite" or all(a == b for a, b in points):
-            ends = _around(layer.channels_in, [a for a, _ in points])
-            known = {a: ms for (a, _), ms in points.items()}
-            return None if ends is None else _between(layer.channels_in, ends, [known[end] for end in ends])
-        rows = _around(layer.channels_in, [a for a, _ in points])
-        columns = _around(layer.channels_out, [b for _, b in points])
-        if rows is None or columns is None or any((a, b) not in points for a in rows for b in columns):
-            return None
-        lines = [_between(layer.channels_out, columns, [points[row, column] for column in columns]) for row in rows]
-        return _between(layer.channels_in, rows, lines)
+        points: dict[int, dict[int, float]] = {}
+        for one, ms in self.milliseconds.items():
+            if _of(one, ALIKE) == alike:
+                points.setdefault(one.channels_in, {})[one.channels_out] = ms
+        if layer.kind == "squeeze_excite" or all(list(row) == [channels] for channels, row in points.items()):
+            line = {channels: next(iter(row.values())) for channels, row in points.items()}
+        else:
+            found = {channels: _between(layer.channels_out, row) for channels, row in points.items()}
+            line = {channels: ms for channels, ms in found.items() if ms is not None}
+        return _between(layer.channels_in, line)
 
     def write(self, path: Path) -> None:
         """Write the table, whole or not at all.
@@ -162,17 +161,47 @@ class LatencyTable:
         return table
 
 
+def machine() -> str:
+    """This machine's processor and system, in words."""
+    told = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", told.read_text()) if told.is_file() else None
+    return f"{found[1].strip() if found else platform.processor() or platform.machine()}, {platform.system()}"
+
+
+def open_table(path: Path, spec: Spec, interpolate: bool = False) -> "LatencyTable":
+    """A table that is to price the networks of a search, and a line on what it is for, or on another machine.
+
+    Args:
+        path: see `LatencyTable.read`.
+        spec: of the widest network.
+        interpolate: see `LatencyTable`.
+
+    Raises:
+        SearchError: if it is no table, or does not fit the network.
+    """
+    table = LatencyTable.read(path, interpolate)
+    table.price(spec)
+    print(f"latencies of {describe(table)}")
+    if table.machine != machine():
+        print(f"warning: they were not measured on this machine ({machine()})")
+    return table
+
+
+def describe(table: LatencyTable) -> str:
+    """What a table is for, in words."""
+    size = "x".join(map(str, table.size))
+    return f"{table.head} at {size} in {table.runtime} with {table.threads} threads on {table.machine}"
+
+
 def _of(layer: Layer, names: Iterable[str]) -> tuple[Any, ...]:
     return tuple(getattr(layer, name) for name in names)
 
 
-def _around(value: int, known: list[int]) -> tuple[int, int] | None:
-    """The nearest known numbers from below and above; None outside of what is known."""
-    below, above = [one for one in known if one <= value], [one for one in known if one >= value]
-    return (max(below), min(above)) if below and above else None
-
-
-def _between(value: int, ends: tuple[int, int], at_ends: list[float]) -> float:
-    low, high = ends
+def _between(value: int, line: Mapping[int, float]) -> float | None:
+    """Linear interpolation in a line of numbers; None outside of them."""
+    below, above = [one for one in line if one <= value], [one for one in line if one >= value]
+    if not below or not above:
+        return None
+    low, high = max(below), min(above)
     share = (value - low) / (high - low) if high > low else 0.0
-    return at_ends[0] + share * (at_ends[1] - at_ends[0])
+    return line[low] + share * (line[high] - line[low])

@@ -40,10 +40,8 @@ def layer_graph(layer: Layer) -> bytes:
     def activate(x: str, kind: str, name: str) -> str:
         if kind == "none":
             return x
-        if kind == "relu6":
+        if kind in ("relu6", "hard_sigmoid"):  # the rest of which is in the convolutions around it
             return node("Clip", [x, constant("low", 0), constant("high", 6)], name)
-        if kind == "hard_sigmoid":
-            return node("HardSigmoid", [x], name, alpha=1 / 6, beta=0.5)
         return node(ACTIVATIONS.get(kind, "Sigmoid"), [x], name)
 
     def convolution() -> list[str]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from backbones import BackboneOptions, build_backbone, create_table
 from backbones.counting import LayerCosts, count_costs, count_layers
+from tasks.base import Spec
 from tasks.errors import TaskError
 from tasks.options import Network
 from tasks.segmentation.options import SegmentationOptions
@@ -41,20 +42,38 @@ def build_network(
         BackboneError, HeadError: for an unknown backbone, head or option; names the nearest one.
         TaskError: for less than one class, or an auxiliary head where there is none.
     """
-    options = options or BackboneOptions()
+    if head == "none":
+        if auxiliary:
+            raise TaskError("--auxiliary is for segmentation heads, not for --head none")
+        with torch.device("meta"):
+            return build_backbone(create_table(backbone, **(options or BackboneOptions()).given()))
+    spec = build_spec(backbone, head, classes, head_options, options, size, auxiliary)
+    wing = next(wing for wing in WINGS.values() if isinstance(spec, wing.task.spec_type))
+    with torch.device("meta"):
+        return wing.network(spec)
+
+
+def build_spec(
+    backbone: str,
+    head: str,
+    classes: int | None = None,
+    head_options: dict[str, Any] | None = None,
+    options: BackboneOptions | None = None,
+    size: tuple[int, int] = (224, 224),
+    auxiliary: bool = False,
+) -> Spec:
+    """The spec of a backbone under a head, whose classes have numbers for names; see `build_network`."""
     if classes is not None and classes < 1:
         raise TaskError(f"--classes {classes} is less than one class")
     # whoever misspells a head is told of segmentation's, of which there are most
     wing = next((wing for wing in WINGS.values() if head in wing.heads), WINGS["segmentation"])
-    if auxiliary and (head == "none" or wing.task.kind != "segmentation"):
+    if auxiliary and wing.task.kind != "segmentation":
         raise TaskError(f"--auxiliary is for segmentation heads, not for --head {head}")
-    with torch.device("meta"):
-        if head == "none":
-            return build_backbone(create_table(backbone, **options.given()))
-        names = [str(index) for index in range(classes or wing.classes)]
-        network = Network(backbone, head=head, head_options=head_options)
-        own = SegmentationOptions(auxiliary=1.0) if auxiliary else None
-        return wing.network(wing.make_spec(network, options, names, [(0, 0, 0)] * len(names), size, own))
+    names = [str(index) for index in range(classes or wing.classes)]
+    network = Network(backbone, head=head, head_options=head_options)
+    own = SegmentationOptions(auxiliary=1.0) if auxiliary else None
+    colours = [(0, 0, 0)] * len(names)
+    return wing.make_spec(network, options or BackboneOptions(), names, colours, size, own)
 
 
 def print_costs(network: nn.Module, height: int, width: int, every_layer: bool = False) -> None:

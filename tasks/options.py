@@ -106,7 +106,7 @@ def check_unlabelled(unlabelled: Path | None, teacher: str | None) -> None:
         TaskError: if so.
     """
     if unlabelled is not None and teacher is None:
-        raise TaskError(f"--unlabelled {one_line(unlabelled)} needs a --teacher, who says what the images show")
+        raise TaskError(f"--unlabelled {one_line(unlabelled)} needs a teacher, who says what the images show")
 
 
 @dataclass(frozen=True)

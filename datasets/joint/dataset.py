@@ -10,6 +10,7 @@ from datasets.detection.augment import AugmentDetection, Resize
 from datasets.detection.dataset import DetectionDataset
 from datasets.detection.files import Objects
 from datasets.files import IGNORE
+from datasets.images import read_image
 from datasets.joint.files import JointFiles
 from datasets.samples import Samples
 from datasets.segmentation.dataset import read_pair
@@ -91,6 +92,8 @@ class JointDataset(Samples):
         if image.mask is not None:
             pixels, mask = read_pair(self.files.masks, *self.files.masks.pairs[image.mask])
         else:
+            if image.boxes is None:
+                pixels = read_image(image.path)
             mask = np.full(pixels.shape[:2], IGNORE, dtype=np.uint8)
         return pixels, objects.boxes, mask, objects
 

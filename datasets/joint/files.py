@@ -25,7 +25,7 @@ class JointFiles:
 
     Attributes:
         masks: images with masks; `pairs` may be empty.
-        boxes: images with boxes; `image_paths` may be empty.
+        boxes: images with boxes; `image_paths` may be empty. Its `unlabelled` ones have no mask either.
         share: of the samples of an epoch, that comes from images with boxes alone where they are from a data set of
             their own; None to see each image once.
     """
@@ -36,10 +36,11 @@ class JointFiles:
 
     @cached_property
     def images(self) -> list[Labelled]:
-        """Every image once: those with masks in their order, and then those with boxes alone."""
+        """Every image once: those with masks in their order, then those with boxes alone, then those without either."""
         boxes = {path: index for index, path in enumerate(self.boxes.image_paths)}
         masked = [Labelled(image, index, boxes.pop(image, None)) for index, (image, _) in enumerate(self.masks.pairs)]
-        return masked + [Labelled(path, None, index) for path, index in boxes.items()]
+        boxed = [Labelled(path, None, index) for path, index in boxes.items()]
+        return masked + boxed + [Labelled(path, None, None) for path in self.boxes.unlabelled]
 
     @property
     def root(self) -> Path:

@@ -8,6 +8,7 @@ from typing import Literal
 from datasets.faults import DataError, one_line
 from datasets.ranges import SIDE, check_fields
 from tasks.errors import TaskError
+from tasks.options import check_unlabelled
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class JointOptions:
         loss: as in detection.
         box_dataset: where boxes come from, if they are not those of --dataset; its images have boxes alone.
         box_data_root: where it is; by default data/ and its name.
-        box_share: share of the samples of an epoch that come from it.
+        box_share: share of the samples of an epoch that come from it (and from --unlabelled).
         teacher_seg: who teaches masks, as in segmentation.
         teacher_det: who teaches boxes, as in detection.
         distillation: of masks, as in segmentation.
         distillation_weight: of the teachers' parts in the loss, beside the labels' weights.
+        unlabelled: folder of more images to train on, of which the teachers alone say what they show; those that are
+            trained on or validated on already are left out.
 
     Raises:
         DataError, TaskError: for a value outside its range.
@@ -49,11 +52,13 @@ class JointOptions:
     teacher_det: str | None = None
     distillation: Literal["pixel", "channel"] = "pixel"
     distillation_weight: float = 1.0
+    unlabelled: Path | None = None
 
     def __post_init__(self) -> None:
         weights = dict.fromkeys(("mask_weight", "box_weight", "distillation_weight"), (0, 1000))
         check_fields(self, {"size": SIDE, "box_share": (0.01, 0.99), **weights})
         require_boxes(self.box_dataset, self.box_data_root)
+        check_unlabelled(self.unlabelled, self.teacher_seg or self.teacher_det)
 
 
 def require_boxes(dataset: str | None, data_root: Path | None) -> None:

@@ -14,6 +14,7 @@ from datasets.joint.checks import JointSummary, check_files
 from datasets.joint.files import limit_joint
 from datasets.joint.find import boxes_from, find_files
 from datasets.segmentation.find import DATASETS
+from datasets.unlabelled import find_unlabelled
 from heads import JOINT_HEADS, DetectionLoss, SegmentationLoss
 from tasks.detection.distillation import load_box_teacher
 from tasks.detection.options import DetectionOptions
@@ -108,7 +109,11 @@ class JointWing(Wing):
 
     def complete_files(self, files: JointFiles, options: JointOptions, val: JointFiles | None = None) -> JointFiles:
         share = None if val is None else options.box_share
-        return boxes_from(files, options.box_dataset, options.box_data_root, share)
+        found = boxes_from(files, options.box_dataset, options.box_data_root, share)
+        if options.unlabelled is None or val is None:
+            return found
+        known = [image.path for image in found.images + val.images]
+        return replace(found, boxes=replace(found.boxes, unlabelled=find_unlabelled(options.unlabelled, known)))
 
     def for_files(self, spec: JointSpec, files: JointFiles) -> JointSpec:
         return replace(spec, box_names=files.box_names, box_colours=files.box_colours)

@@ -79,7 +79,7 @@ def _nonsense(option: str, kind: Any, folder: Path) -> Iterator[tuple[list[str],
         yield [str(folder / "file")], True
         yield [str(folder / LONG)], True
         yield [""], True
-        yield [str(folder / "none")], option not in ("output", "folder")
+        yield [str(folder / "none")], option not in ("output", "folder", "write_layers")
     elif kind is str:
         yield from (([text], True) for text in (LONG, ""))
         yield from (([text], False) for text in ("none", "*a", "[1]"))
@@ -125,6 +125,9 @@ def prepare(folder: Path) -> dict[str, list[str]]:
     seal(folder / "sealed.onnx")
     base["serve_demo"] = ["--model", str(folder / "sealed.onnx"), "--port", "0"]
     base["cost"] = ["--backbone", "v3-small", "--width", "0.25", "--head", "lraspp", "--size", "64", "64"]
+    where = ["--output", str(folder / "latency.json"), "--overwrite", "true"]
+    base["latency_table"] = [*base["cost"], "--classes", "2", "--step", "1024", "--check", "0", *where]
+    base["latency_table"] += ["--runtime", "onnxruntime"]
     base["check_data"] = [*data["det"], *output, "--task", "detection", "--drawn", "0"]
     for kind, where in data.items():
         size = ["--crop" if kind == "seg" else "--size", "64", "64"]

@@ -41,6 +41,8 @@ def end(monkeypatch, capsys, base):
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
     monkeypatch.setattr("deploy.latency.machine_peak", lambda: 1e9)
     monkeypatch.setattr("deploy.latency_report.measure_apart", measured_here)
+    monkeypatch.setattr("search.filling.time_in_turn", lambda calls, *_: [1.0] * len(calls))
+    monkeypatch.setattr("search.making_tables.CALIBRATED", 2)
     monkeypatch.setattr("deploy.serving.PACKAGES", ())  # which would come from npm
     monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", lambda _: None)
 

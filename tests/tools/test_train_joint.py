@@ -102,5 +102,9 @@ def test_two_teachers(tool_here, checkpoint, detector, shapes, tmp_path):
     assert found["taught"].keys() == found["alone"].keys()
     for part in ("network.head.masks.", "network.head.boxes."):
         assert any(not torch.equal(found["taught"][key], found["alone"][key]) for key in found["alone"] if part in key)
+    more = [*options, "--unlabelled", str(shapes / "JPEGImages")]
+    said = tool_here("train_joint", *more, *teachers, "--name", "more")
+    assert "20 images, 6 classes" in said
+    assert "needs a teacher" in tool_here("train_joint", *more, "--name", "alone", succeeds=False)
     said = tool_here("train_joint", *options, "--name", "wrong", "--teacher-seg", str(detector), succeeds=False)
     assert said.endswith("is for detection, and teaches no masks")

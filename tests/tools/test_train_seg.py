@@ -208,6 +208,7 @@ def test_options_are_frozen(tool_here):
         "serve_demo",
         "cost",
         "check_data",
+        "latency_table",
         "netadapt",
     ):
         options = re.findall(r"^  (--[a-z][\w-]*)", tool_here(name, "--help"), flags=re.MULTILINE)

@@ -56,6 +56,16 @@ def test_what_is_not_labelled_is_void(partly):
     assert (batch["labels"][:6] == -1).all() and batch["image"].shape == (16, 3, 64, 64)
 
 
+def test_unlabelled_images_come_last_without_mask_and_boxes(partly, shapes):
+    more = [shapes / "JPEGImages" / "val_0000.jpg"] * 3
+    files = replace(partly, boxes=replace(partly.boxes, unlabelled=more))
+    dataset = JointDataset(files, augment())
+    assert len(dataset) == 19 and [image.path for image in files.images[16:]] == more
+    samples = [dataset[0, index] for index in range(16, 19)]
+    assert all((sample["mask"] == IGNORE).all() and not sample["boxed"] for sample in samples)
+    assert dataset.collate(samples)["boxes"].shape[0] == 3
+
+
 @pytest.mark.parametrize("options", [{"iou_crop": 1.0, "expand": 0.5, "flip": 0.5}, {"mosaic": 1.0}])
 def test_mask_and_boxes_move_together(files, options):
     dataset = JointDataset(files, augment(**options))

@@ -146,5 +146,5 @@ def test_training_with_a_teacher(tool_here, detector, shapes, tmp_path):
     assert "20 images, 5 classes" in said
     content = torch.load(tmp_path / "taught" / "best.ckpt", weights_only=False)
     assert not any("teacher" in key for key in content["state_dict"])
-    with pytest.raises(TaskError, match="needs a --teacher"):
+    with pytest.raises(TaskError, match="needs a teacher"):
         DetectionOptions(unlabelled=tmp_path)

@@ -111,7 +111,7 @@ def test_void_images_move_the_student_by_the_teacher_alone(ours, monkeypatch):
             lambda ours, folder: teacher_of(folder / "fpn", [*NAMES, "x", "y"], (50, 50)),
             "cannot take images of 50 x 50",
         ),
-        (lambda ours, folder: SegmentationOptions(unlabelled=folder), "needs a --teacher"),
+        (lambda ours, folder: SegmentationOptions(unlabelled=folder), "needs a teacher"),
     ],
 )
 def test_what_cannot_teach_is_one_line(ours, tmp_path, make, told):

@@ -1,0 +1,84 @@
+"""Making a latency table: measured here, or from what a phone's tools printed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from search.configurations import narrower_layers
+from search.filling import calibrate, check, fill, measure_networks
+from search.latency_table import LatencyTable, describe, machine
+from search.layer_files import read_layers, write_layers
+from search.members import draw_members
+from search.runtimes import RUNTIMES
+from search.search_errors import SearchError
+from tasks.base import Spec
+from tasks.readiness import require_folder
+from tasks.wings import WINGS
+
+CALIBRATED = 12  # networks that give the factor and the overhead
+SEEDS = (1, 2)  # of the networks that calibrate, and of those that check
+
+
+def measure_table(
+    spec: Spec, runtime: str, threads: int, step: int, rounds: int, checked: int, path: Path, overwrite: bool = False
+) -> Path:
+    """Measure all layers that a search from a network can meet, and hold the table to whole networks.
+
+    A table that is there already, for the same networks on the same machine, gets what it lacks.
+
+    Args:
+        spec: of the widest network.
+        runtime: a key of `RUNTIMES`.
+        threads: of the runtime.
+        step: between numbers of channels, see `narrower_layers`.
+        rounds: how often each layer and network is timed.
+        checked: networks that the table is held to; 0 for none.
+        path: of the table's file.
+        overwrite: measure all anew, and replace a table for something else.
+
+    Raises:
+        SearchError: if the file is a table for something else.
+        DeployError, TaskError: if a package is missing, or the file cannot be written.
+    """
+    require_folder(path.parent)
+    table = LatencyTable(spec.head, spec.input_size, runtime, threads, machine(), file=str(path))
+    there = LatencyTable.read(path) if path.exists() else table  # and no file of another kind is replaced
+    if not overwrite:
+        if describe(there) != describe(table):
+            raise SearchError(f"{path}: is for {describe(there)}, not for {describe(table)}; give --overwrite true")
+        table.milliseconds = there.milliseconds
+    layers = narrower_layers(spec, step)
+    runner = RUNTIMES[runtime](threads)
+    fill(table, layers, runner, rounds, path)
+    print(f"{len(table.milliseconds)} layers measured")
+    table.interpolate = step > 8
+    wing = next(wing for wing in WINGS.values() if wing.task.spec_type is type(spec))
+    task = wing.task(spec)  # type: ignore[call-arg, arg-type]
+    drawn = draw_members(task, CALIBRATED, SEEDS[0])
+    calibrate(table, drawn, measure_networks(drawn, runner, rounds)[0])
+    table.write(path)
+    print(f"a network takes {table.factor:.3f} times the sum of its layers and {table.overhead:.3f} ms")
+    written = [path.name]
+    if checked:
+        drawn = draw_members(task, checked, SEEDS[1])
+        print(check(table, drawn, measure_networks(drawn, runner, rounds), path))
+        written += [path.with_suffix(suffix).name for suffix in (".check.json", ".png")]
+    print(f"wrote {', '.join(written)} to {path.parent}")
+    return path
+
+
+def layers_for_phone(spec: Spec, runtime: str, threads: int, step: int, folder: Path) -> Path:
+    """Write the layers that a search from a network can meet as files, see `layer_files`."""
+    table = LatencyTable(spec.head, spec.input_size, runtime, threads, "not measured yet")
+    write_layers(table, narrower_layers(spec, step), require_folder(folder))
+    print(f"wrote the layers to {folder}; on the device, sh measure.sh there; then give --read-layers {folder}")
+    return folder
+
+
+def table_of_phone(folder: Path, device: str, path: Path, overwrite: bool = False) -> Path:
+    """Write the latency table of a folder of layers that were measured on a device, see `layer_files`."""
+    if path.exists() and not overwrite:
+        raise SearchError(f"{path}: is there already; name another --output, or give --overwrite true")
+    table = replace(read_layers(folder, device), file=str(path))
+    table.write(path)
+    print(f"wrote {len(table.milliseconds)} layers to {path}")
+    return path
