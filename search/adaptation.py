@@ -16,7 +16,7 @@ from search.adaptation_history import History, save
 from search.adaptation_options import Adaptation, AdaptationData, AdaptationRun
 from search.adaptation_report import in_words, write_report
 from search.judge import Judge
-from search.latency_table import LatencyTable
+from search.latency_table import open_table
 from search.layers import network_layers
 from search.proposals import Prices, milliseconds, multiply_adds
 from search.search_errors import SearchError
@@ -59,12 +59,12 @@ def adapt(
         DataError, TaskError: for whatever else the user can mend, in one line.
     """
     require_folder(run.output)
-    table = None if latency is None else LatencyTable.read(latency, interpolate)
     with unchanged(checkpoint) as digest:
         task = load_task(checkpoint, "cpu")
     if isinstance(task.spec, SegmentationSpec) and task.spec.auxiliary:
         task = carry(task, replace(task.spec, auxiliary=False))  # which prediction does not run
-    (network_layers if table is None else table.require)(task.spec)
+    network_layers(task.spec)  # which refuses other networks
+    table = None if latency is None else open_table(latency, task.spec, interpolate)
     widths = find_widths(task)
     prices = Prices(task.spec, widths, multiply_adds if table is None else milliseconds(table))
     price, least = prices.at(widths), prices.least(widths)
@@ -77,7 +77,7 @@ def adapt(
     if data.dataset not in WINGS[task.kind].datasets:
         raise unknown_dataset(data.dataset, WINGS[task.kind].datasets)
     history = History(run.folder(f"netadapt_{data.dataset}_{task.spec.head}"))
-    if checkpoint.absolute().parent == history.folder.absolute():
+    if checkpoint.resolve().parent == history.folder.resolve():
         raise SearchError(f"--checkpoint {checkpoint}: lies in the folder of this search; name another --name")
     judge = Judge(task, data, options, run)
     settings = {"config": config_without_actions(config_text), "checkpoint": digest, "images": judge.images}
