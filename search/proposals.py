@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from search.latency_table import LatencyTable
 from search.layers import Layer, network_layers
 from search.search_errors import SearchError
-from search.widths import squeezed, with_widths
+from search.widths import DIVISOR, squeezed, with_widths
 from tasks.base import Spec
 
-DIVISOR = 8  # of channels
 MARKS = range(3001, 4096, 2)  # numbers of channels that no network has
 Price = Callable[[list[Layer]], float]  # of a network, such as milliseconds
 

@@ -9,6 +9,8 @@ from backbones.tables import Table, make_divisible
 from heads.narrow_head import narrow_head
 from tasks.base import Spec, Task
 
+DIVISOR = 8  # channels are multiples of it
+
 
 def find_widths(task: Task) -> dict[str, int]:
     """The numbers of channels of a network that may be changed, by name.

@@ -366,7 +366,7 @@ def test_extra_maps_have_widths_of_their_own():
     head = create_detection_head("ssdlite", channels, strides, 3, width=0.5, extra=numbers)
     assert [layer[part][0].out_channels for layer in head.extra for part in (0, 2)] == numbers
     for value, said in (
-        (numbers[1:], "extra has 7 numbers; give 8, two for each extra map"),
+        (numbers[1:], "extra has 7 numbers of channels; give 8, two for each extra map"),
         (8, "option extra of ssdlite: 8 is not a list of whole numbers"),
         ([*numbers[1:], 1.5], "is not a list of whole numbers"),
         ([*numbers[1:], True], "is not a list of whole numbers"),
