@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from heads.classifier import Classifier
 from heads.inputs import HeadError
-from heads.lraspp import LRASPP, RASPP, LRASPPTorchvision
+from heads.lraspp import LRASPP
 from heads.ssdlite import SSDLite
 
 # its name, and the indices of what is kept of the channels in and out, int64 [any]; None for all, and for the channels
@@ -34,7 +34,7 @@ def narrow_head(wide: Any, slim: Any, kept: Mapping[str, Tensor]) -> dict[str, T
         anew.
 
     Raises:
-        HeadError: for a head that is none of ours.
+        HeadError: for a head of another kind than the three below.
     """
     if type(wide) not in LAYERS:
         raise HeadError(f"{type(wide).__name__} cannot be made narrower")
@@ -72,13 +72,6 @@ def _classifier(wide: Any, slim: Any, kept: Mapping[str, Tensor]) -> list[Layer]
     return [("hidden", kept["c5"], hidden), ("classify", hidden, None)]
 
 
-def _raspp(wide: Any, slim: Any, kept: Mapping[str, Tensor]) -> list[Layer]:
-    high, count = kept["c5"], slim.classify.in_channels
-    branch, pooled, fused = (_strongest(count, layer) for layer in (wide.branch, wide.pooled, wide.fuse))
-    both = torch.cat([branch, pooled + wide.classify.in_channels])
-    return [("branch", high, branch), ("pooled", high, pooled), ("fuse", both, fused), ("classify", fused, None)]
-
-
 def _lraspp(wide: Any, slim: Any, kept: Mapping[str, Tensor]) -> list[Layer]:
     low, high = (kept[tap] for tap in wide.taps)
     filters = _strongest(slim.classify_high.in_channels, wide.branch)
@@ -103,8 +96,6 @@ def _ssdlite(wide: Any, slim: Any, kept: Mapping[str, Tensor]) -> list[Layer]:
 
 LAYERS: dict[type, Callable[[Any, Any, Mapping[str, Tensor]], list[Layer]]] = {
     Classifier: _classifier,
-    RASPP: _raspp,
     LRASPP: _lraspp,
-    LRASPPTorchvision: _lraspp,
     SSDLite: _ssdlite,
 }

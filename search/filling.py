@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 from scipy.stats import spearmanr
 
-from search.latency_table import LatencyTable
+from search.latencies import LatencyTable
+from search.layer_runtimes import Runtime
 from search.layers import Layer, network_layers
-from search.runtimes import Runtime
 from search.timing import time_in_turn
 from tasks.base import Spec
 from tasks.drawing import write_plot

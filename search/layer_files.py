@@ -11,10 +11,10 @@ from pathlib import Path
 
 from rich.progress import track
 
-from search.latency_table import LatencyTable
+from search.latencies import LatencyTable
 from search.layer_graphs import layer_graph
+from search.layer_runtimes import layer_tflite
 from search.layers import Layer
-from search.runtimes import layer_tflite
 from search.search_errors import SearchError
 from tasks.writing import whole
 

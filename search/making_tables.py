@@ -5,11 +5,11 @@ from pathlib import Path
 
 from search.configurations import layers_of, narrower_layers
 from search.filling import calibrate, check, fill, measure_networks
-from search.latency_table import LatencyTable, describe, machine
+from search.latencies import LatencyTable, describe, machine
 from search.layer_files import read_layers, write_layers
+from search.layer_runtimes import RUNTIMES
 from search.layers import Layer
 from search.members import draw_narrower, draw_variations
-from search.runtimes import RUNTIMES
 from search.search_errors import SearchError
 from search.space import Space
 from tasks.base import Spec

@@ -1,18 +1,16 @@
 """What may be cut next: for each width the largest number of channels that saves enough (NetAdapt, Algorithm 1)."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass, replace
 
-import torch
-
-from backbones.counting import count_costs
-from search.widths import DIVISOR, with_widths
+from search.latencies import LatencyTable
+from search.layers import Layer, network_layers
+from search.search_errors import SearchError
+from search.widths import DIVISOR, squeezed, with_widths
 from tasks.base import Spec
-from tasks.wings import WINGS
 
-Price = Callable[[Any], float]  # of the network that a `Spec` describes, such as milliseconds
+MARKS = range(3001, 4096, 2)  # numbers of channels that no network has
+Price = Callable[[list[Layer]], float]  # of a network, such as milliseconds
 
 
 @dataclass(frozen=True)
@@ -30,64 +28,86 @@ class Proposal:
     price: float
 
 
-def propose(seed: Spec, widths: Mapping[str, int], budget: float, price: Price) -> Iterator[Proposal]:
-    """For each width the largest number of channels at which the network's price is at most the budget, if any.
+class Prices:
+    """What a seed network costs at any numbers of channels.
 
-    Prices that were measured may rise where channels fall, so that every number of channels is looked at.
+    Its layers are found once, with a number of its own for each width, and not for each of some thousand candidates.
 
     Args:
         seed: what the widths are of, see `search.widths.with_widths`.
-        widths: as they are now.
-        budget: in the price's unit.
-        price: of a spec.
+        widths: of the seed network.
+        price: of a network's layers.
+
+    Raises:
+        SearchError: for a network that a search does not work on, see `search.layers.network_layers`, and one whose
+            price is nothing.
     """
-    for name in widths:
-        for channels, spec in narrower(seed, widths, name):
-            cost = price(spec)
-            if cost <= budget:
-                yield Proposal(name, channels, cost)
-                break
 
+    def __init__(self, seed: Spec, widths: Mapping[str, int], price: Price) -> None:
+        self.seed, self.price = seed, price
+        self.names = dict(zip(MARKS, widths, strict=False))
+        marked = with_widths(seed, {name: mark for mark, name in self.names.items()})
+        self.layers = list(zip(network_layers(seed), network_layers(marked), strict=True))
+        if not self.at(widths) > 0:
+            raise SearchError(f"the network costs {self.at(widths)} by this latency table; measure one anew")
 
-def narrower(seed: Spec, widths: Mapping[str, int], name: str) -> Iterator[tuple[int, Any]]:
-    """All smaller numbers of channels that one width may have, falling, with the spec of each."""
-    for channels in range((widths[name] - 1) // DIVISOR * DIVISOR, 0, -DIVISOR):
-        spec = with_widths(seed, {**widths, name: channels})
-        if spec is not None:
-            yield channels, spec
+    def at(self, widths: Mapping[str, int]) -> float:
+        """The price of the network with these widths."""
+        return self.price([self._layer(*pair, widths) for pair in self.layers])
 
+    def _layer(self, plain: Layer, marked: Layer, widths: Mapping[str, int]) -> Layer:
+        given, made = (
+            widths[self.names[mark]] if mark != own and mark in self.names else own
+            for own, mark in ((plain.channels_in, marked.channels_in), (plain.channels_out, marked.channels_out))
+        )
+        if plain.kind == "squeeze_excite":
+            made = squeezed(plain.channels_out, plain.channels_in, given)
+        return replace(plain, channels_in=given, channels_out=made)
 
-def least_price(seed: Spec, widths: Mapping[str, int], price: Price) -> float:
-    """What the network costs once one width after the other is the smallest that it may be."""
-    widths, smallest = dict(widths), {}
-    while smallest != widths:
-        smallest = dict(widths)
+    def narrower(self, widths: Mapping[str, int], name: str) -> Iterator[int]:
+        """All smaller numbers of channels that one width may have, falling."""
+        for channels in range((widths[name] - 1) // DIVISOR * DIVISOR, 0, -DIVISOR):
+            if with_widths(self.seed, {**widths, name: channels}) is not None:
+                yield channels
+
+    def propose(self, widths: Mapping[str, int], budget: float) -> Iterator[Proposal]:
+        """For each width the largest number of channels at which the network's price is at most the budget, if any.
+
+        Prices that were measured may rise where channels fall, so that every number of channels is looked at.
+        """
         for name in widths:
-            widths[name] = min((channels for channels, _ in narrower(seed, widths, name)), default=widths[name])
-    return price(with_widths(seed, widths))
+            for channels in self.narrower(widths, name):
+                price = self.at({**widths, name: channels})
+                if price <= budget:
+                    yield Proposal(name, channels, price)
+                    break
+
+    def least(self, widths: Mapping[str, int]) -> float:
+        """The price once one width after the other is the smallest that it may be."""
+        smallest, before = dict(widths), dict[str, int]()
+        while smallest != before:
+            before = dict(smallest)
+            for name in smallest:
+                smallest[name] = min(self.narrower(smallest, name), default=smallest[name])
+        return self.at(smallest)
 
 
-def multiply_adds(spec: Spec) -> float:
-    """Millions of multiply-adds for an image of the spec's size: a price where there is no latency table."""
-    kind = next(kind for kind, wing in WINGS.items() if wing.task.spec_type is type(spec))
-    return _count(kind, _Spec(spec))
+def milliseconds(table: LatencyTable) -> Price:
+    """The price by a latency table."""
+    return lambda layers: table.overhead + sum(map(table.latency, layers))
 
 
-class _Spec:
-    """A spec as a key."""
-
-    def __init__(self, spec: Spec) -> None:
-        self.spec, self.text = spec, repr(spec)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Spec) and self.text == other.text
-
-    def __hash__(self) -> int:
-        return hash(self.text)
+def multiply_adds(layers: list[Layer]) -> float:
+    """Millions of multiply-adds: a price where there is no latency table."""
+    return sum(map(_multiply_adds, layers)) / 1e6
 
 
-@lru_cache(maxsize=4096)
-def _count(kind: str, key: _Spec) -> float:
-    with torch.device("meta"):
-        network = WINGS[kind].network(key.spec)
-    return count_costs(network, *key.spec.input_size).madds / 1e6
+def _multiply_adds(layer: Layer) -> int:
+    pixels = -(-layer.height // layer.stride) * -(-layer.width // layer.stride)
+    each = {
+        "conv": layer.channels_in * layer.channels_out * layer.kernel**2 * pixels,
+        "depthwise": layer.channels_in * layer.kernel**2 * pixels,
+        "linear": layer.channels_in * layer.channels_out,
+        "squeeze_excite": 2 * layer.channels_in * layer.channels_out,
+    }
+    return each.get(layer.kind, 0)

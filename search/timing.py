@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search.runtimes import Call
+from search.layer_runtimes import Call
 
 
 def time_in_turn(calls: Sequence[Call], rounds: int, seed: int = 0) -> list[float]:

@@ -4,29 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from backbones import Table
 from backbones.narrow import kept_channels, narrow
-from backbones.tables import make_divisible
-from heads.narrow_head import LAYERS, narrow_head
-from search.search_errors import SearchError
+from backbones.tables import Table, make_divisible
+from heads.narrow_head import narrow_head
 from tasks.base import Spec, Task
 
 DIVISOR = 8  # channels are multiples of it
-
-
-def require_rows(task: Task) -> None:
-    """Refuse a network whose channels cannot be changed one by one.
-
-    Raises:
-        SearchError: if it is one of timm's, a joint one, or has a head of another library.
-    """
-    table, head = task.spec.table, task.spec.head
-    if task.kind == "joint":
-        raise SearchError("joint networks cannot be made narrower; give a checkpoint of one of their two tasks")
-    if not isinstance(table, Table):
-        raise SearchError(f"{table} is one of timm's networks, which has no table of rows; give one of this package's")
-    if type(task.network.head) not in LAYERS:
-        raise SearchError(f"the head {head} is of another library and cannot be made narrower; train with lraspp")
 
 
 def find_widths(task: Task) -> dict[str, int]:
@@ -36,9 +19,12 @@ def find_widths(task: Task) -> dict[str, int]:
       paper, Section 4.2); `stem` where it has another number;
     - `blockN.expansion`: inside a block that has one;
     - `last`: of the last 1x1 convolution;
-    - `hidden` of a classifier, `filters` of (L)R-ASPP; `extraN.half` and `extraN` of SSDLite's N-th extra map.
+    - `hidden` of a classifier, `filters` of LR-ASPP; `extraN.half` and `extraN` of SSDLite's N-th extra map.
 
     Squeeze-and-excitation, and blocks without expansion, follow; see `with_widths`.
+
+    Args:
+        task: a classifier, LR-ASPP or SSDLite on a table of rows.
     """
     table, head = task.spec.table, task.network.head
     sizes = dict.fromkeys(row.out for row in table.rows)
@@ -69,8 +55,7 @@ def with_widths(seed: Spec, widths: Mapping[str, int]) -> Any:
     """The seed network's spec with other numbers of channels; None where a block would gain or lose a layer by them.
 
     Where a block's input is as wide as its expansion there is none, and where it is as wide as its output there is a
-    shortcut, so that such numbers make another network, whose weights cannot be carried over. Squeeze-and-excitation
-    has a quarter of its block's channels (V3 paper, Section 5.3), and never more than in the seed network.
+    shortcut, so that such numbers make another network, whose weights cannot be carried over.
 
     Args:
         seed: as `find_widths` saw it.
@@ -81,7 +66,7 @@ def with_widths(seed: Spec, widths: Mapping[str, int]) -> Any:
     rows = []
     for number, (row, (expands, _)) in enumerate(zip(table.rows, structure(table), strict=True), start=1):
         expanded = widths[f"block{number}.expansion"] if expands else before
-        squeeze = row.squeeze if expanded == row.expanded else min(row.squeeze, make_divisible(expanded / 4))
+        squeeze = squeezed(row.squeeze, row.expanded, expanded)
         rows.append(replace(row, expanded=expanded, squeeze=squeeze, out=widths[f"bottleneck{row.out}"]))
         before = rows[-1].out
     last, hidden = widths.get("last", table.last), widths.get("hidden", table.hidden)
@@ -96,6 +81,14 @@ def with_widths(seed: Spec, widths: Mapping[str, int]) -> Any:
         options["extra"] = extra
     said = replace(changed, variant=", ".join([*filter(None, [table.variant]), "narrowed"]))
     return replace(seed, table=changed if changed == table else said, head_options=options)
+
+
+def squeezed(squeeze: int, expanded: int, now: int) -> int:
+    """The channels of squeeze-and-excitation in a block that `now` has fewer than `expanded` channels.
+
+    They are a quarter of these (V3 paper, Section 5.3), and never more than before.
+    """
+    return squeeze if now == expanded else min(squeeze, make_divisible(now / 4))
 
 
 def carry(task: Task, spec: Any) -> Any:

@@ -56,7 +56,7 @@ def cost(
     network = build_network(backbone, head, classes, head_options, backbone_options, size, auxiliary > 0)
     print_costs(network, *size, every_layer)
     if latency is not None:
-        from search.latency_table import open_table
+        from search.latencies import open_table
 
         spec = build_spec(backbone, head, classes, head_options, backbone_options, size)
         print(f"{open_table(latency, spec).price(spec):.2f} ms")

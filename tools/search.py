@@ -56,7 +56,7 @@ def search(
 
     require("optuna", "search", "a search")
     from search.architecture_search import search_architecture
-    from search.latency_table import LatencyTable
+    from search.latencies import LatencyTable
     from search.proxy import Judge
     from tasks.options import Network
 

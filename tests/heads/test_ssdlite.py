@@ -1,5 +1,7 @@
 """SSDLite against the paper's counts and against torchvision's network, detections and loss."""
 
+import re
+
 import pytest
 import torch
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
@@ -11,6 +13,7 @@ from backbones.counting import count_costs
 from heads import (
     Anchors,
     DetectionLoss,
+    HeadError,
     create_detection_head,
     decode_detections,
     decode_fixed,
@@ -354,3 +357,22 @@ def test_sigmoid_scores():
     assert found.counts.tolist() == [1]
     assert found.scores[0, 0].item() == pytest.approx(0.5)
     assert found.labels[0, 0] == 1
+
+
+def test_extra_maps_have_widths_of_their_own():
+    channels = {"c4.first.expansion": 24, "c5.first.expansion": 40, "c5": 48}
+    strides = {"c4.first.expansion": 8, "c5.first.expansion": 16, "c5": 32}
+    numbers = [24, 40, 16, 32, 8, 24, 8, 16]
+    head = create_detection_head("ssdlite", channels, strides, 3, width=0.5, extra=numbers)
+    assert [layer[part][0].out_channels for layer in head.extra for part in (0, 2)] == numbers
+    for value, said in (
+        (numbers[1:], "extra has 7 numbers of channels; give 8, two for each extra map"),
+        (8, "option extra of ssdlite: 8 is not a list of whole numbers"),
+        ([*numbers[1:], 1.5], "is not a list of whole numbers"),
+        ([*numbers[1:], True], "is not a list of whole numbers"),
+        ([*numbers[1:], 0], "is not in 1 to 4096"),
+    ):
+        with pytest.raises(HeadError, match=re.escape(said)):
+            create_detection_head("ssdlite", channels, strides, 3, extra=value)
+    with pytest.raises(HeadError, match=re.escape("option first of ssdlite: [3] is not a whole number")):
+        create_detection_head("ssdlite", channels, strides, 3, first=[3])

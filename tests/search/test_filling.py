@@ -4,7 +4,7 @@ import pytest
 from search import filling
 from search.configurations import narrower_layers
 from search.filling import calibrate, check, fill
-from search.latency_table import LatencyTable
+from search.latencies import LatencyTable
 from search.layers import network_layers
 from search.members import draw_narrower, draw_variations
 from tasks.costs import build_spec

@@ -1,7 +1,7 @@
 import pytest
 
 from search.configurations import narrower_layers
-from search.latency_table import LatencyTable
+from search.latencies import LatencyTable
 from search.layer_files import read_layers, write_layers
 from search.search_errors import SearchError
 from tasks.costs import build_spec

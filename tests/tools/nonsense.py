@@ -16,7 +16,7 @@ from backbones import create_table
 from datasets import write_shapes
 from deploy.seal import ZEROS, seal
 from search.configurations import layers_of
-from search.latency_table import LatencyTable
+from search.latencies import LatencyTable
 from search.space import Space
 from tasks import (
     ClassificationSpec,
@@ -161,6 +161,8 @@ def prepare(folder: Path) -> dict[str, list[str]]:
         base[f"train_{kind}"] = [*where, *output, *size, *quick, *quiet]
         checkpoint = ["--checkpoint", str(folder / f"{kind}.ckpt"), "--drawn", "0", "--workers", "0"]
         base[f"eval_{kind}"] = [*where, *output, *checkpoint]
+    quick = ["--steps", "1", "--batch-size", "2", "--workers", "0", "--target", "0.98", "--delta", "0.1", "--overwrite"]
+    base["netadapt"] = ["--checkpoint", str(folder / "cls.ckpt"), *data["cls"], *output, *quick]
     return base
 
 

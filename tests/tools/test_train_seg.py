@@ -209,6 +209,7 @@ def test_options_are_frozen(tool_here):
         "cost",
         "check_data",
         "latency_table",
+        "netadapt",
         "search",
     ):
         options = re.findall(r"^  (--[a-z][\w-]*)", tool_here(name, "--help"), flags=re.MULTILINE)

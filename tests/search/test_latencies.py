@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from search.configurations import narrower_layers
-from search.latency_table import LatencyTable
+from search.latencies import LatencyTable
 from search.layers import network_layers
 from search.search_errors import SearchError
 from tasks.costs import build_spec

@@ -1,0 +1,281 @@
+"""NetAdapt on tiny networks: what it leaves, how it goes on after it was killed, and what it refuses."""
+
+import json
+import pkgutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+import search.adaptation
+from backbones import create_table
+from search.adaptation import choose
+from search.configurations import narrower_layers
+from search.latencies import LatencyTable
+from search.layers import network_layers
+from tasks import (
+    ClassificationSpec,
+    ClassificationTask,
+    DetectionSpec,
+    DetectionTask,
+    SegmentationSpec,
+    SegmentationTask,
+)
+from tasks.joint.network import JointSpec
+from tasks.joint.task import JointTask
+from tasks.wings import load_task
+from tests.conftest import ROOT, class_folders
+
+QUICK = ["--steps", "2", "--batch-size", "4", "--workers", "0", "--delta", "0.1", "--target", "0.8"]
+
+
+@pytest.fixture(scope="module")
+def given(shapes, tmp_path_factory):
+    """For each kind of task the options that name an untrained checkpoint and its data."""
+    folder = tmp_path_factory.mktemp("given")
+    tree = class_folders(shapes, folder / "tree")
+    names = (shapes / "labels.txt").read_text().split()
+    classes = sorted(path.name for path in (tree / "train").iterdir())
+    table, colours = create_table("v3-small", width=0.35), [(0, 0, 0)] * len(names)
+    stride16 = replace(table, output_stride=16)
+    tasks = {
+        "segmentation": SegmentationTask(
+            SegmentationSpec(stride16, "lraspp", names, colours, (64, 64), auxiliary=True)
+        ),
+        "detection": DetectionTask(DetectionSpec(table, "ssdlite", names[1:], colours[1:], (64, 64))),
+        "classification": ClassificationTask(
+            ClassificationSpec(table, "classifier", classes, colours[: len(classes)], (32, 32))
+        ),
+    }
+    data = {"segmentation": ("voc", shapes), "detection": ("coco", shapes), "classification": ("folder", tree)}
+    lines = {}
+    for kind, task in tasks.items():
+        path = folder / f"{kind}.ckpt"
+        torch.save({"state_dict": task.state_dict(), "mobiledense": task.describe()}, path)
+        dataset, root = data[kind]
+        lines[kind] = ["--checkpoint", str(path), "--dataset", dataset, "--data-root", str(root), *QUICK]
+    return lines
+
+
+def history(folder):
+    """What a search did, but for how long it took."""
+
+    def timeless(value):
+        if isinstance(value, dict):
+            return {key: timeless(one) for key, one in value.items() if key != "seconds"}
+        return [timeless(one) for one in value] if isinstance(value, list) else value
+
+    return timeless(json.loads((folder / "history.json").read_text())["iterations"])
+
+
+@pytest.fixture(scope="module")
+def found():
+    """What `whole` found the first time."""
+    return []
+
+
+@pytest.fixture
+def whole(given, found, tmp_path, tool_here):
+    """The history of a search that nobody stopped."""
+    if not found:
+        tool_here("netadapt", *given["classification"], "--output", str(tmp_path), "--name", "whole")
+        found.append(history(tmp_path / "whole"))
+    return found[0]
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "detection", "classification"])
+def test_every_iteration_is_a_checkpoint(kind, given, tmp_path, tool_here):
+    said = tool_here("netadapt", *given[kind], "--output", str(tmp_path), "--name", "x")
+    folder, done = tmp_path / "x", history(tmp_path / "x")
+    assert len(done) >= 2 and done[-1]["price"] <= 0.8 * done[0]["price"] < done[-2]["price"]
+    for number, entry in enumerate(done):
+        task = load_task(folder / f"iteration_{number:02d}.ckpt", "cpu")
+        assert task.kind == kind and task.spec.table.name == "mobilenet_v3_small"
+        if number:
+            before, least = done[number - 1], 0.1 * done[0]["price"]
+            trained = [one for one in entry["proposals"] if one["width"] is not None]
+            assert len(trained) == len(entry["proposals"]) - 1
+            assert all(one["price"] <= before["price"] - least for one in trained)
+            changed = {name for name, n in entry["widths"].items() if n != before["widths"][name]}
+            assert changed == {entry["width"]}
+            assert entry["images_seen"] == before["images_seen"] + 8 * len(entry["proposals"])
+            assert f"iteration {number}: {entry['width']} " in said
+    assert not (folder / "proposals").exists()
+    assert (folder / "netadapt.png").stat().st_size > 5000
+    assert len((folder / "netadapt.csv").read_text().splitlines()) == 1 + len(done)
+    last = folder / f"iteration_{len(done) - 1:02d}.ckpt"
+    tool = {"segmentation": "seg", "detection": "det", "classification": "cls"}[kind]
+    assert f"python tools/train_{tool}.py --backbone {last} --weights {last} " in said
+
+
+WRITE, REMOVE = (f"search.adaptation_history.{name}" for name in ("write_json", "shutil.rmtree"))
+KILLS = [
+    *[(WRITE, 0), ("search.judge.train_steps", 0), ("search.judge.train_steps", 1)],
+    *[("search.adaptation_history.save", 0), ("search.adaptation_history.shutil.copyfile", 0), (WRITE, 0), (REMOVE, 0)],
+    ("search.adaptation_report.write_table", 0),
+]
+
+
+def test_a_killed_search_goes_on_to_the_same_history(given, whole, tmp_path, tool_here, monkeypatch):
+    """Killed while it trains, and before each kind of file of an iteration is written or removed."""
+    line = [*given["classification"], "--output", str(tmp_path), "--name", "x", "--resume"]
+    for where, calls in KILLS:
+        with monkeypatch.context() as patched:
+            module, _, name = where.rpartition(".")
+            original = getattr(pkgutil.resolve_name(module), name)
+            patched.setattr(where, dies_after(original, calls))
+            tool_here("netadapt", *line, succeeds=False)
+    said = tool_here("netadapt", *line)
+    assert history(tmp_path / "x") == whole
+    assert "iteration " in said and not (tmp_path / "x" / "proposals").exists()
+    before = (tmp_path / "x" / "history.json").read_bytes()
+    assert "iteration 1" not in tool_here("netadapt", *line)  # a finished one is left alone
+    assert (tmp_path / "x" / "history.json").read_bytes() == before
+
+
+def dies_after(original, calls):
+    """A function that is killed once it was called so often."""
+    left = iter(range(calls))
+
+    def call(*arguments, **options):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    return call
+
+
+def test_a_search_killed_by_the_system_keeps_its_proposals(given, whole, tmp_path, tool_here):
+    line = [*given["classification"], "--output", str(tmp_path), "--name", "x"]
+    running = subprocess.Popen(
+        [sys.executable, str(ROOT / "tools" / "netadapt.py"), *line], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while len(kept := [*(tmp_path / "x" / "proposals").glob("proposal_*.ckpt")]) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL and len(kept) >= 2
+    ages = {path: path.stat().st_mtime_ns for path in kept}
+    seen = []
+    original = search.adaptation.History.complete
+
+    def complete(self, entry, chosen=None):
+        seen.append({path: path.stat().st_mtime_ns for path in ages if path.exists()})
+        original(self, entry, chosen)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(search.adaptation.History, "complete", complete)
+        tool_here("netadapt", *line, "--resume")
+    assert seen[0] == ages and history(tmp_path / "x") == whole
+
+
+def test_what_is_judged_by_is_not_trained_on(given, tmp_path, tool_here, monkeypatch):
+    held, trained = set(), set()
+
+    def keep(judge, task):
+        held.update(judge.held.image_paths)
+        trained.update(judge.samples.files.image_paths)
+        return 0.5
+
+    monkeypatch.setattr("search.judge.Judge.accuracy", keep)
+    tool_here("netadapt", *given["classification"], "--holdout", "0.25", "--output", str(tmp_path))
+    assert held and trained and not held & trained
+    assert round(0.25 * len(held | trained)) == len(held)
+    assert all("/train/" in path for path in held | trained)
+
+
+REFUSED = [
+    (["--seed", "1"], "--seed 1 (was 0)"),
+    (["--max-holdout", "1", "--target", "0.9", "--workers", "1"], "--max-holdout 1 (was None); give"),
+]
+
+
+def test_other_options_and_other_files_are_refused(given, tmp_path, tool_here, monkeypatch):
+    line = [*given["classification"], "--output", str(tmp_path), "--name", "x"]
+    monkeypatch.setattr("search.judge.train_steps", stop)
+    tool_here("netadapt", *line, succeeds=False)
+    said = tool_here("netadapt", *line, succeeds=False)
+    assert "holds a search; name another --name, go on with --resume, or replace it with --overwrite" in said
+    for options, words in REFUSED:
+        said = tool_here("netadapt", *line, "--resume", *options, succeeds=False)
+        assert f"cannot go on with other options than it began with: {words}" in said
+    other = tmp_path / "other.ckpt"
+    content = torch.load(line[1], weights_only=True)
+    torch.save({**content, "state_dict": {k: v * 2 for k, v in content["state_dict"].items()}}, other)
+    said = tool_here("netadapt", "--checkpoint", str(other), *line[2:], "--resume", succeeds=False)
+    assert "the checkpoint is not what it was" in said
+    (tmp_path / "x" / "history.json").write_text("[1]")
+    said = tool_here("netadapt", *line, "--resume", succeeds=False)
+    assert "is no history of a search" in said
+
+
+def stop(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_a_target_that_no_cut_reaches_is_refused_before_anything_is_read(given, tmp_path, tool_here):
+    line = [*given["classification"], "--target", "0.01", "--data-root", str(tmp_path), "--output", str(tmp_path)]
+    said = tool_here("netadapt", *line, succeeds=False)
+    assert "--target 0.01 is " in said and "the smallest network that can be cut from this one needs " in said
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_step_that_nothing_saves_is_told_and_loses_nothing(given, tmp_path, tool_here):
+    line = [*given["classification"], "--output", str(tmp_path), "--name", "x", "--delta", "0.5"]
+    said = tool_here("netadapt", *line, "--target", "0.5", succeeds=False)
+    assert "no width is left that saves 0.5 of the first network's price" in said
+    assert len(history(tmp_path / "x")) >= 1
+
+
+def test_networks_without_rows_are_refused(tmp_path, tool_here):
+    task = ClassificationTask(
+        ClassificationSpec(create_table("timm:mobilenetv3_small_050"), "classifier", ["a"], [(0, 0, 0)], (64, 64))
+    )
+    table, names, colours = create_table("v3-small", width=0.25), ["a", "b"], [(0, 0, 0)] * 2
+    of_boxes = {"box_names": ["b"], "box_colours": colours[:1]}
+    joint = JointTask(JointSpec(table, "lraspp+ssdlite", names, colours, (64, 64), **of_boxes))
+    unet = SegmentationTask(SegmentationSpec(table, "unet", names, colours, (64, 64)))
+    heads = "a search works on classifiers, lraspp and ssdlite"
+    for network, words in ((task, "is no table of rows"), (joint, heads), (unet, heads)):
+        torch.save({"state_dict": network.state_dict(), "mobiledense": network.describe()}, tmp_path / "x.ckpt")
+        assert words in tool_here("netadapt", "--checkpoint", str(tmp_path / "x.ckpt"), succeeds=False)
+
+
+def test_prices_come_from_a_latency_table(given, tmp_path, tool_here):
+    line, file = [*given["classification"], "--output", str(tmp_path), "--target", "0.9"], tmp_path / "table.json"
+    spec = load_task(line[1], "cpu").spec
+    costs = {layer: 0.1 + layer.channels_in / 100 for layer in narrower_layers(spec)}
+    table = LatencyTable("classifier", (32, 32), "torch", 1, "toy", costs, overhead=0.5)
+    table.write(file)
+    tool_here("netadapt", *line, "--name", "x", "--latency", str(file), "--delta", "0.05")
+    done = history(tmp_path / "x")
+    assert len(done) > 1 and " ms " in (said := (tmp_path / "x" / "history.json").read_text()).replace('"', " ")
+    assert "multiply" not in said
+    for number, entry in enumerate(done):
+        found = load_task(tmp_path / "x" / f"iteration_{number:02d}.ckpt", "cpu").spec
+        assert entry["price"] == pytest.approx(table.price(found))
+    table.milliseconds = {layer: costs[layer] for layer in network_layers(spec)}
+    table.write(file)
+    said = tool_here("netadapt", *line, "--latency", str(file), succeeds=False)
+    assert f"{file}: has no " in said and "give --interpolate true" in said
+    said = tool_here("netadapt", *given["detection"], "--latency", str(file), succeeds=False)
+    assert "is for networks with classifier, and this one has ssdlite" in said
+
+
+def proposal(width, price, accuracy):
+    return {"width": width, "price": price, "accuracy": accuracy}
+
+
+def test_the_choice_by_ratio_is_the_least_loss_for_what_is_saved():
+    uncut, large = proposal(None, 10, 0.80), proposal("large", 6, 0.76)  # 1 point a ms
+    small, worse = proposal("small", 9, 0.785), proposal("worse", 9, 0.70)  # 1.5 and 10 points a ms
+    assert choose([uncut, small, large, worse], 10) is large
+    assert choose([small, large, worse], 10) is small  # of the highest accuracy
+    # of those that lose nothing the one that saves most, however much better another is
+    better, faster = proposal("better", 9, 0.9), proposal("faster", 8, 0.81)
+    assert choose([uncut, small, large, better, faster], 10) is faster
+    assert choose([better, faster], 10) is better
