@@ -53,12 +53,15 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BackboneError("no such file with a backbone's table")
     if path.suffix != ".json":
-        return dict(read_weights(path)[1].get("table", {}))
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BackboneError(f"cannot be read as JSON ({error})") from None
-    return content if isinstance(content, dict) else {}
+        content = read_weights(path)[1].get("table")
+    else:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BackboneError(f"cannot be read as JSON ({error})") from None
+    if not isinstance(content, dict) or not {"rows", "name"} & content.keys():
+        raise BackboneError("holds no backbone's table; a checkpoint of this package does, and what a search wrote")
+    return content
 
 
 def table_from_dict(data: dict[str, Any]) -> Table | TimmTable:

@@ -35,7 +35,8 @@ def test_a_classifiers_momentum_stays_with_classifiers(file):
     ("content", "said"),
     [
         ("{", "cannot be read as JSON"),
-        ("[]", "is no backbone's table"),
+        ("[]", "holds no backbone's table"),
+        ('{"odd": 1}', "holds no backbone's table"),
         ('{"rows": [], "name": "x"}', "is no backbone's table"),
         ('{"rows": [{"kernel": 3}], "name": "x"}', "is no backbone's table"),
         ('{"rows": [], "odd": 1}', "unknown entries: odd"),
