@@ -38,7 +38,7 @@ test-slow: .venv/installed
 	@touch $@
 
 test-deploy: .venv-deploy/installed
-	OMP_NUM_THREADS=1 .venv-deploy/bin/python -m pytest -q -m 'slow or not slow' tests/deploy tests/examples tests/tools/test_export.py
+	OMP_NUM_THREADS=1 .venv-deploy/bin/python -m pytest -q -m 'slow or not slow' tests/deploy tests/examples tests/search/test_layer_runtimes.py tests/tools/test_export.py
 
 test-web: .venv-deploy/installed
 	@command -v chromium google-chrome || { echo 'make test-web needs chromium on the path; apt-get install chromium, say'; exit 1; }
