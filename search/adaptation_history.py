@@ -17,6 +17,7 @@ from tasks.writing import whole, write_json
 
 # options that say where, how fast and how far; what the files hold is compared by hash
 FREE = {"workers", "output", "name", "data_root", "check_data", "cache", "target", "checkpoint", "latency", "config"}
+FREE |= {"beside"}
 RECORD = "netadapt"  # entry of a checkpoint
 
 

@@ -177,7 +177,7 @@ def test_what_is_judged_by_is_not_trained_on(given, tmp_path, tool_here, monkeyp
     held, trained = set(), set()
 
     def keep(judge, task):
-        held.update(judge.held.image_paths)
+        held.update(judge.parts.held.image_paths)
         trained.update(judge.samples.files.image_paths)
         return 0.5
 

@@ -50,7 +50,7 @@ def judge(data):
         short = {"size": SIZES[kind], "steps": 2, "batch_size": 4} | dict(proxy)
         how = {"trials": 4, "population": 2, "tournament": 2} | dict(controller)
         options = SearchData(**given), Proxy(**short), Controller(**how)
-        return Judge(kind, Network("v3-small"), BackboneOptions(width=0.35), *options, madds, target)
+        return Judge(kind, Network("v3-small"), BackboneOptions(width=0.35), *options, target, lambda _: madds)
 
     return make
 
@@ -88,16 +88,17 @@ def test_dense_networks_are_searched_too(judge, kind, tmp_path):
 
 
 def test_networks_are_judged_by_other_images_than_they_are_trained_on(judge):
-    train, held = judge().files
+    train, held = (parts := judge().parts).train, parts.held
     assert len(train.image_paths) == 16 and len(held.image_paths) == 8
     assert not {*train.image_paths} & {*held.image_paths}
     assert train.split == held.split == "train"
-    again, other = judge().files[1], judge(proxy={"seed": 1}).files[1]
+    again, other = judge().parts.held, judge(proxy={"seed": 1}).parts.held
     assert held.image_paths == again.image_paths != other.image_paths
 
 
 def test_a_network_that_diverges_is_worth_nothing(judge, capsys):
     made = judge(proxy={"lr": 1e29, "steps": 6})
+    made.check()
     assert made(made.space.paper)[0] == 0
     assert "taken for useless: the loss became" in capsys.readouterr().out
 
