@@ -34,6 +34,7 @@ def plot(history: Mapping[str, Any], beside: Sequence[Beside]) -> bytes:
         for is_iteration, who, colour in ((True, "iterations", SEARCHED), (False, "other networks", OTHERS)):
             some = [one for one in beside if (one.split, one.is_iteration) == (split, is_iteration)]
             _family(axes, some, f"{who}, long trainings, {split} split", colour, MARKERS[number % len(MARKERS)])
+    axes.margins(x=0.12)  # names of networks stand to the right of them
     axes.set(xlabel=history["unit"], ylabel=f"{history['measure']}, %", title="NetAdapt")
     axes.legend(fontsize=8)
     return figure_png(drawing)
