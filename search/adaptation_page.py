@@ -39,7 +39,13 @@ def _others(beside: Sequence[Beside], unit: str, measure: str) -> Html:
     if not beside:
         return Html("")
     rows = [
-        (one.name, "iteration" if one.is_iteration else "other", f"{one.price:.4g}", one.split, f"{100 * one.accuracy:.2f}")
+        (
+            one.name,
+            "iteration" if one.is_iteration else "other",
+            f"{one.price:.4g}",
+            one.split,
+            f"{100 * one.accuracy:.2f}",
+        )
         for one in sorted(beside, key=lambda one: (one.is_iteration, one.price, one.name))
     ]
     return table(("trained for long", "network", unit, "split", f"{measure} %"), rows)
