@@ -102,8 +102,8 @@ def read_score(path: Path, option: str = "--scores") -> tuple[dict[str, Any], fl
     Raises:
         DeployError: if it is none of an evaluation tool.
     """
-    path = path / "scores.json" if path.is_dir() else path
     try:
+        path = path / "scores.json" if path.is_dir() else path
         content = json.loads(path.read_text(encoding="utf-8"))
         Path(content["checkpoint"])
         known = (content[name] for name in ("mean", "miou", "top1") if name in content)

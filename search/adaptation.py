@@ -76,10 +76,10 @@ def adapt(
         )
     priced = table.price if table is not None else lambda spec: multiply_adds(network_layers(spec))
     others = read_beside(beside, priced, task.spec)
+    judge = Judge(task, data, options)
     history = History(place.run(f"netadapt_{data.dataset}_{task.spec.head}").folder)
     if checkpoint.resolve().parent == history.folder.resolve():
         raise SearchError(f"--checkpoint {checkpoint}: lies in the folder of this search; name another --name")
-    judge = Judge(task, data, options)
     settings = {"config": config_without_actions(config_text), "checkpoint": digest, "images": judge.parts.images}
     settings |= {"latency table": None if latency is None else sha256(latency), "unit": unit}
     settings["measure"] = judge.parts.wing.measure

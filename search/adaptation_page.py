@@ -48,7 +48,7 @@ def _others(beside: Sequence[Beside], unit: str, measure: str) -> Html:
         )
         for one in sorted(beside, key=lambda one: (one.is_iteration, one.price, one.name))
     ]
-    return table(("trained for long", "network", unit, "split", f"{measure} %"), rows)
+    return table(("beside", "network", unit, "split", f"{measure} %"), rows)
 
 
 def _cuts(iterations: Sequence[Mapping[str, Any]], unit: str, measure: str) -> Html:

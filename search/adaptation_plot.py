@@ -18,7 +18,7 @@ def plot(history: Mapping[str, Any], beside: Sequence[Beside]) -> bytes:
 
     Args:
         history: see `search.adaptation_page.adaptation_page`.
-        beside: networks that were trained for long.
+        beside: other networks, and iterations that were trained on.
     """
     iterations = history["iterations"]
     drawing = Figure(figsize=(8, 4.8), layout="constrained")
@@ -33,7 +33,7 @@ def plot(history: Mapping[str, Any], beside: Sequence[Beside]) -> bytes:
     for number, split in enumerate(dict.fromkeys(one.split for one in beside)):
         for is_iteration, who, colour in ((True, "iterations", SEARCHED), (False, "other networks", OTHERS)):
             some = [one for one in beside if (one.split, one.is_iteration) == (split, is_iteration)]
-            _family(axes, some, f"{who}, long trainings, {split} split", colour, MARKERS[number % len(MARKERS)])
+            _family(axes, some, f"{who}, {split} split", colour, MARKERS[number % len(MARKERS)])
     axes.margins(x=0.12)  # names of networks stand to the right of them
     axes.set(xlabel=history["unit"], ylabel=f"{history['measure']}, %", title="NetAdapt")
     axes.legend(fontsize=8)

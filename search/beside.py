@@ -14,7 +14,7 @@ from tasks.wings import load_task
 
 @dataclass(frozen=True)
 class Beside:
-    """A network that was trained for long.
+    """A network that was evaluated.
 
     Attributes:
         name: of its run.
