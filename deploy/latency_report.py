@@ -83,19 +83,33 @@ def read_scores(scores: Sequence[Path], files: Sequence[Path]) -> dict[Path, flo
     """
     found: dict[Path, float] = {}
     for path in scores:
-        path = path / "scores.json" if path.is_dir() else path
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            said = content["checkpoint"]
-            known = (content[name] for name in ("mean", "miou", "top1") if name in content)
-            value = float(next(known, content.get("coco", {}).get("AP")))
-            of = [file for file in files if is_of(content, file)]
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            raise DeployError(f"--scores {path}: is no scores.json that an evaluation tool wrote") from None
+        content, value = read_score(path)
+        of = [file for file in files if is_of(content, file)]
         if not of:
+            said = content["checkpoint"]
             raise DeployError(f"--scores {path}: is of {said}, or of what that was before, which is none of the files")
         found |= dict.fromkeys(of, value)
     return found
+
+
+def read_score(path: Path, option: str = "--scores") -> tuple[dict[str, Any], float]:
+    """What a scores.json says, and the mIoU, AP or top-1 accuracy in it, 0 to 1.
+
+    Args:
+        path: of the file, or its folder.
+        option: that named it.
+
+    Raises:
+        DeployError: if it is none of an evaluation tool.
+    """
+    try:
+        path = path / "scores.json" if path.is_dir() else path
+        content = json.loads(path.read_text(encoding="utf-8"))
+        Path(content["checkpoint"])
+        known = (content[name] for name in ("mean", "miou", "top1") if name in content)
+        return content, float(next(known, content.get("coco", {}).get("AP")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        raise DeployError(f"{option} {path}: is no scores.json that an evaluation tool wrote") from None
 
 
 def is_of(content: dict[str, Any], file: Path) -> bool:

@@ -6,37 +6,36 @@ out of the training split; the best of these networks is the next one.
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from backbones.weights_download import sha256
-from datasets.faults import unknown_dataset
 from search.adaptation_history import History, save
-from search.adaptation_options import Adaptation, AdaptationData, AdaptationRun
+from search.adaptation_options import Adaptation
 from search.adaptation_report import in_words, write_report
+from search.beside import marked, plain, read_beside
 from search.judge import Judge
 from search.latencies import open_table
 from search.layers import network_layers
 from search.proposals import Prices, milliseconds, multiply_adds
 from search.search_errors import SearchError
+from search.search_options import Place, SearchData
+from search.training import TOOLS
 from search.widths import carry, find_widths, with_widths
 from tasks.checkpoints import unchanged
 from tasks.readiness import require_folder
 from tasks.resume import config_without_actions
-from tasks.segmentation.task import SegmentationSpec
-from tasks.wings import WINGS, load_task
-
-TOOLS = {"classification": "train_cls", "detection": "train_det", "segmentation": "train_seg"}
+from tasks.wings import load_task
 
 
 def adapt(
     checkpoint: Path,
     latency: Path | None,
     interpolate: bool,
-    data: AdaptationData,
+    beside: Sequence[Path],
+    data: SearchData,
     options: Adaptation,
-    run: AdaptationRun,
+    place: Place,
     config_text: str,
 ) -> Path:
     """Cut a trained network until it takes a share of its time, and say how training goes on from there.
@@ -45,9 +44,10 @@ def adapt(
         checkpoint: of a classifier, LR-ASPP or SSDLite on a table of rows.
         latency: a latency table; None to count multiply-adds.
         interpolate: what the table lacks between layers that it has.
+        beside: scores of networks that are drawn beside the search's own, see `search.beside.read_beside`.
         data: what proposals are trained and judged on.
         options: how the network is cut.
-        run: how the search is carried out.
+        place: where the search goes.
         config_text: the options as YAML; a search goes on only under the same.
 
     Returns:
@@ -58,11 +58,11 @@ def adapt(
             search.
         DataError, TaskError: for whatever else the user can mend, in one line.
     """
-    require_folder(run.output)
+    require_folder(place.output)
     with unchanged(checkpoint) as digest:
         task = load_task(checkpoint, "cpu")
-    if isinstance(task.spec, SegmentationSpec) and task.spec.auxiliary:
-        task = carry(task, replace(task.spec, auxiliary=False))  # which prediction does not run
+    if plain(task.spec) != task.spec:
+        task = carry(task, plain(task.spec))
     network_layers(task.spec)  # which refuses other networks
     table = None if latency is None else open_table(latency, task.spec, interpolate)
     widths = find_widths(task)
@@ -74,19 +74,26 @@ def adapt(
             f"--target {options.target} is {options.target * price:.4g} {unit} of {price:.4g}, and the smallest "
             f"network that can be cut from this one needs {least:.4g}; give {least / price + 0.005:.2f} or more"
         )
-    if data.dataset not in WINGS[task.kind].datasets:
-        raise unknown_dataset(data.dataset, WINGS[task.kind].datasets)
-    history = History(run.folder(f"netadapt_{data.dataset}_{task.spec.head}"))
+    priced = table.price if table is not None else lambda spec: multiply_adds(network_layers(spec))
+    others = read_beside(beside, priced, task.spec)
+    judge = Judge(task, data, options)
+    history = History(place.run(f"netadapt_{data.dataset}_{task.spec.head}").folder)
     if checkpoint.resolve().parent == history.folder.resolve():
         raise SearchError(f"--checkpoint {checkpoint}: lies in the folder of this search; name another --name")
-    judge = Judge(task, data, options, run)
-    settings = {"config": config_without_actions(config_text), "checkpoint": digest, "images": judge.images}
-    settings |= {"latency table": None if latency is None else sha256(latency), "unit": unit, "measure": judge.measure}
+    settings = {"config": config_without_actions(config_text), "checkpoint": digest, "images": judge.parts.images}
+    settings |= {"latency table": None if latency is None else sha256(latency), "unit": unit}
+    settings["measure"] = judge.parts.wing.measure
+
+    def report() -> None:
+        found = [prices.layers_at(entry["widths"]) for entry in history.iterations]
+        write_report(history.begun, history.folder, marked(others, found))
+
     with history.alone():
-        if run.overwrite:
+        if place.overwrite:
+            judge.prepare()  # which refuses what it cannot begin anew with
             history.clear()
         if history.read():
-            if not run.resume:
+            if not place.resume:
                 raise SearchError(
                     f"{history.folder}: holds a search; name another --name, go on with --resume, or replace it with "
                     f"--overwrite"
@@ -94,10 +101,10 @@ def adapt(
             history.require_same(settings)
         else:
             _begin(history, judge, task, settings, {"widths": widths, "price": price})
-        write_report(history.begun, history.folder)  # which a search that was killed may not have come to
+        report()  # which a search that was killed may not have come to
         while history.iterations[-1]["price"] > options.target * price:
             _iterate(history, judge, prices, options)
-            write_report(history.begun, history.folder)
+            report()
     last = history.checkpoint(len(history.iterations) - 1)
     root = [] if data.data_root is None else ["--data-root", str(data.data_root)]
     line = ["--backbone", str(last), "--weights", str(last), "--dataset", data.dataset, *root]
@@ -106,7 +113,8 @@ def adapt(
 
 
 def _begin(history: History, judge: Judge, task: Any, settings: dict[str, Any], seed: dict[str, Any]) -> None:
-    """Write iteration 0, which is the given network."""
+    """Write iteration 0, which is the given network, once it is known that it can be trained."""
+    judge.prepare()
     accuracy = judge.accuracy(task)
     entry = {"number": 0, "width": None, **seed, "accuracy": accuracy, "images_seen": 0, "proposals": []}
     save(task, history.checkpoint(0), entry)

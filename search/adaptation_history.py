@@ -16,7 +16,8 @@ from tasks.wings import load_task
 from tasks.writing import whole, write_json
 
 # options that say where, how fast and how far; what the files hold is compared by hash
-FREE = {"workers", "output", "name", "data_root", "check_data", "cache", "target", "checkpoint", "latency", "config"}
+FREE = {"workers", "output", "name", "data_root", "check_data", "cache", "target"}
+FREE |= {"checkpoint", "latency", "config", "beside"}
 RECORD = "netadapt"  # entry of a checkpoint
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from search.report_page import figure_png, page, section
+from search.beside import Beside
+from search.report_page import page, section
 from tasks.data_check.html import Html, img, table, tag
 
 
-def adaptation_page(title: str, history: Mapping[str, Any]) -> str:
+def adaptation_page(title: str, history: Mapping[str, Any], plot: bytes, beside: Sequence[Beside] = ()) -> str:
     """The page as HTML, with its plot in it.
 
     Args:
@@ -17,6 +16,8 @@ def adaptation_page(title: str, history: Mapping[str, Any]) -> str:
         history: as the search's history.json has it: the "unit" of prices, the "measure" that accuracies are, and
             "iterations", of which each has number, width (what was cut), widths, price, accuracy and proposals; the
             first is the given network.
+        plot: a PNG, see `search.adaptation_plot.plot`.
+        beside: other networks in it.
     """
     iterations, unit, measure = history["iterations"], history["unit"], history["measure"]
     first, last = iterations[0], iterations[-1]
@@ -26,7 +27,7 @@ def adaptation_page(title: str, history: Mapping[str, Any]) -> str:
         f"{100 * last['accuracy']:.2f} % on held-out images, after short trainings alone."
     )
     parts = [
-        section(f"Accuracy over {unit}", tag("p", said), img(_plot(iterations, unit, measure))),
+        section(f"Accuracy over {unit}", tag("p", said), img(plot), _others(beside, unit, measure)),
         section("What each iteration cut", _cuts(iterations, unit, measure)),
         section("Widths", _widths(first["widths"], last["widths"])),
         *(_proposals(entry, unit, measure) for entry in iterations[1:]),
@@ -34,19 +35,20 @@ def adaptation_page(title: str, history: Mapping[str, Any]) -> str:
     return page(title, parts)
 
 
-def _plot(iterations: Sequence[Mapping[str, Any]], unit: str, measure: str) -> bytes:
-    drawing = Figure(figsize=(8, 4.6), layout="constrained")
-    axes = drawing.subplots()
-    proposals = [one for entry in iterations for one in entry["proposals"] if one["width"] is not None]
-    for style, label, entries in (("o", "proposals", proposals), (".-", "iterations", iterations)):
-        prices, accuracies = [one["price"] for one in entries], [100 * one["accuracy"] for one in entries]
-        faint = {"color": "#888", "alpha": 0.4, "markersize": 4} if label == "proposals" else {"color": "#2a6fbb"}
-        axes.plot(prices, accuracies, style, label=label, **faint)
-    first = iterations[0]
-    axes.plot(first["price"], 100 * first["accuracy"], "*", color="black", markersize=12, label="given network")
-    axes.set(xlabel=unit, ylabel=f"{measure} on held-out images, %")
-    axes.legend(fontsize=8)
-    return figure_png(drawing)
+def _others(beside: Sequence[Beside], unit: str, measure: str) -> Html:
+    if not beside:
+        return Html("")
+    rows = [
+        (
+            one.name,
+            "iteration" if one.is_iteration else "other",
+            f"{one.price:.4g}",
+            one.split,
+            f"{100 * one.accuracy:.2f}",
+        )
+        for one in sorted(beside, key=lambda one: (one.is_iteration, one.price, one.name))
+    ]
+    return table(("beside", "network", unit, "split", f"{measure} %"), rows)
 
 
 def _cuts(iterations: Sequence[Mapping[str, Any]], unit: str, measure: str) -> Html:

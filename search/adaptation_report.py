@@ -1,10 +1,13 @@
-"""What a NetAdapt search did, in words, as a table and as a plot."""
+"""What a NetAdapt search did, in words, as a table, as a plot and as a page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.drawing import write_plot
-from tasks.writing import write_table
+from search.adaptation_page import adaptation_page
+from search.adaptation_plot import plot
+from search.beside import Beside
+from tasks.writing import whole, write_table
 
 HEADER = (
     "iteration",
@@ -40,8 +43,13 @@ def in_words(history: dict[str, Any], number: int) -> str:
     )
 
 
-def write_report(history: dict[str, Any], folder: Path) -> None:
-    """Write netadapt.csv, a row an iteration, and netadapt.png, accuracy over price with all proposals.
+def write_report(history: dict[str, Any], folder: Path, beside: Sequence[Beside] = ()) -> None:
+    """Write netadapt.csv, a row an iteration, netadapt.png, accuracy over price, and the page netadapt.html.
+
+    Args:
+        history: as history.json has it.
+        folder: for what is written.
+        beside: networks that are drawn, too.
 
     Raises:
         TaskError: if a file cannot be written.
@@ -57,26 +65,8 @@ def write_report(history: dict[str, Any], folder: Path) -> None:
         costs = (f"{entry['price']:.6g}", share, f"{entry['accuracy']:.4f}", entry["images_seen"])
         rows.append((number, *cut, *costs, f"iteration_{number:02d}.ckpt"))
     write_table(folder / "netadapt.csv", [HEADER, *rows])
-    _plot(history, folder / "netadapt.png")
-
-
-def _plot(history: dict[str, Any], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    iterations = history["iterations"]
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    proposals = [one for entry in iterations for one in entry["proposals"] if one["width"] is not None]
-    points = [(one["price"], one["accuracy"]) for one in proposals]
-    if points:
-        axes.plot(*zip(*points, strict=True), "o", color="C7", alpha=0.3, markersize=4, label="proposals")
-    chosen = [(entry["price"], entry["accuracy"]) for entry in iterations]
-    axes.plot(*zip(*chosen, strict=True), marker="o", color="C0", label="iterations")
-    axes.plot(*chosen[0], "*", color="black", markersize=12, label="given network")
-    measure = f"{history['measure']} of {history['images'][1]:,} held-out images"
-    axes.set(xlabel=history["unit"], ylabel=measure, title="NetAdapt: short trainings only")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    write_plot(path, figure)
+    drawn = plot(history, beside)
+    with whole(folder / "netadapt.png") as unfinished:
+        unfinished.write_bytes(drawn)
+    with whole(folder / "netadapt.html") as unfinished:
+        unfinished.write_text(adaptation_page(f"NetAdapt: {folder.name}", history, drawn, beside), encoding="utf-8")

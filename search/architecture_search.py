@@ -12,15 +12,15 @@ from search.rank_correlation import correlate
 from search.report import search_page, tell
 from search.search_errors import SearchError
 from search.search_options import Place
+from search.training import TOOLS
 from search.trials import Storage, history, work, work_in_processes
 from tasks.checkpoints import AtomicCheckpointIO, read_checkpoint
 from tasks.errors import CheckpointError
 from tasks.lock import Locked, locked
-from tasks.options import Run
 from tasks.readiness import require_folder
 from tasks.writing import whole, write_json
 
-COMMANDS = {"classification": "train_cls", "segmentation": "train_seg", "detection": "train_det"}
+RESULTS = ("history.json", "best_table.json", "best.ckpt", "report.html")
 
 
 def search_architecture(judge: Judge, place: Place, config_text: str) -> Path:
@@ -37,17 +37,26 @@ def search_architecture(judge: Judge, place: Place, config_text: str) -> Path:
     Raises:
         BackboneError, HeadError, DataError, TaskError: for whatever the user can mend, in one line.
     """
-    judge.check_options()
-    name = place.name or f"search_{judge.data.dataset}_{judge.network.backbone}"
-    folder = require_folder(Run(name=name, output=place.output).folder)
+    run = place.run(f"search_{judge.data.dataset}_{judge.network.backbone}")
+    folder = require_folder(run.folder)
+    if place.overwrite and judge.controller.storage is not None:
+        raise SearchError("--overwrite leaves a --storage alone, where others may be searching; name another --name")
     judge.check()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(folder / ".lock"):
-            _search(judge, name, folder, place.resume, config_text)
+            if place.overwrite:
+                _clear(folder)
+            _search(judge, str(run.name), folder, place.resume, config_text)
     except Locked:
         raise SearchError(f"{folder}: another process is searching there; name another --name") from None
     return folder
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a search leaves, its trials last: what of it remains without them could be taken for another's."""
+    for path in (*(folder / name for name in RESULTS), *sorted(folder.glob("trials.db*"))):
+        path.unlink(missing_ok=True)
 
 
 def _search(judge: Judge, name: str, folder: Path, resume: bool, config_text: str) -> None:
@@ -58,8 +67,8 @@ def _search(judge: Judge, name: str, folder: Path, resume: bool, config_text: st
     with whole(folder / "config.yaml") as unfinished:
         unfinished.write_text(config_text, encoding="utf-8")
     print(
-        f"{sampler.size:,} networks in the space; trains on {_count(judge, 0)} images and judges by {_count(judge, 1)} "
-        f"others of {judge.data.train_split}; writing to {folder}",
+        f"{sampler.size:,} networks in the space; trains on {judge.parts.images[0]:,} images and judges by "
+        f"{judge.parts.images[1]:,} others of {judge.data.train_split}; writing to {folder}",
         flush=True,
     )
     if how.processes > 1:
@@ -74,17 +83,15 @@ def _sampler(judge: Judge) -> AgeingEvolution:
     return AgeingEvolution(space.options(), space.paper, judge.proxy.seed, how.population, how.tournament)
 
 
-def _count(judge: Judge, part: int) -> str:
-    return f"{len(judge.wing.images(judge.files[part])):,}"
-
-
 def _settings(judge: Judge) -> dict[str, Any]:
     """Whatever the trials depend on: a search that goes on must have the same; where data lies may change."""
     data, proxy, how = asdict(judge.data), asdict(judge.proxy), asdict(judge.controller)
-    settings = {name: data[name] for name in ("dataset", "train_split", "holdout", "max_images", "group_by", "classes")}
+    parted = ("dataset", "train_split", "holdout", "max_holdout", "max_images", "group_by", "classes")
+    settings = {name: data[name] for name in parted}
     settings |= {name: proxy[name] for name in ("size", "steps", "lr", "seed", "trainer")}
     settings |= {name: how[name] for name in ("alpha", "beta", "population", "tournament")}
-    settings |= {"task": judge.kind, "images": _count(judge, 0), "batch_size": judge.batch_size, "target": judge.target}
+    settings |= {"task": judge.kind, "images": f"{judge.parts.images[0]:,}"}
+    settings |= {"batch_size": judge.batch_size, "target": judge.target}
     # the tables tell the backbone's options apart, and prices those of the latency table
     settings |= {"backbone": str(judge.spec.table), "head": judge.spec.head, "head_options": judge.spec.head_options}
     settings["price of V3"] = judge.price(judge.spec)
@@ -121,7 +128,7 @@ def _write(judge: Judge, study: Any, settings: dict[str, Any], folder: Path) -> 
     print(f"best network, trial {best['number']}: {tell(best, measure)}; {table}")
     if correlation is not None:
         print(correlation)
-    print(f"wrote history.json, best_table.json, best.ckpt and report.html to {folder}")
+    print(f"wrote {', '.join(RESULTS)} to {folder}")
     if best["price"] > judge.target:
         print(f"it takes more than the {judge.target:g} ms aimed at; a --beta down to -1 keeps nearer to them")
     print(f"to train it fully: {_command(judge, folder / 'best_table.json')}")
@@ -129,7 +136,7 @@ def _write(judge: Judge, study: Any, settings: dict[str, Any], folder: Path) -> 
 
 def _command(judge: Judge, table: Path) -> str:
     """What trains a network by all that there is to learn from."""
-    words = ["python", f"tools/{COMMANDS[judge.kind]}.py", "--backbone", str(table), "--dataset", judge.data.dataset]
+    words = ["python", f"tools/{TOOLS[judge.kind]}.py", "--backbone", str(table), "--dataset", judge.data.dataset]
     words += [] if judge.data.data_root is None else ["--data-root", str(judge.data.data_root)]
     words += [] if judge.network.head is None else ["--head", judge.network.head]
     size = judge.proxy.size

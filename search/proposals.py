@@ -53,7 +53,11 @@ class Prices:
 
     def at(self, widths: Mapping[str, int]) -> float:
         """The price of the network with these widths."""
-        return self.price([self._layer(*pair, widths) for pair in self.layers])
+        return self.price(self.layers_at(widths))
+
+    def layers_at(self, widths: Mapping[str, int]) -> list[Layer]:
+        """What that network is made of."""
+        return [self._layer(*pair, widths) for pair in self.layers]
 
     def _layer(self, plain: Layer, marked: Layer, widths: Mapping[str, int]) -> Layer:
         given, made = (

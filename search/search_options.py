@@ -1,4 +1,4 @@
-"""The options of a search; nothing here imports torch, so that its --help is there at once."""
+"""Options of searches, data and place of both kinds; nothing here imports torch, so that --help is there at once."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,8 @@ from datasets.grouping import check_group_by
 from datasets.ranges import BATCH, COUNT, SEED, SIDE, WORKERS, check_fields
 from search.reward import TRADE
 from search.search_errors import SearchError
-from tasks.options import require_data
+from tasks.errors import RunError
+from tasks.options import Run, require_data
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,12 @@ class SearchData:
         data_root: where the data is; by default data/ and the dataset's name.
         train_split: the split that is parted.
         holdout: share of its images, 0.001 to 0.9, drawn at random, that networks are judged by and not trained on.
+        max_holdout: so many of them at most.
         check_data: read all files first and tell of all faults at once.
         max_images: use only so many images of the split.
         group_by: as in training.
         classes: as in training.
+        cache: keep the decoded images that are trained on in memory.
 
     Raises:
         DataError: for a number outside its range, or a pattern that is none.
@@ -33,13 +36,15 @@ class SearchData:
     data_root: Path | None = None
     train_split: str = "train"
     holdout: float = 0.1
+    max_holdout: int | None = None
     check_data: bool = True
     max_images: int | None = None
     group_by: str | None = None
     classes: Literal["voc"] | None = None
+    cache: bool = False
 
     def __post_init__(self) -> None:
-        check_fields(self, {"max_images": COUNT, "holdout": (0.001, 0.9)})
+        check_fields(self, {"max_images": COUNT, "holdout": (0.001, 0.9), "max_holdout": COUNT})
         require_data(self.data_root, self.dataset == "shapes")
         check_group_by(self.group_by)
 
@@ -72,8 +77,17 @@ class Proxy:
     def __post_init__(self) -> None:
         ranges = {"size": SIDE, "steps": COUNT, "batch_size": BATCH, "seed": SEED, "workers": WORKERS}
         check_fields(self, ranges)
-        if not 0 < self.lr < 1e30:  # AdamW computes with it as a float32
-            raise SearchError(f"--lr {self.lr} is not a number above 0 and below 1e30")
+        check_lr(self.lr)
+
+
+def check_lr(lr: float) -> None:
+    """Refuse a learning rate that AdamW, which computes with it as a float32, cannot have.
+
+    Raises:
+        SearchError: if so.
+    """
+    if not 0 < lr < 1e30:
+        raise SearchError(f"--lr {lr} is not a number above 0 and below 1e30")
 
 
 @dataclass(frozen=True)
@@ -122,11 +136,24 @@ class Place:
     """Where a search goes.
 
     Args:
-        name: of the search; by default search_DATASET_BACKBONE.
+        name: of the search; by default search_DATASET_BACKBONE, or netadapt_DATASET_HEAD.
         output: the folder that its folder is made in.
         resume: go on with a search, or join one of other machines; begin if there is none yet.
+        overwrite: replace a search of the same name.
+
+    Raises:
+        RunError: for --resume and --overwrite together.
     """
 
     name: str | None = None
     output: Path = Path("runs")
     resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resume and self.overwrite:
+            raise RunError("--resume goes on with a search, --overwrite replaces it: give one of the two")
+
+    def run(self, name: str) -> Run:
+        """Its name and folder, by that name unless it was given one."""
+        return Run(name=self.name, output=self.output).named(name)

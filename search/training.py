@@ -9,6 +9,8 @@ from tasks.base import Task
 from tasks.callbacks import SeedSteps
 from tasks.trainer import check_options, keep_freed_memory, keep_quiet
 
+TOOLS = {"classification": "train_cls", "detection": "train_det", "segmentation": "train_seg"}  # that train for long
+
 
 def train_steps(
     task: Task,

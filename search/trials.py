@@ -110,8 +110,9 @@ class Storage:
                     study_name=self.name, storage=storage, sampler=sampler, direction="maximize", load_if_exists=resume
                 )
         except optuna.exceptions.DuplicatedStudyError:
+            replaced = "; --overwrite replaces it" if self.url is None else ""
             raise SearchError(
-                f"{self.where}: has a search; go on with it by --resume, or name another --name"
+                f"{self.where}: has a search; go on with it by --resume, or name another --name{replaced}"
             ) from None
         except (ImportError, ValueError) as error:  # of a URL
             said = str(error).splitlines()[0]

@@ -56,13 +56,13 @@ def search(
 
     require("optuna", "search", "a search")
     from search.architecture_search import search_architecture
-    from search.latencies import LatencyTable
+    from search.latencies import open_table
     from search.proxy import Judge
     from tasks.options import Network
 
     network = Network(backbone, head, head_options=head_options)
-    price = LatencyTable.read(latency, interpolate).price
-    judge = Judge(task, network, backbone_options, data, proxy, controller, price, target_ms)
+    how = (data, proxy, controller, target_ms)
+    judge = Judge(task, network, backbone_options, *how, lambda spec: open_table(latency, spec, interpolate).price)
     return search_architecture(judge, place, config_text)
 
 

@@ -43,7 +43,7 @@ def test_what_each_iteration_cut():
         {"number": 0, "width": None, "widths": widths, "price": 10.0, "accuracy": 0.6, "proposals": []},
         cut | {"accuracy": 0.58, "proposals": proposals},
     ]
-    page = adaptation_page("<netadapt>", {"unit": "ms", "measure": "top-1", "iterations": iterations})
+    page = adaptation_page("<netadapt>", {"unit": "ms", "measure": "top-1", "iterations": iterations}, b"PNG")
     assert "&lt;netadapt&gt;" in page and page.count("data:image/png") == 1
     assert "1 iterations: 10 to 8 ms (80.0%), top-1 60.00 to 58.00 %" in page
     assert "<td>24 to 16</td><td>8</td><td>80.0</td><td>58.00</td>" in page

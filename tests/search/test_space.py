@@ -60,7 +60,7 @@ def test_every_member_builds_and_runs_under_the_dense_heads(kind, head):
     for name in ("v3-small", "v3-large"):
         spec = wing.make_spec(Network(name, head), BackboneOptions(), ["a", "b"], [(0, 0, 0)] * 2, size, None, "shapes")
         space = Space(spec.table)
-        for choices in [space.paper, space.smallest, *map(space.random, range(3))]:
+        for choices in [space.smallest, *map(space.random, range(2))]:
             with torch.device("meta"):
                 network = wing.network(replace(spec, table=space.table(choices))).eval()
                 network(torch.empty(1, 3, *size))

@@ -15,12 +15,12 @@ OPTIONS = SegmentationOptions(crop=(64, 64))
 
 
 @pytest.fixture(scope="module")
-def task_and_samples(tmp_path_factory):
-    (files,) = WING.find_files("shapes", ["train"], tmp_path_factory.mktemp("shapes"))
+def task_and_samples(shapes):
+    (files,) = WING.find_files("voc", ["train"], shapes)
     network = Network(backbone="v3-small")
     spec = WING.make_spec(network, BackboneOptions(width=0.35), files.names, files.colours, (64, 64), OPTIONS)
     task = WING.make_task(spec, Optimization(lr=1e-2, warmup_steps=0), OPTIONS)
-    return task, WING.train_samples(WING.limit_files(files, 16), spec, SegmentationAugmentation())
+    return task, WING.train_samples(files, spec, SegmentationAugmentation())
 
 
 def test_the_same_arguments_give_the_same_weights_and_another_seed_others(task_and_samples):

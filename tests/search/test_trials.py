@@ -153,7 +153,7 @@ def test_a_process_that_is_killed_is_told(tmp_path):
     begun = Storage(tmp_path)
     begun.begin(SAMPLER, {}, False)
     with pytest.raises(SearchError, match="--resume goes on"):
-        work_in_processes(begun, SAMPLER, kill_oneself, TRIALS, 2)
+        work_in_processes(begun, SAMPLER, kill_oneself, TRIALS, 1)
 
 
 def kill_oneself(choices):

@@ -103,7 +103,7 @@ def test_scores_are_a_files_by_its_hash(checkpoints, tmp_path):
     assert read_scores([tmp_path], [other, moved]) == {moved: 0.5}
     shutil.copy(other, moved)  # exported anew since it was evaluated
     (tmp_path / "scores.json").write_text(json.dumps(told | {"checkpoint": str(moved)}))
-    with pytest.raises(DeployError, match=r"scores\.json: is of .*moved\.ckpt, or of what that was before"):
+    with pytest.raises(DeployError, match=r"--scores .*: is of .*moved\.ckpt, or of what that was before"):
         read_scores([tmp_path], [other, moved])
 
 

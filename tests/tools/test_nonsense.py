@@ -39,7 +39,6 @@ def end(monkeypatch, capsys, base):
     monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
     monkeypatch.setattr(L.Trainer, "fit", lambda *_, **__: None)
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
-    monkeypatch.setattr("search.adaptation_report.write_plot", lambda *_: None)
     monkeypatch.setattr("deploy.latency.machine_peak", lambda: 1e9)
     monkeypatch.setattr("deploy.latency_report.measure_apart", measured_here)
     monkeypatch.setattr("search.filling.time_in_turn", lambda calls, *_: [1.0] * len(calls))
