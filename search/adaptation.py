@@ -74,6 +74,9 @@ def adapt(
             f"--target {options.target} is {options.target * price:.4g} {unit} of {price:.4g}, and the smallest "
             f"network that can be cut from this one needs {least:.4g}; give {least / price + 0.005:.2f} or more"
         )
+    most = prices.most_saved(widths) / price
+    if most < options.delta:
+        raise SearchError(f"--delta {options.delta:g}: no width alone saves so much; the most is {most:.3f}")
     priced = table.price if table is not None else lambda spec: multiply_adds(network_layers(spec))
     others = read_beside(beside, priced, task.spec)
     judge = Judge(task, data, options)
@@ -134,8 +137,9 @@ def _iterate(history: History, judge: Judge, prices: Prices, options: Adaptation
     proposals = list(prices.propose(widths, before["price"] - options.delta * first["price"]))
     if not proposals:
         raise SearchError(
-            f"{history.folder}: no width is left that saves {options.delta:g} of the first network's price; what was "
-            f"found is kept, and a smaller --delta under another --name goes on from {history.checkpoint(number - 1)}"
+            f"{history.folder}: no width is left that saves {options.delta:g} of the first network's price (the "
+            f"most is {prices.most_saved(widths) / first['price']:.3f}); what was found is kept, and a smaller --delta under "
+            f"another --name goes on from {history.checkpoint(number - 1)}"
         )
     cuts: list[tuple[str | None, int | None, float]] = [(one.width, one.channels, one.price) for one in proposals]
     if options.choose == "ratio":

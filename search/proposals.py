@@ -86,6 +86,12 @@ class Prices:
                     yield Proposal(name, channels, price)
                     break
 
+    def most_saved(self, widths: Mapping[str, int]) -> float:
+        """The most that one width alone can save."""
+        now = self.at(widths)
+        cuts = ((name, channels) for name in widths for channels in self.narrower(widths, name))
+        return max((now - self.at({**widths, name: channels}) for name, channels in cuts), default=0.0)
+
     def least(self, widths: Mapping[str, int]) -> float:
         """The price once one width after the other is the smallest that it may be."""
         smallest, before = dict(widths), dict[str, int]()

@@ -255,12 +255,19 @@ def test_a_target_that_no_cut_reaches_is_refused_before_anything_is_read(given, 
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_step_that_no_width_saves_alone_is_refused_before_anything_is_read(given, tmp_path, tool_here):
+    line = [*given["classification"], "--output", str(tmp_path / "runs"), "--delta", "0.5", "--target", "0.5"]
+    said = tool_here("netadapt", *line, succeeds=False)
+    assert "--delta 0.5: no width alone saves so much; the most is 0." in said
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.usefixtures("quick")
-def test_a_step_that_nothing_saves_is_told_and_loses_nothing(given, tmp_path, tool_here):
-    line = [*given["classification"], "--output", str(tmp_path), "--name", "x", "--delta", "0.5"]
-    said = tool_here("netadapt", *line, "--target", "0.5", succeeds=False)
-    assert "no width is left that saves 0.5 of the first network's price" in said
-    assert len(history(tmp_path / "x")) >= 1
+def test_a_step_that_nothing_saves_any_more_is_told_and_loses_nothing(given, tmp_path, tool_here):
+    line = [*given["classification"], "--output", str(tmp_path), "--name", "x"]
+    said = tool_here("netadapt", *line, "--delta", "0.15", "--target", "0.5", succeeds=False)
+    assert "no width is left that saves 0.15 of the first network's price (the most is 0." in said
+    assert len(history(tmp_path / "x")) >= 2
 
 
 def test_networks_without_rows_are_refused(tmp_path, tool_here):
