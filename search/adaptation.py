@@ -136,10 +136,11 @@ def _iterate(history: History, judge: Judge, prices: Prices, options: Adaptation
     number, widths = before["number"] + 1, before["widths"]
     proposals = list(prices.propose(widths, before["price"] - options.delta * first["price"]))
     if not proposals:
+        most = prices.most_saved(widths) / first["price"]
         raise SearchError(
-            f"{history.folder}: no width is left that saves {options.delta:g} of the first network's price (the "
-            f"most is {prices.most_saved(widths) / first['price']:.3f}); what was found is kept, and a smaller --delta under "
-            f"another --name goes on from {history.checkpoint(number - 1)}"
+            f"{history.folder}: no width is left that saves {options.delta:g} of the first network's price (at most "
+            f"{most:.3f}); what was found is kept, and a smaller --delta under another --name goes on from "
+            f"{history.checkpoint(number - 1)}"
         )
     cuts: list[tuple[str | None, int | None, float]] = [(one.width, one.channels, one.price) for one in proposals]
     if options.choose == "ratio":

@@ -266,7 +266,7 @@ def test_a_step_that_no_width_saves_alone_is_refused_before_anything_is_read(giv
 def test_a_step_that_nothing_saves_any_more_is_told_and_loses_nothing(given, tmp_path, tool_here):
     line = [*given["classification"], "--output", str(tmp_path), "--name", "x"]
     said = tool_here("netadapt", *line, "--delta", "0.15", "--target", "0.5", succeeds=False)
-    assert "no width is left that saves 0.15 of the first network's price (the most is 0." in said
+    assert "no width is left that saves 0.15 of the first network's price (at most 0." in said
     assert len(history(tmp_path / "x")) >= 2
 
 
