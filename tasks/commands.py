@@ -116,10 +116,10 @@ def _completed(network: Network, kind: str) -> Network:
     if not is_given(network.backbone) or path.suffix == ".json" or not path.is_file():
         return network
     said = read_weights(path)[1]
-    if said.get("task") != kind or network.head not in (None, said["head"]):
+    if said.get("task") != kind or network.head not in (None, said.get("head")):
         return network
     of_head = said.get("head_options") if network.head_options is None else network.head_options
-    return replace(network, head=said["head"], head_options=of_head)
+    return replace(network, head=said.get("head"), head_options=of_head)
 
 
 def _short(backbone: str) -> str:
