@@ -43,6 +43,9 @@ def end(monkeypatch, capsys, base):
     monkeypatch.setattr("deploy.latency_report.measure_apart", measured_here)
     monkeypatch.setattr("search.filling.time_in_turn", lambda calls, *_: [1.0] * len(calls))
     monkeypatch.setattr("search.making_tables.CALIBRATED", 2)
+    monkeypatch.setattr("search.layer_runtimes.OnnxRuntime.network", lambda *_: None)  # whose export takes seconds
+    for name in ("adaptation", "configurations", "filling", "latencies", "proposals"):
+        monkeypatch.setattr(f"search.{name}.network_layers", layers_once)
     monkeypatch.setattr("deploy.serving.PACKAGES", ())  # which would come from npm
     monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", lambda _: None)
 
@@ -58,6 +61,16 @@ def end(monkeypatch, capsys, base):
         return fault(case, status, said), said
 
     return call
+
+
+def layers_once(spec, size=None, known={}):  # noqa: B006 shared by all cases
+    """Layers of a network, found once for all cases."""
+    from search.layers import network_layers
+
+    key = f"{spec} {size}"
+    if key not in known:
+        known[key] = network_layers(spec, size)
+    return known[key]
 
 
 def measured_here(what, *arguments):

@@ -64,7 +64,7 @@ def test_every_option_of_training_together(classifier, tool_here, tmp_path):
     tool_here("train_cls", *data, *student[:4], *run, str(tmp_path / "first"))
     taught = ["--teacher", str(tmp_path / "first" / "cifar10_v2" / "best.ckpt"), "--temperature", "2"]
     said = tool_here("train_cls", *data, *student, *learning, *taught, *run, str(tmp_path / "second"))
-    assert "not used: network.head." in said and "top-1" in said
+    assert "classifier: took 2 tensors; classes kept: " in said and "top-1" in said
     loaded = ClassificationTask.load(tmp_path / "second" / "cifar10_v2" / "last.ckpt")
     assert loaded.spec.names == ["cat", "dog"] and loaded.spec.input_size == (5, 6) and loaded.teacher is None
 
