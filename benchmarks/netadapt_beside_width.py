@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
@@ -38,7 +39,7 @@ def main(
     output: Path = Path("runs"),
     seeds: int = 3,
     split: str = "test",
-    options: str = "",
+    training: Path | None = None,
 ) -> None:
     """Run what has not run yet, and print the table.
 
@@ -50,7 +51,7 @@ def main(
         output: folder for the runs.
         seeds: runs of each.
         split: that is evaluated.
-        options: more of the training tool, such as "--lr 0.01 --train-split trainval".
+        training: YAML with more options of the training tool, such as lr, crop and train_split.
     """
     history = json.loads((search / "history.json").read_text())
     config, entries = yaml.safe_load(history["config"]), history["iterations"]
@@ -58,7 +59,9 @@ def main(
     wing, tool = WINGS[task.kind], TOOLS[task.kind]
     table = LatencyTable.read(Path(config["latency"]), config["interpolate"])
     batch_size = config["batch_size"] or wing.batch_size
-    data = ["--dataset", config["dataset"], "--data-root", str(config["data_root"])]
+    how_else = [] if training is None else ["--config", str(training.absolute())]
+    root = [] if config["data_root"] is None else ["--data-root", config["data_root"]]
+    data = ["--dataset", config["dataset"], *root]
     shown = Table("latency", "network", "images seen", wing.measure, title="mean (range) over seeds")
     for number in iterations:
         entry, cut = entries[number], str(search / f"iteration_{number:02d}.ckpt")
@@ -79,7 +82,7 @@ def main(
                 if not (folder / f"eval_{split}" / "scores.json").is_file():
                     how = ["--trainer.max_steps", str(count), "--epochs", "1000000", "--batch-size", str(batch_size)]
                     where = ["--seed", str(seed), "--name", folder.name, "--output", str(output), "--resume"]
-                    run(f"train_{tool}", *network, *data, *how, *where, *options.split())
+                    run(f"train_{tool}", *how_else, *network, *data, *how, *where)
                     run(f"eval_{tool}", "--checkpoint", str(folder / "last.ckpt"), *data, "--split", split)
                 found.append(100 * score(folder / f"eval_{split}" / "scores.json"))
             seen = batch_size * count + (entry["images_seen"] if name.startswith("netadapt") else 0)
@@ -88,16 +91,13 @@ def main(
     Console().print(shown)
 
 
-def nearest_width(task: object, backbone: str, table: LatencyTable, most: float) -> tuple[float, float]:
+def nearest_width(task: Any, backbone: str, table: LatencyTable, most: float) -> tuple[float, float]:
     """The width multiplier, in hundredths, of the highest price that is not above another, and that price."""
     spec = task.spec
-    classes, of_head = len(spec.names), spec.head_options
-    options = {"dropout"} & of_head.keys()
-    of_head = {name: value for name, value in of_head.items() if name not in options}
-    found = []
+    classes, found = len(spec.names), []
     for hundredths in range(99, 9, -1):
         width = BackboneOptions(width=hundredths / 100)
-        price = table.price(build_spec(backbone, spec.head, classes, of_head, width, spec.input_size))
+        price = table.price(build_spec(backbone, spec.head, classes, spec.head_options, width, spec.input_size))
         if price <= most:
             found.append((price, hundredths / 100))
     if not found:
@@ -114,8 +114,9 @@ def score(path: Path) -> float:
 
 
 def run(name: str, *options: str) -> None:
-    """Run a tool."""
-    subprocess.run([sys.executable, f"tools/{name}.py", *options], cwd=ROOT, check=True)
+    """Run a tool, which says itself what is wrong with its options."""
+    if subprocess.run([sys.executable, f"tools/{name}.py", *options], cwd=ROOT).returncode:
+        sys.exit(f"tools/{name}.py failed; the same command goes on")
 
 
 if __name__ == "__main__":

@@ -81,6 +81,11 @@ class WindowPool(nn.Module):
         return F.avg_pool2d(x, (min(self.window, height), min(self.window, width)), self.stride)
 
 
+def gate_pool(stride: int) -> WindowPool:
+    """The pool of LR-ASPP's gate at an output stride of 8, 16 or 32, see `LRASPP`."""
+    return WindowPool(768 // stride + 1, (4, 5) if stride == 32 else (256 // stride, 320 // stride))
+
+
 class LRASPP(nn.Module):
     """Lite R-ASPP (V3 paper, Section 6.4 and Figure 10): a gated branch at the deepest tap, a skip at stride 8.
 
@@ -103,8 +108,7 @@ class LRASPP(nn.Module):
     ) -> None:
         super().__init__()
         low, high = tap_channels(channels, self.taps)
-        stride = strides["c5"]
-        self.pool = WindowPool(768 // stride + 1, (4, 5) if stride == 32 else (256 // stride, 320 // stride))
+        self.pool = gate_pool(strides["c5"])
         self.branch = conv_norm_relu(high, filters)
         self.gate = nn.Conv2d(high, filters, 1)
         self.classify_high = nn.Conv2d(filters, num_classes, 1)

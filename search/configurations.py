@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from backbones.tables import make_divisible
 from search.layers import Layer, network_layers
+from search.widths import squeezed
 from tasks.base import Spec
 
 STEP = 8  # channels
@@ -34,8 +34,8 @@ def _narrower(layer: Layer, step: int) -> Iterator[Layer]:
         if layer.kind in TIED:
             yield replace(layer, channels_in=channels, channels_out=channels)
         elif layer.kind == "squeeze_excite":
-            squeezed = min(layer.channels_out, make_divisible(channels / 4))
-            yield replace(layer, channels_in=channels, channels_out=squeezed)
+            out = squeezed(layer.channels_out, layer.channels_in, channels)
+            yield replace(layer, channels_in=channels, channels_out=out)
         elif layer.kind == "boxes" or layer.is_output:
             yield replace(layer, channels_in=channels if layer.is_output else layer.channels_in)
         else:

@@ -35,6 +35,7 @@ class LatencyTable:
         milliseconds: of each layer.
         factor: of every layer, as layers alone take another time than in a network; found by measuring whole networks.
         overhead: milliseconds of any network beside its layers, found likewise.
+        complete: whether it has all that it is to have; a table that is being measured, or was stopped, prices nothing.
         interpolate: whether layers that are not there are interpolated between those with fewer and more channels.
     """
 
@@ -46,6 +47,7 @@ class LatencyTable:
     milliseconds: dict[Layer, float] = field(default_factory=dict)
     factor: float = 1.0
     overhead: float = 0.0
+    complete: bool = True
     interpolate: bool = False
     file: str = "latency table"
 
@@ -76,8 +78,11 @@ class LatencyTable:
         """Refuse a network that the table is not for.
 
         Raises:
-            SearchError: for one with another head, or that is trained on images of another size.
+            SearchError: for one with another head, or that is trained on images of another size; or if the table is not
+                complete.
         """
+        if not self.complete:
+            raise SearchError(f"{self.file}: is not complete; go on with the command of tools/latency_table.py")
         if spec.head != self.head:
             raise SearchError(f"{self.file}: is for networks with {self.head}, and this one has {spec.head}")
         if tuple(spec.input_size) != tuple(self.size):
@@ -105,7 +110,7 @@ class LatencyTable:
             TaskError: if the file cannot be written.
         """
         head = {name: getattr(self, name) for name in ("head", "size", "runtime", "threads", "machine")}
-        head |= {"unit": "ms", "factor": self.factor, "overhead": self.overhead}
+        head |= {"unit": "ms", "factor": self.factor, "overhead": self.overhead, "complete": self.complete}
         lines = [json.dumps({"format": FORMAT, **head})[:-1] + ', "layers": [']
         entries = [
             json.dumps({name: getattr(layer, name) for name in LAYER_FIELDS} | {"ms": ms})
@@ -150,6 +155,7 @@ class LatencyTable:
             machine=str(content["machine"]),
             factor=float(content.get("factor", 1)),
             overhead=float(content.get("overhead", 0)),
+            complete=bool(content.get("complete", True)),
             interpolate=interpolate,
             file=str(path),
         )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones.mobilenet import ACTIVATIONS, SqueezeExcite
-from heads.lraspp import WindowPool, resize
+from heads.lraspp import gate_pool, resize
 from search.layers import Layer
 
 
@@ -15,8 +15,7 @@ class Gate(nn.Module):
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
-        stride = 768 // (layer.kernel - 1)
-        self.pool = WindowPool(layer.kernel, (4, 5) if stride == 32 else (256 // stride, 320 // stride))
+        self.pool = gate_pool(768 // (layer.kernel - 1))
 
     def forward(self, deep: Tensor, gates: Tensor, branch: Tensor) -> tuple[Tensor, Tensor]:
         return self.pool(deep), branch * resize(gates.sigmoid(), branch.shape[2:])

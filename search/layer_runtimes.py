@@ -22,7 +22,7 @@ from search.layer_graphs import layer_graph
 from search.layer_modules import layer_inputs, layer_module
 from search.layers import Layer
 from tasks.base import Spec
-from tasks.wings import WINGS
+from tasks.wings import wing_of
 
 Call = Callable[[], Any]  # runs something once
 
@@ -144,8 +144,7 @@ def layer_tflite(layer: Layer) -> bytes:
 
 
 def _task(spec: Spec) -> Any:
-    wing = next(wing for wing in WINGS.values() if wing.task.spec_type is type(spec))
-    task: Any = wing.task
+    task: Any = wing_of(spec).task
     return task(spec).eval()
 
 

@@ -18,7 +18,7 @@ from heads.lraspp import LRASPP
 from heads.ssdlite import SSDLite
 from search.search_errors import SearchError
 from tasks.base import Spec
-from tasks.wings import WINGS
+from tasks.wings import wing_of
 
 HEADS = (Classifier, LRASPP, SSDLite)  # those whose layers are known
 NAMES: dict[type[nn.Module], str] = {kind: name for name, kind in (ACTIVATIONS | GATES).items()}
@@ -75,9 +75,8 @@ def network_layers(spec: Spec, size: tuple[int, int] | None = None) -> list[Laye
         SearchError: for a backbone of timm's, or another head.
     """
     require_rows(spec)
-    wing = next(wing for wing in WINGS.values() if wing.task.spec_type is type(spec))
     with torch.device("meta"):
-        network = wing.network(spec).eval()
+        network = wing_of(spec).network(spec).eval()
     if type(network.head) not in HEADS:
         raise SearchError(f"{spec.head}: its layers are not known; a search works on classifiers, lraspp and ssdlite")
     found: list[Layer] = []

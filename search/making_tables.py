@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from search.configurations import layers_of, narrower_layers
+from search.configurations import STEP, layers_of, narrower_layers
 from search.filling import calibrate, check, fill, measure_networks
 from search.latencies import LatencyTable, describe, machine
 from search.layer_files import read_layers, write_layers
@@ -13,9 +14,11 @@ from search.members import draw_narrower, draw_variations
 from search.search_errors import SearchError
 from search.space import Space
 from tasks.base import Spec
+from tasks.lock import Locked, locked
 from tasks.readiness import require_folder
-from tasks.wings import WINGS
+from tasks.wings import wing_of
 
+LOCK = ".latency.lock"  # in the folder of a table
 CALIBRATED = 12  # networks that give the factor and the overhead; others check them
 
 
@@ -59,31 +62,29 @@ def measure_table(
         overwrite: measure all anew, and replace a table for something else.
 
     Raises:
-        SearchError: if the file is a table for something else.
+        SearchError: if the file is a table for something else, or another process measures it.
         DeployError, TaskError: if a package is missing, or the file cannot be written.
     """
     require_folder(path.parent)
-    table = LatencyTable(spec.head, spec.input_size, runtime, threads, machine(), file=str(path))
-    there = LatencyTable.read(path) if path.exists() else table  # and no file of another kind is replaced
-    if not overwrite:
-        if describe(there) != describe(table):
-            raise SearchError(f"{path}: is for {describe(there)}, not for {describe(table)}; give --overwrite true")
-        table.milliseconds = there.milliseconds
-    layers = layers_for(spec, space, step)
-    runner = RUNTIMES[runtime](threads)
-    fill(table, layers, runner, rounds, path)
-    print(f"{len(table.milliseconds)} layers measured")
-    table.interpolate = step > 8
-    count = CALIBRATED + checked
-    if space == "netadapt":
-        wing = next(wing for wing in WINGS.values() if wing.task.spec_type is type(spec))
-        task = wing.task(spec)  # type: ignore[call-arg, arg-type]
-        drawn = draw_narrower(task, count, seed=1)
-    else:
-        drawn = draw_variations(spec, count, seed=1)
-    measured = measure_networks(drawn, runner, rounds)
-    calibrate(table, drawn[:CALIBRATED], measured[0, :CALIBRATED])
-    table.write(path)
+    layers, count = layers_for(spec, space, step), CALIBRATED + checked
+    task: Any = wing_of(spec).task
+    drawn = draw_narrower(task(spec), count, 1) if space == "netadapt" else draw_variations(spec, count, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(path.parent / LOCK):
+            table = _begun(spec, runtime, threads, path, overwrite)
+            runner = RUNTIMES[runtime](threads)
+            fill(table, layers, runner, rounds, path)
+            print(f"{len(table.milliseconds)} layers measured")
+            table.interpolate = step > STEP
+            measured = measure_networks(drawn, runner, rounds)
+            calibrate(table, drawn[:CALIBRATED], measured[0, :CALIBRATED])
+            table.complete = True
+            table.write(path)
+    except Locked:
+        raise SearchError(
+            f"{path.parent}: another process is measuring a table there, and both would be wrong"
+        ) from None
     print(f"a network takes {table.factor:.3f} times the sum of its layers and {table.overhead:.3f} ms")
     written = [path.name]
     if checked:
@@ -91,6 +92,17 @@ def measure_table(
         written += [path.with_suffix(suffix).name for suffix in (".check.json", ".png")]
     print(f"wrote {', '.join(written)} to {path.parent}")
     return path
+
+
+def _begun(spec: Spec, runtime: str, threads: int, path: Path, overwrite: bool) -> LatencyTable:
+    """The table that is there, to be gone on with, or an empty one; no file of another kind is replaced."""
+    table = LatencyTable(spec.head, spec.input_size, runtime, threads, machine(), complete=False, file=str(path))
+    there = LatencyTable.read(path) if path.exists() else table
+    if not overwrite:
+        if describe(there) != describe(table):
+            raise SearchError(f"{path}: is for {describe(there)}, not for {describe(table)}; give --overwrite true")
+        table.milliseconds = there.milliseconds
+    return table
 
 
 def layers_for_phone(spec: Spec, space: str, runtime: str, threads: int, step: int, folder: Path) -> Path:
@@ -105,6 +117,8 @@ def table_of_phone(folder: Path, device: str, path: Path, overwrite: bool = Fals
     """Write the latency table of a folder of layers that were measured on a device, see `layer_files`."""
     if path.exists() and not overwrite:
         raise SearchError(f"{path}: is there already; name another --output, or give --overwrite true")
+    if path.exists():
+        LatencyTable.read(path)  # no file of another kind is replaced
     table = replace(read_layers(folder, device), file=str(path))
     table.write(path)
     print(f"wrote {len(table.milliseconds)} layers to {path}")

@@ -15,7 +15,7 @@ from tasks.base import Spec
 from tasks.errors import TaskError
 from tasks.options import Network
 from tasks.segmentation.options import SegmentationOptions
-from tasks.wings import WINGS
+from tasks.wings import WINGS, wing_of
 
 
 def build_network(
@@ -48,9 +48,8 @@ def build_network(
         with torch.device("meta"):
             return build_backbone(create_table(backbone, **(options or BackboneOptions()).given()))
     spec = build_spec(backbone, head, classes, head_options, options, size, auxiliary)
-    wing = next(wing for wing in WINGS.values() if isinstance(spec, wing.task.spec_type))
     with torch.device("meta"):
-        return wing.network(spec)
+        return wing_of(spec).network(spec)
 
 
 def build_spec(

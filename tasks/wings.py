@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tasks.base import Spec
 from tasks.checkpoints import read_checkpoint
 from tasks.classification.wing import ClassificationWing
 from tasks.detection.wing import DetectionWing
@@ -15,6 +16,11 @@ from tasks.wing import Wing
 WINGS: dict[str, Wing] = {
     wing.task.kind: wing for wing in (ClassificationWing(), DetectionWing(), SegmentationWing(), JointWing())
 }
+
+
+def wing_of(spec: Spec) -> Wing:
+    """The wing of the task that a spec is for."""
+    return next(wing for wing in WINGS.values() if wing.task.spec_type is type(spec))
 
 
 def load_task(path: str | Path, device: str = "auto") -> Any:

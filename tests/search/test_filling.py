@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 
+from backbones import BackboneOptions
 from search import filling
 from search.configurations import narrower_layers
 from search.filling import calibrate, check, fill
 from search.latencies import LatencyTable
 from search.layers import network_layers
 from search.members import draw_narrower, draw_variations
+from search.search_errors import SearchError
 from tasks.costs import build_spec
 from tasks.segmentation.task import SegmentationTask
 
@@ -69,3 +71,9 @@ def test_factor_and_overhead_are_found_and_networks_told_from_them(members, tmp_
 def test_members_of_a_search_are_all_different():
     drawn = draw_variations(SPEC, 30, seed=5)
     assert len({str(one.table.rows) for one in drawn}) == 30 and drawn == draw_variations(SPEC, 30, seed=5)
+
+
+def test_a_network_with_too_few_narrower_ones_is_told():
+    spec = build_spec("v1", "lraspp", 2, {"filters": 8}, BackboneOptions(width=0.05), (64, 64))
+    with pytest.raises(SearchError, match=r"only \d+ different networks of 100 could be drawn to measure"):
+        draw_narrower(SegmentationTask(spec), 100, seed=1)

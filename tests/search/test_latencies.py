@@ -25,6 +25,13 @@ def test_a_price_is_the_sum_of_its_layers_and_the_overhead():
     assert one.price(SPEC) == pytest.approx(3 + 0.5 * sum(x.channels_in + 2 * x.channels_out for x in layers))
 
 
+def test_one_that_is_being_measured_prices_nothing(tmp_path):
+    one, path = table(complete=False), tmp_path / "table.json"
+    one.write(path)
+    with pytest.raises(SearchError, match="is not complete"):
+        LatencyTable.read(path).price(SPEC)
+
+
 def test_it_comes_back_from_its_file(tmp_path):
     one, path = table(factor=0.9, overhead=0.1), tmp_path / "tabellä.json"
     one.write(path)

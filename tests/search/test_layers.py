@@ -69,6 +69,12 @@ def test_every_kind_as_onnx_has_the_same_shapes(kind):
     assert outputs[-1].shape == (expected[1] if kind == "gate" else expected).shape
 
 
+@pytest.mark.parametrize("backbone", ["v2", "v3-large", "mnasnet-a1"])
+def test_a_search_meets_the_layers_of_the_network_it_begins_with(backbone):
+    spec = build_spec(backbone, "lraspp", 3, size=(64, 64))
+    assert set(network_layers(spec)) <= set(narrower_layers(spec, step=512))
+
+
 def test_a_search_meets_all_widths_but_those_of_images_and_outputs():
     spec = build_spec("v3-small", "lraspp", 3, size=(64, 64))
     found = set(narrower_layers(spec))

@@ -1,6 +1,11 @@
 import json
+import subprocess
+import sys
 
 import pytest
+
+from search.search_errors import SearchError
+from tests.conftest import ROOT
 
 NETWORK = ["--backbone", "v3-small", "--width", "0.25", "--head", "lraspp", "--size", "64", "64", "--classes", "2"]
 QUICK = [*NETWORK, "--rounds", "1", "--check", "3", "--step", "64"]
@@ -36,6 +41,33 @@ def test_what_is_there_is_not_measured_again_and_not_mixed(tool_here, measured, 
     said = tool_here("latency_table", *QUICK, "--threads", "2", "--output", str(table), succeeds=False)
     assert "with 1 threads" in said and "not for lraspp at 64x64 in torch with 2 threads" in said
     assert json.loads(table.read_text())["layers"] == content["layers"]
+
+
+def stop(*_):
+    raise SearchError("stopped")
+
+
+def test_a_table_that_was_stopped_prices_nothing_until_it_is_gone_on_with(tool_here, table, monkeypatch, tmp_path):
+    path = tmp_path / "table.json"
+    with monkeypatch.context() as patched:
+        patched.setattr("search.making_tables.measure_networks", stop)
+        assert tool_here("latency_table", *QUICK, "--output", str(path), succeeds=False).endswith("stopped")
+    said = tool_here("cost", *NETWORK, "--latency", str(path), succeeds=False)
+    assert f"{path}: is not complete" in said
+    tool_here("latency_table", *QUICK, "--output", str(path))
+    assert " ms" in tool_here("cost", *NETWORK, "--latency", str(path))
+
+
+def test_two_at_once_are_refused(tool_here, tmp_path):
+    path = tmp_path / "table.json"
+    code = "import sys, time\nfrom pathlib import Path\nfrom tasks.lock import locked\n"
+    lock = str(tmp_path / ".latency.lock")
+    code += f"with locked(Path({lock!r})):\n    print('held', flush=True)\n    time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        said = tool_here("latency_table", *QUICK, "--output", str(path), succeeds=False)
+        other.kill()
+    assert "another process is measuring a table there" in said and not path.exists()
 
 
 def test_layers_go_to_a_phone_and_come_back(tool_here, tmp_path):
