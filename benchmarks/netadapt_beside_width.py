@@ -2,10 +2,10 @@
 
     python benchmarks/netadapt_beside_width.py --search DIR --backbone v3-large --iterations 6 12 --steps 5000
 
-Both start from the checkpoint that the search began with: an iteration from its own weights, the width multiplier from
-the most important channels of the checkpoint's (`backbones.narrow`). Its latency is the nearest one that the table does
-not put above the iteration's. The search's short trainings are counted: the width multiplier trains for as many steps
-more. Printed are means and ranges of the test split over seeds, of last.ckpt. What was stopped goes on with the same
+Both start from the checkpoint that the search began with: an iteration from its own weights, the width multiplier
+from the most important channels of the checkpoint's (`backbones.narrow`). Its latency by the table is the one nearest
+to the iteration's. The search's short trainings are counted: the width multiplier trains for as many steps more.
+Printed are means and ranges of the test split over seeds, of last.ckpt. What was stopped goes on with the same
 command.
 """
 
@@ -91,19 +91,15 @@ def main(
     Console().print(shown)
 
 
-def nearest_width(task: Any, backbone: str, table: LatencyTable, most: float) -> tuple[float, float]:
-    """The width multiplier, in hundredths, of the highest price that is not above another, and that price."""
+def nearest_width(task: Any, backbone: str, table: LatencyTable, wanted: float) -> tuple[float, float]:
+    """The width multiplier, in hundredths, whose price is the nearest to another, and that price."""
     spec = task.spec
-    classes, found = len(spec.names), []
+    prices = {}
     for hundredths in range(99, 9, -1):
         width = BackboneOptions(width=hundredths / 100)
-        price = table.price(build_spec(backbone, spec.head, classes, spec.head_options, width, spec.input_size))
-        if price <= most:
-            found.append((price, hundredths / 100))
-    if not found:
-        sys.exit(f"no width multiplier takes {most:.4g} or less")
-    price, width = max(found)
-    return width, price
+        network = build_spec(backbone, spec.head, len(spec.names), spec.head_options, width, spec.input_size)
+        prices[hundredths / 100] = table.price(network)
+    return min(prices.items(), key=lambda item: abs(item[1] - wanted))
 
 
 def score(path: Path) -> float:

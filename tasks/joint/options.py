@@ -50,7 +50,7 @@ class JointOptions:
     box_share: float = 0.5
     teacher_seg: str | None = None
     teacher_det: str | None = None
-    distillation: Literal["pixel", "channel"] = "pixel"
+    distillation: Literal["channel", "pixel"] = "channel"
     distillation_weight: float = 1.0
     unlabelled: Path | None = None
 

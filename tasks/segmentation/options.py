@@ -23,9 +23,9 @@ class SegmentationOptions:
         teacher: a checkpoint of train_seg or train_joint, hf://OWNER/NAME, torchvision:lraspp_mobilenet_v3_large, or a
             folder written by segmentation-models-pytorch's save_pretrained, whose classes are the data's in their
             order; it sees the same crops as the student.
-        distillation: pixel (the teacher's probabilities of the classes at each pixel, arXiv 1503.02531) or channel
-            (where it sees each class, arXiv 2011.13256).
-        temperature: that softens the probabilities of both, by default 1 for pixel and 4 for channel.
+        distillation: channel (where the teacher sees each class, arXiv 2011.13256) or pixel (its probabilities of the
+            classes at each pixel, arXiv 1503.02531).
+        temperature: that softens the probabilities of both, by default 4 for channel and 1 for pixel.
         distillation_weight: of the teacher's part in the loss, beside the labels' 1.
         unlabelled: folder of more images to train on, of which the teacher alone says what they show; those that are
             trained or validated on anyway are left out.
@@ -40,7 +40,7 @@ class SegmentationOptions:
     label_smoothing: float = 0.0
     auxiliary: float = 0.0
     teacher: str | None = None
-    distillation: Literal["pixel", "channel"] = "pixel"
+    distillation: Literal["channel", "pixel"] = "channel"
     temperature: float | None = None
     distillation_weight: float = 1.0
     unlabelled: Path | None = None

@@ -95,7 +95,7 @@ def test_instances_are_for_joint_networks(checkpoint, shapes, tmp_path, tool_her
 
 def test_two_teachers(tool_here, checkpoint, detector, shapes, tmp_path):
     options, found = [*quick_detection(shapes, tmp_path), "--epochs", "1"], {}
-    teachers = ["--teacher-seg", str(checkpoint), "--teacher-det", str(detector), "--distillation", "channel"]
+    teachers = ["--teacher-seg", str(checkpoint), "--teacher-det", str(detector), "--distillation", "pixel"]
     for name, more in (("taught", teachers), ("alone", [])):
         tool_here("train_joint", *options, "--name", name, *more)
         found[name] = torch.load(tmp_path / name / "last.ckpt", weights_only=False)["state_dict"]

@@ -130,7 +130,7 @@ def test_a_detector_teaches_no_masks(detector):
 
 def test_training_with_a_teacher_and_images_without_masks(tool_here, checkpoint, shapes, tmp_path):
     options = quick_run(shapes, tmp_path / "runs")
-    name = ["--name", "taught", "--teacher", str(checkpoint), "--distillation", "channel"]
+    name = ["--name", "taught", "--teacher", str(checkpoint), "--distillation", "pixel"]
     more = ["--unlabelled", str(shapes / "JPEGImages")]
     said = tool_here("train_seg", *options, *name, *more)
     assert "20 images, 6 classes" in said
