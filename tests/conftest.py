@@ -1,3 +1,4 @@
+import functools
 import importlib
 import os
 import sys
@@ -94,10 +95,18 @@ def quick_classification(tree: Path, output: Path) -> list[str]:
     return [*data, "--epochs", "2", "--batch-size", "8", "--workers", "0", "--trainer.enable_progress_bar", "false"]
 
 
+@functools.cache
+def once(function: Callable) -> Callable:
+    """A function that computes each result once for all tests of a process."""
+    return functools.cache(function)
+
+
 @pytest.fixture
 def tool_here(monkeypatch, capsys) -> Callable[..., str]:
     """`tool` without a process of its own, which saves seconds where what is tested needs none: what it says."""
     from tools import cli
+
+    monkeypatch.setattr(cli, "build_parser", once(cli.build_parser))  # which takes longer than what most tests look at
 
     def call(name: str, *options: str, succeeds: bool = True, folder: Path = ROOT) -> str:
         monkeypatch.chdir(folder)

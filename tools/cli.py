@@ -74,6 +74,7 @@ class Parser(ArgumentParser):
             ConfigError: for what `read_config` refuses, an option that there is not, one without a value, and one that
                 a file must not say: another file, which would go unchecked, or what to do with a run's folder.
         """
+        self.written = {}
         paths = [text.partition("=")[2] for text in arguments if text.startswith("--config=")]
         paths += [path for option, path in pairwise(arguments) if option == "--config"]
         for path in paths:
@@ -154,6 +155,29 @@ def _complete(arguments: list[str], callables: list[Any]) -> list[str]:
     return result
 
 
+def _groups(function: Callable[..., Any]) -> dict[str, Any]:
+    """The dataclasses among the parameters of a tool."""
+    parameters = inspect.signature(function).parameters
+    return {name: p.annotation for name, p in parameters.items() if dataclasses.is_dataclass(p.annotation)}
+
+
+def build_parser(function: Callable[..., Any], prog: str) -> Parser:
+    """A parser of a tool's options, which messages call `prog`."""
+    description = (inspect.getdoc(inspect.getmodule(function)) or "").strip()
+    # an abbreviated --config would go unchecked
+    parser = Parser(
+        prog=prog, description=description, formatter_class=_formatter(), parser_mode="plain", allow_abbrev=False
+    )
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    groups = _groups(function)
+    parser.add_function_arguments(function, skip={*groups, "config_text"}, as_positional=False)
+    added = set(inspect.signature(function).parameters)
+    for group in groups.values():
+        parser.add_class_arguments(group, skip=_fields(group) & added, as_positional=False)
+        added |= _fields(group)
+    return parser
+
+
 def command(function: Callable[..., Any], arguments: list[str] | None = None, name: str | None = None) -> Any:
     """Parse the command line into `function`'s parameters and call it.
 
@@ -167,22 +191,8 @@ def command(function: Callable[..., Any], arguments: list[str] | None = None, na
         arguments: by default those of the process.
         name: of the command in messages; by default that of the process.
     """
-    description = (inspect.getdoc(inspect.getmodule(function)) or "").strip()
-    prog = name or Path(sys.argv[0]).name
-    # an abbreviated --config would go unchecked
-    parser = Parser(
-        prog=prog, description=description, formatter_class=_formatter(), parser_mode="plain", allow_abbrev=False
-    )
-    parser.add_argument("--config", action="config", help="YAML file with any of these options")
-    parameters = inspect.signature(function).parameters
-    groups: dict[str, Any] = {
-        name: p.annotation for name, p in parameters.items() if dataclasses.is_dataclass(p.annotation)
-    }
-    parser.add_function_arguments(function, skip={*groups, "config_text"}, as_positional=False)
-    added = set(parameters)
-    for group in groups.values():
-        parser.add_class_arguments(group, skip=_fields(group) & added, as_positional=False)
-        added |= _fields(group)
+    parser = build_parser(function, name or Path(sys.argv[0]).name)
+    parameters, groups = inspect.signature(function).parameters, _groups(function)
     try:
         given_here = _complete(sys.argv[1:] if arguments is None else arguments, [function, *groups.values()])
         parser.check_configs(given_here)

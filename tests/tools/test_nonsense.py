@@ -11,7 +11,7 @@ import pytest
 
 from tasks import Optimization
 from tasks.run import Run
-from tests.conftest import ROOT
+from tests.conftest import ROOT, once
 from tests.tools.nonsense import TOOLS, Case, cases, fault, prepare
 
 SHARED = {field.name for group in (Optimization, Run) for field in dataclasses.fields(group)}
@@ -36,6 +36,7 @@ def end(monkeypatch, capsys, base):
     from tools import cli
 
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(cli, "build_parser", once(cli.build_parser))
     monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
     monkeypatch.setattr(L.Trainer, "fit", lambda *_, **__: None)
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
