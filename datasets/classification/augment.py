@@ -21,7 +21,7 @@ from datasets.classification.augment_options import ClassificationAugmentation
 from datasets.images import MEAN, resize_image
 
 GROUP = 8  # images that share RandAugment's draws
-DRAWS = 8  # random numbers an image: two for the shift, one for the flip, five for the erased window
+DRAWS = 9  # random numbers an image: two for the shift, the flip, five for the erased window, the vertical flip
 
 
 class RandomCrop(A.RandomResizedCrop):
@@ -99,6 +99,9 @@ class AugmentClassification:
         flip = 0.5 if self.options.flip is None else self.options.flip
         if self.options.shift or flip:
             images = shift_and_flip(images, draws[:, :3], self.options.shift, flip)
+        if self.options.vertical_flip:
+            turned = draws[:, 8] < self.options.vertical_flip
+            images = torch.where(turned[:, None, None, None], images.flip(2), images)
         with torch.random.fork_rng(devices=[]):
             state = np.random.SeedSequence((self.options.seed, epoch, *index.tolist())).generate_state(1)
             torch.default_generator.manual_seed(int(state[0]))  # torch.manual_seed would seed the GPU's dropout too
@@ -106,7 +109,7 @@ class AugmentClassification:
                 transform = v2.RandAugment(self.options.randaugment, self.options.magnitude, fill=list(MEAN))
                 images = torch.cat([transform(group) for group in images.split(GROUP)])
             if self.options.erasing:
-                images = erase(images, draws[:, 3:], self.options.erasing)
+                images = erase(images, draws[:, 3:8], self.options.erasing)
             mixers = [(v2.MixUp, self.options.mixup), (v2.CutMix, self.options.cutmix)]
             chosen = [mixer(alpha=alpha, num_classes=classes) for mixer, alpha in mixers if alpha]
             if chosen:

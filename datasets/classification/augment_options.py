@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datasets.faults import DataError
 from datasets.ranges import SEED, check_fields
 
-RANGES = {"shift": (0, 128), "flip": (0, 1), "randaugment": (0, 100), "magnitude": (0, 30), "erasing": (0, 1)}
+RANGES = {"shift": (0, 128), "randaugment": (0, 100), "magnitude": (0, 30)}
 RANGES |= {"mixup": (0, 100), "cutmix": (0, 100), "seed": SEED}
+RANGES |= dict.fromkeys(("flip", "vertical_flip", "erasing"), (0, 1))
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class ClassificationAugmentation:
         shift: small images move by up to so many pixels each way, mirrored beyond their edges.
         crop_area: range of the share of the area that a random crop keeps; for images read from a folder.
         flip: probability of a left-right flip; by default 0.5, and 0 for mnist.
+        vertical_flip: probability of a top-bottom flip, for images without an up, as of a microscope or from the air.
         randaugment: operations an image, out of RandAugment's (arXiv 1909.13719).
         magnitude: of these operations, 0 to 30.
         erasing: probability that a window is blotted out in the mean colour (random erasing, arXiv 1708.04896).
@@ -31,6 +33,7 @@ class ClassificationAugmentation:
     shift: int = 4
     crop_area: tuple[float, float] = (0.08, 1.0)
     flip: float | None = None
+    vertical_flip: float = 0.0
     randaugment: int = 0
     magnitude: int = 9
     erasing: float = 0.0

@@ -167,6 +167,8 @@ class AugmentDetection:
         steps = [*first, SampleWindow(self.size, options.iou_crop, expand, options.expand_ratio)]
         if options.flip:
             steps.append(A.HorizontalFlip(p=options.flip))
+        if options.vertical_flip:
+            steps.append(A.VerticalFlip(p=options.vertical_flip))
         if options.colour:
             jitter = (max(0.0, 1 - options.colour), 1 + options.colour)
             steps.append(A.ColorJitter(jitter, jitter, jitter, (-options.colour / 10, options.colour / 10), p=0.8))

@@ -82,6 +82,8 @@ class AugmentSegmentation:
         steps: list[Any] = [self.scale_crop]
         if options.flip:
             steps.append(A.HorizontalFlip(p=options.flip))
+        if options.vertical_flip:
+            steps.append(A.VerticalFlip(p=options.vertical_flip))
         if options.colour:
             jitter = (max(0.0, 1 - options.colour), 1 + options.colour)
             steps.append(A.ColorJitter(jitter, jitter, jitter, (-options.colour / 10, options.colour / 10), p=0.8))

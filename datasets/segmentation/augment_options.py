@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datasets.faults import DataError
 from datasets.ranges import SEED, check_fields
 
-RANGES = {"scale": (0.1, 10), "flip": (0, 1), "colour": (0, 1), "blur": (0, 1), "seed": SEED}
+RANGES = {"scale": (0.1, 10), "seed": SEED}
+RANGES |= dict.fromkeys(("flip", "vertical_flip", "colour", "blur"), (0, 1))
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class SegmentationAugmentation:
     Args:
         scale: range of the random scale.
         flip: probability of a left-right flip.
+        vertical_flip: probability of a top-bottom flip, for images without an up, as of a microscope or from the air.
         colour: strength of brightness, contrast and saturation jitter; hue moves by a tenth of it.
         blur: probability of a slight Gaussian blur.
         seed: of all random choices.
@@ -25,6 +27,7 @@ class SegmentationAugmentation:
 
     scale: tuple[float, float] = (0.5, 2.0)
     flip: float = 0.5
+    vertical_flip: float = 0.0
     colour: float = 0.4
     blur: float = 0.1
     seed: int = 0

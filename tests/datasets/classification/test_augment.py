@@ -85,6 +85,16 @@ def test_flip_is_as_probable_as_asked(probability, share):
     assert flipped.float().mean() == pytest.approx(share, abs=0.05)
 
 
+def test_vertical_flip_is_drawn_apart_from_all_else():
+    images, both = photos(400), replace(PLAIN, flip=0.5, vertical_flip=0.3)
+    mirrored, found = call(replace(PLAIN, flip=0.5), images)[0], call(both, images)[0]
+    turned = (found == mirrored.flip(2)).flatten(1).all(1)
+    assert turned.float().mean() == pytest.approx(0.3, abs=0.07)
+    assert torch.equal(found[~turned], mirrored[~turned])
+    sideways = (mirrored != images).flatten(1).any(1)
+    assert turned[sideways].float().mean() == pytest.approx(0.3, abs=0.1)
+
+
 def test_a_shift_beyond_a_tiny_image_stays_inside():
     images = photos(4, 3, 2)
     assert call(replace(PLAIN, shift=9), images)[0].shape == images.shape

@@ -126,6 +126,14 @@ def test_flip_mirrors_image_and_boxes():
     np.testing.assert_allclose(result.boxes[0], [35, 5, 55, 20], atol=1e-5)
 
 
+def test_vertical_flip_turns_image_boxes_and_mask():
+    augment = AugmentDetection(DetectionAugmentation(**PLAIN, vertical_flip=1.0), (40, 60))
+    result = augment(NOISE, BOXES, np.zeros(len(BOXES), np.int64), 0, 0, mask=NOISE[:, :, 0])
+    np.testing.assert_array_equal(result.image, NOISE[::-1])
+    np.testing.assert_array_equal(result.mask, NOISE[::-1, :, 0])
+    np.testing.assert_allclose(result.boxes[0], [5, 20, 25, 35], atol=1e-5)
+
+
 def flipped_and_brightness(augment, count):
     """For every draw: whether the image was flipped, and how bright its uniform part became."""
     image = np.full((16, 16, 3), 100, np.uint8)

@@ -133,6 +133,16 @@ def test_flip_is_a_probability(flip, expected):
     assert abs(flipped.mean() - expected) < (0.08 if 0 < flip < 1 else 1e-9)
 
 
+def test_vertical_flip_turns_image_and_mask_at_its_own_probability():
+    image = np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8)
+    options = SegmentationAugmentation(**PLAIN, scale=(1.0, 1.0), vertical_flip=0.3)
+    results = [AugmentSegmentation(options, (16, 20))(image, image[:, :, 0], 0, index) for index in range(300)]
+    turned = np.array([np.array_equal(found, image[::-1]) for found, _ in results])
+    assert abs(turned.mean() - 0.3) < 0.08
+    for (found, mask), upside_down in zip(results, turned, strict=True):
+        assert np.array_equal(mask, found[:, :, 0]) and (upside_down or np.array_equal(found, image))
+
+
 def test_strengths_of_0_switch_everything_off():
     augment = AugmentSegmentation(SegmentationAugmentation(scale=(1.0, 1.0), **PLAIN), (40, 60))
     assert all(same(augment(NOISE, LABELS, 0, index), (NOISE, LABELS)) for index in range(5))
