@@ -214,9 +214,14 @@ class Task(Published, L.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         return build_optimizer(self.optimization, self.network, min(steps, self.most_steps or steps), self.clock)
 
+    @property
+    def teachers(self) -> list[Teacher]:
+        """Networks that it learns from beside the labels."""
+        return [] if self.teacher is None else [self.teacher]
+
     def on_fit_start(self) -> None:
-        if self.teacher is not None:
-            self.teacher.network.to(self.device)
+        for teacher in self.teachers:
+            teacher.network.to(self.device)
 
     def on_train_start(self) -> None:
         self.average = StartingAverage(self.network)

@@ -18,6 +18,7 @@ from tasks.options import NOT_WRITTEN
 FREE = {"workers", "output", "name", "data_root", "download", "check_data", "compile", "save_every", "export_weights"}
 FREE |= {"logger", "patience", "epochs", "max_time", "cache"}
 FREE |= {"weights"}  # over which the checkpoint's are loaded
+FREE |= {"unlabelled", "teacher", "teacher_weights", "teacher_seg", "teacher_det"}  # which are compared themselves
 HOW = {"accelerator", "devices", "num_nodes", "strategy", "max_epochs", "max_steps", "max_time", "profiler"}
 HOW |= {"enable_progress_bar", "log_every_n_steps", "deterministic", "benchmark"}
 
@@ -115,6 +116,11 @@ def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
         if images != state["images"][split]:
             counts = f"{images:,} images, and now {state['images'][split]:,}"
             raise RunError(f"{path}: {split} had {counts}; put the data back, or start a new run with --weights {path}")
+    if begun.get("teachers", []) != state["teachers"]:
+        raise RunError(
+            f"{path}: goes on with the very teacher that it began with, or without one if it had none; for another "
+            f"start a new run with --weights {path}"
+        )
     if free:
         rank_zero_only(print)(f"changed since the run began: {_listed(free, changed)}")
     return BegunRun(content)

@@ -99,12 +99,14 @@ def train_run(
     metrics, loggers = MetricsFile(folder / "metrics.csv"), dict[str, Logger]()
     epochs = UNTIL_TIME if run.max_time else (run.trainer or {}).get("max_epochs", epochs)
     clock = Clock(Interval.parse(run.max_time).seconds) if run.max_time else None
+    teachers = [teacher.digest for teacher in task.teachers]
 
     def state() -> dict[str, Any]:
         images = {"train": len(train), "val": len(val)}
         spent = {} if clock is None else {"elapsed": clock.elapsed}
         ids = {"trackers": tracker_ids(loggers)}
-        return {"options": config, "epochs": epochs, "images": images, "metrics": metrics.state_dict(), **spent, **ids}
+        begun_with = {"options": config, "epochs": epochs, "images": images, "metrics": metrics.state_dict()}
+        return begun_with | {"teachers": teachers} | spent | ids
 
     _require_ours(folder)
     signals = Signals()

@@ -21,6 +21,7 @@ from tasks.joint.network import JointNetwork, JointSpec
 from tasks.options import Optimization
 from tasks.segmentation.distillation import MaskTeacher
 from tasks.segmentation.metrics import ConfusionMatrix
+from tasks.teacher import Teacher
 
 Image = NDArray[np.uint8]
 LOSSES = ("mask", "class", "box")
@@ -106,10 +107,9 @@ class JointTask(Task):
         self.mask_teacher: MaskTeacher | None = None
         self.box_teacher: BoxTeacher | None = None
 
-    def on_fit_start(self) -> None:
-        for teacher in (self.mask_teacher, self.box_teacher):
-            if teacher is not None:
-                teacher.network.to(self.device)
+    @property
+    def teachers(self) -> list[Teacher]:
+        return [teacher for teacher in (self.mask_teacher, self.box_teacher) if teacher is not None]
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         mask_logits, logits, offsets = self.network(self.normalise(batch["image"]))

@@ -232,4 +232,17 @@ def test_a_teacher_does_not_join_a_run_that_began_without(classifier, shapes, tm
     options = [*quick_classification(classifier.parents[1] / "tree", tmp_path), "--name", "quick", "--resume"]
     options[options.index("--epochs") + 1] = "3"
     said = tool_here("train_cls", *options, "--teacher", str(classifier), succeeds=False)
-    assert f"--teacher {classifier} (was None)" in said
+    assert "or without one if it had none" in said
+
+
+def test_a_teacher_may_move_but_not_change_while_a_run_is_broken_off(classifier, tmp_path, tool_here):
+    teacher, options = tmp_path / "teacher.ckpt", quick_classification(classifier.parents[1] / "tree", tmp_path)
+    shutil.copy(classifier, teacher)
+    tool_here("train_cls", *options, "--name", "taught", "--epochs", "1", "--teacher", str(teacher))
+    moved = teacher.rename(tmp_path / "moved.ckpt")
+    going_on = [*options, "--name", "taught", "--resume", "--teacher", str(moved)]
+    assert f"--teacher {moved} (was {teacher})" in tool_here("train_cls", *going_on, "--epochs", "2")
+    content = torch.load(moved, weights_only=True)
+    content["state_dict"]["network.head.classify.bias"] += 0.01
+    torch.save(content, moved)
+    assert "the very teacher that it began with" in tool_here("train_cls", *going_on, "--epochs", "3", succeeds=False)
