@@ -18,7 +18,8 @@ from tasks.options import NOT_WRITTEN
 FREE = {"workers", "output", "name", "data_root", "download", "check_data", "compile", "save_every", "export_weights"}
 FREE |= {"logger", "patience", "epochs", "max_time", "cache"}
 FREE |= {"weights"}  # over which the checkpoint's are loaded
-FREE |= {"unlabelled", "teacher", "teacher_weights", "teacher_seg", "teacher_det"}  # which are compared themselves
+# where teachers lie; they are compared themselves
+TEACHERS = {"teacher", "teacher_weights", "teacher_seg", "teacher_det"}
 HOW = {"accelerator", "devices", "num_nodes", "strategy", "max_epochs", "max_steps", "max_time", "profiler"}
 HOW |= {"enable_progress_bar", "log_every_n_steps", "deterministic", "benchmark"}
 
@@ -101,7 +102,9 @@ def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
         raise RunError(f"{path}: has weights and no state of a run; start a new one with --weights {path}")
     begun = content["run"]
     changed = changed_options(begun["options"], state["options"])
-    free = [name for name in changed if name in FREE or name.removeprefix("trainer.") in HOW]
+    same_teachers = begun.get("teachers") == state["teachers"]
+    may_change = FREE | TEACHERS if same_teachers else FREE
+    free = [name for name in changed if name in may_change or name.removeprefix("trainer.") in HOW]
     fixed = [name for name in changed if name not in free]
     if fixed:
         raise RunError(
@@ -116,10 +119,10 @@ def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
         if images != state["images"][split]:
             counts = f"{images:,} images, and now {state['images'][split]:,}"
             raise RunError(f"{path}: {split} had {counts}; put the data back, or start a new run with --weights {path}")
-    if begun.get("teachers", []) != state["teachers"]:
+    if "teachers" in begun and not same_teachers:
         raise RunError(
-            f"{path}: goes on with the very teacher that it began with, or without one if it had none; for another "
-            f"start a new run with --weights {path}"
+            f"{path}: the teacher has other weights than when the run began; give those back, or start a new run with "
+            f"--weights {path}"
         )
     if free:
         rank_zero_only(print)(f"changed since the run began: {_listed(free, changed)}")
