@@ -4,6 +4,7 @@ The file is JSON, with one layer a line; docs/search.md describes it.
 """
 
 import json
+import math
 import platform
 import re
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,8 @@ class LatencyTable:
         machine: in words.
         milliseconds: of each layer.
         factor: of every layer, as layers alone take another time than in a network; found by measuring whole networks.
+        per_layer: milliseconds of every layer beside, found likewise; below 0 as a rule, for a layer alone also takes
+            the runtime's call, which a network takes once.
         overhead: milliseconds of any network beside its layers, found likewise.
         complete: whether it has all that it is to have; a table that is being measured, or was stopped, prices nothing.
         interpolate: whether layers that are not there are interpolated between those with fewer and more channels.
@@ -46,6 +49,7 @@ class LatencyTable:
     machine: str
     milliseconds: dict[Layer, float] = field(default_factory=dict)
     factor: float = 1.0
+    per_layer: float = 0.0
     overhead: float = 0.0
     complete: bool = True
     interpolate: bool = False
@@ -63,7 +67,7 @@ class LatencyTable:
         if found is None:
             advice = "measure it, or give --interpolate true" if not self.interpolate else "measure it"
             raise SearchError(f"{self.file}: has no {layer}; {advice}")
-        return self.factor * found
+        return self.factor * found + self.per_layer
 
     def price(self, spec: Spec) -> float:
         """Milliseconds of a network: those of its layers and the overhead.
@@ -72,7 +76,7 @@ class LatencyTable:
             SearchError: for a network with another head or size, or with a layer that is not there.
         """
         self.require(spec)
-        return self.overhead + sum(map(self.latency, network_layers(spec, self.size)))
+        return self.overhead + math.fsum(map(self.latency, network_layers(spec, self.size)))
 
     def require(self, spec: Spec) -> None:
         """Refuse a network that the table is not for.
@@ -110,7 +114,8 @@ class LatencyTable:
             TaskError: if the file cannot be written.
         """
         head = {name: getattr(self, name) for name in ("head", "size", "runtime", "threads", "machine")}
-        head |= {"unit": "ms", "factor": self.factor, "overhead": self.overhead, "complete": self.complete}
+        head |= {"unit": "ms", "factor": self.factor, "per_layer": self.per_layer, "overhead": self.overhead}
+        head |= {"complete": self.complete}
         lines = [json.dumps({"format": FORMAT, **head})[:-1] + ', "layers": [']
         entries = [
             json.dumps({name: getattr(layer, name) for name in LAYER_FIELDS} | {"ms": ms})
@@ -154,6 +159,7 @@ class LatencyTable:
             threads=int(content["threads"]),
             machine=str(content["machine"]),
             factor=float(content.get("factor", 1)),
+            per_layer=float(content.get("per_layer", 0)),
             overhead=float(content.get("overhead", 0)),
             complete=bool(content.get("complete", True)),
             interpolate=interpolate,

@@ -1,5 +1,6 @@
 """What may be cut next: for each width the largest number of channels that saves enough (NetAdapt, Algorithm 1)."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -104,7 +105,7 @@ class Prices:
 
 def milliseconds(table: LatencyTable) -> Price:
     """The price by a latency table."""
-    return lambda layers: table.overhead + sum(map(table.latency, layers))
+    return lambda layers: table.overhead + math.fsum(map(table.latency, layers))
 
 
 def multiply_adds(layers: list[Layer]) -> float:

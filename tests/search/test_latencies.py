@@ -20,9 +20,9 @@ def table(step=8, **values):
 
 
 def test_a_price_is_the_sum_of_its_layers_and_the_overhead():
-    one = table(factor=0.5, overhead=3.0)
+    one = table(factor=0.5, per_layer=-0.25, overhead=3.0)
     layers = network_layers(SPEC)
-    assert one.price(SPEC) == pytest.approx(3 + 0.5 * sum(x.channels_in + 2 * x.channels_out for x in layers))
+    assert one.price(SPEC) == pytest.approx(3 + sum(0.5 * (x.channels_in + 2 * x.channels_out) - 0.25 for x in layers))
 
 
 def test_one_that_is_being_measured_prices_nothing(tmp_path):
@@ -33,7 +33,7 @@ def test_one_that_is_being_measured_prices_nothing(tmp_path):
 
 
 def test_it_comes_back_from_its_file(tmp_path):
-    one, path = table(factor=0.9, overhead=0.1), tmp_path / "tabellä.json"
+    one, path = table(factor=0.9, per_layer=-0.1, overhead=0.1), tmp_path / "tabellä.json"
     one.write(path)
     assert replace(LatencyTable.read(path), file=one.file) == one
     assert len(path.read_text().splitlines()) == len(one.milliseconds) + 1
