@@ -3,8 +3,8 @@
     python benchmarks/netadapt_beside_width.py --search DIR --backbone v3-large --iterations 6 12 --steps 5000
 
 Both start from the checkpoint that the search began with: an iteration from its own weights, the width multiplier
-from the most important channels of the checkpoint's (`backbones.narrow`). Its latency by the table is the one nearest
-to the iteration's. The search's short trainings are counted: the width multiplier trains for as many steps more.
+from the most important channels of the checkpoint's (`backbones.narrow`). It is the widest of which the table's latency
+is at most 5 % above the iteration's. The search's short trainings are counted: the width multiplier trains for as many steps more.
 Printed are means and ranges of the test split over seeds, of last.ckpt. What was stopped goes on with the same
 command.
 """
@@ -39,6 +39,7 @@ def main(
     output: Path = Path("runs"),
     seeds: int = 3,
     split: str = "test",
+    batch_size: int | None = None,
     training: Path | None = None,
 ) -> None:
     """Run what has not run yet, and print the table.
@@ -51,6 +52,7 @@ def main(
         output: folder for the runs.
         seeds: runs of each.
         split: that is evaluated.
+        batch_size: of the long trainings; by default that of the search. Steps of short trainings count as many images.
         training: YAML with more options of the training tool, such as lr, crop and train_split.
     """
     history = json.loads((search / "history.json").read_text())
@@ -58,14 +60,14 @@ def main(
     task = load_task(Path(config["checkpoint"]), "cpu")
     wing, tool = WINGS[task.kind], TOOLS[task.kind]
     table = LatencyTable.read(Path(config["latency"]), config["interpolate"])
-    batch_size = config["batch_size"] or wing.batch_size
+    batch_size = batch_size or config["batch_size"] or wing.batch_size
     how_else = [] if training is None else ["--config", str(training.absolute())]
     root = [] if config["data_root"] is None else ["--data-root", config["data_root"]]
     data = ["--dataset", config["dataset"], *root]
     shown = Table("latency", "network", "images seen", wing.measure, title="mean (range) over seeds")
     for number in iterations:
         entry, cut = entries[number], str(search / f"iteration_{number:02d}.ckpt")
-        width, price = nearest_width(task, backbone, table, entry["price"])
+        width, price = as_fast(task, backbone, table, entry["price"])
         more = round(entry["images_seen"] / batch_size)
         kinds = {
             f"netadapt_{number}": (["--backbone", cut, "--weights", cut], steps, entry["price"]),
@@ -91,15 +93,20 @@ def main(
     Console().print(shown)
 
 
-def nearest_width(task: Any, backbone: str, table: LatencyTable, wanted: float) -> tuple[float, float]:
-    """The width multiplier, in hundredths, whose price is the nearest to another, and that price."""
+def as_fast(task: Any, backbone: str, table: LatencyTable, wanted: float) -> tuple[float, float]:
+    """The largest width multiplier, in hundredths, whose price is at most 5 % above another, and that price.
+
+    Latency jumps up and down from one multiplier to the next, as channels go in steps of 8; the nearest one would often
+    be a narrow network that is no faster than a wider one.
+    """
     spec = task.spec
-    prices = {}
     for hundredths in range(99, 9, -1):
         width = BackboneOptions(width=hundredths / 100)
         network = build_spec(backbone, spec.head, len(spec.names), spec.head_options, width, spec.input_size)
-        prices[hundredths / 100] = table.price(network)
-    return min(prices.items(), key=lambda item: abs(item[1] - wanted))
+        price = table.price(network)
+        if price <= 1.05 * wanted:
+            return hundredths / 100, price
+    sys.exit(f"no width multiplier of {backbone} is as fast as {wanted:.3g}")
 
 
 def score(path: Path) -> float:
