@@ -3,10 +3,10 @@
     python benchmarks/netadapt_beside_width.py --search DIR --backbone v3-large --iterations 6 12 --steps 5000
 
 Both start from the checkpoint that the search began with: an iteration from its own weights, the width multiplier
-from the most important channels of the checkpoint's (`backbones.narrow`). It is the widest of which the table's latency
-is at most 5 % above the iteration's. The search's short trainings are counted: the width multiplier trains for as many steps more.
-Printed are means and ranges of the test split over seeds, of last.ckpt. What was stopped goes on with the same
-command.
+from the most important channels of the checkpoint's (`backbones.narrow`). It is the widest of which the table's
+latency is at most 5 % above the iteration's. The search's short trainings are counted: the width multiplier trains for
+as many steps more. Printed are means and ranges of the test split over seeds, of last.ckpt. What was stopped goes on
+with the same command.
 """
 
 import json
