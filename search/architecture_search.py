@@ -18,6 +18,7 @@ from tasks.checkpoints import AtomicCheckpointIO, read_checkpoint
 from tasks.errors import CheckpointError
 from tasks.lock import Locked, locked
 from tasks.readiness import require_folder
+from tasks.resume import config_without_actions
 from tasks.writing import whole, write_json
 
 RESULTS = ("history.json", "best_table.json", "best.ckpt", "report.html")
@@ -65,7 +66,7 @@ def _search(judge: Judge, name: str, folder: Path, resume: bool, config_text: st
     settings = _settings(judge)
     study = storage.begin(sampler, settings, resume)
     with whole(folder / "config.yaml") as unfinished:
-        unfinished.write_text(config_text, encoding="utf-8")
+        unfinished.write_text(config_without_actions(config_text), encoding="utf-8")
     print(
         f"{sampler.size:,} networks in the space; trains on {judge.parts.images[0]:,} images and judges by "
         f"{judge.parts.images[1]:,} others of {judge.data.train_split}; writing to {folder}",
