@@ -130,7 +130,8 @@ def _shape(entry: Any) -> Shape | None:
     points = _points(entry.get("points"))
     label = entry["label"].strip()
     if kind in ("rectangle", "mask") and len(points) in (2, 4):
-        return Shape(label, rectangle(*points.min(0), *points.max(0)), group, exact=kind != "mask")
+        last = points.max(0) + (kind == "mask")  # whose second point is its last pixel, and not beyond it
+        return Shape(label, rectangle(*points.min(0), *last), group, exact=kind != "mask")
     if kind == "circle" and len(points) == 2:
         radius = float(np.hypot(*(points[1] - points[0])))
         return Shape(label, ellipse(float(points[0, 0]), float(points[0, 1]), radius, radius), group)

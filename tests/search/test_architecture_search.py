@@ -72,7 +72,8 @@ def test_a_search_from_end_to_end(judge, tmp_path, capsys):
     assert said.splitlines()[-1].startswith("to train it fully: python tools/train_cls.py --backbone ")
     assert said.splitlines()[-1].endswith("--size 32 32")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".db"}
-    search_architecture(judge(controller={"check": 3, "check_steps": 3}), replace(place, resume=True), "a: 1\nresume: true\n")
+    resumed, options = replace(place, resume=True), "a: 1\nresume: true\n"
+    search_architecture(judge(controller={"check": 3, "check_steps": 3}), resumed, options)
     assert "after 3 steps: Spearman" in capsys.readouterr().out
     assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".db"}
 

@@ -87,7 +87,7 @@ def test_faulty_shapes_of_labelme(labelme, shapes, said):
 
 def test_brushed_masks_of_labelme_have_boxes_alone(labelme):
     write_labelme(labelme / "train", "a", drawn("cat", "mask", (1, 2), (5, 6), mask="iVBOR"))
-    assert boxes(find_detection("labelme", "train", labelme)) == [[1, 2, 5, 6]]
+    assert boxes(find_detection("labelme", "train", labelme)) == [[1, 2, 6, 7]]
     files = find_segmentation("labelme", "train", labelme)
     assert "drawn with a brush" in refusal(lambda: SegmentationDataset(files)[0])
 
