@@ -52,23 +52,21 @@ def measure_networks(specs: Sequence[Spec], runtime: Runtime, rounds: int) -> ND
 
 
 def calibrate(table: LatencyTable, specs: Sequence[Spec], measured: NDArray[np.float64]) -> None:
-    """Find a table's factor, what it takes per layer, and overhead: least squares of some networks' relative errors.
-
-    Where all have as many layers, what is taken per layer and the overhead share one amount.
+    """Find a table's factor and what it takes per layer: the least squares of some networks' relative errors.
 
     Args:
         table: filled; changed in place.
-        specs: of at least three networks.
+        specs: of at least two networks.
         measured: milliseconds, float64 [N].
     """
     table.factor, table.per_layer, table.overhead = 1.0, 0.0, 0.0
     layers = [network_layers(spec, table.size) for spec in specs]
     sums = np.array([sum(map(table.latency, one)) for one in layers])
-    sides = np.stack([sums, np.array([len(one) for one in layers]), np.ones_like(sums)], axis=1) / measured[:, None]
-    (factor, per_layer, overhead), *_ = np.linalg.lstsq(sides, np.ones_like(sums), rcond=None)
+    sides = np.stack([sums, np.array([len(one) for one in layers])], axis=1) / measured[:, None]
+    (factor, per_layer), *_ = np.linalg.lstsq(sides, np.ones_like(sums), rcond=None)
     if factor <= 0:  # of networks that hardly differ, or a machine that was busy
-        factor, per_layer, overhead = float(np.median(measured / sums)), 0.0, 0.0
-    table.factor, table.per_layer, table.overhead = float(factor), float(per_layer), float(overhead)
+        factor, per_layer = float(np.median(measured / sums)), 0.0
+    table.factor, table.per_layer = float(factor), float(per_layer)
 
 
 @dataclass(frozen=True)

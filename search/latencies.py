@@ -37,7 +37,7 @@ class LatencyTable:
         factor: of every layer, as layers alone take another time than in a network; found by measuring whole networks.
         per_layer: milliseconds of every layer beside, found likewise; below 0 as a rule, for a layer alone also takes
             the runtime's call, which a network takes once.
-        overhead: milliseconds of any network beside its layers, found likewise.
+        overhead: milliseconds of any network beside its layers; 0 in tables that are measured here.
         complete: whether it has all that it is to have; a table that is being measured, or was stopped, prices nothing.
         interpolate: whether layers that are not there are interpolated between those with fewer and more channels.
     """

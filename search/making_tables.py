@@ -19,7 +19,7 @@ from tasks.readiness import require_folder
 from tasks.wings import wing_of
 
 LOCK = ".latency.lock"  # in the folder of a table
-CALIBRATED = 12  # networks that give a table's factor, per_layer and overhead; others check them
+CALIBRATED = 24  # networks that give the factor and the time per layer; others check them
 
 
 def layers_for(spec: Spec, space: str, step: int) -> list[Layer]:
@@ -85,8 +85,7 @@ def measure_table(
         raise SearchError(
             f"{path.parent}: another process is measuring a table there, and both would be wrong"
         ) from None
-    rest = f"{1000 * table.per_layer:.1f} us for each and {table.overhead:.3f} ms"
-    print(f"a network takes {table.factor:.3f} times the sum of its layers, {rest}")
+    print(f"a network takes {table.factor:.3f} times the sum of its layers and {table.per_layer:.4f} ms for each")
     written = [path.name]
     if checked:
         print(check(table, drawn[CALIBRATED:], measured[:, CALIBRATED:], path))
