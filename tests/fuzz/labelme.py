@@ -243,7 +243,8 @@ def outline(one: Any, notes: list[str]) -> tuple[str, Sequence[Sequence[float]],
     if kind in ("polygon", "oriented_rectangle") and len(points) >= 3:
         return label, points, group, kind
     if kind in ("rectangle", "mask") and len(points) in (2, 4):
-        (left, right), (top, bottom) = ((min(side), max(side)) for side in zip(*points, strict=True))
+        more = kind == "mask"  # labelme slices [y1 : y2 + 1, x1 : x2 + 1]
+        (left, right), (top, bottom) = ((min(side), max(side) + more) for side in zip(*points, strict=True))
         return label, [(left, top), (right, top), (right, bottom), (left, bottom)], group, kind
     raise Refused(f"{one}")
 
