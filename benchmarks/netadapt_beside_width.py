@@ -71,7 +71,7 @@ def main(
         more = round(entry["images_seen"] / batch_size)
         kinds = {
             f"netadapt_{number}": (["--backbone", cut, "--weights", cut], steps, entry["price"]),
-            f"width_{width}": (
+            f"width_{width}_{steps + more}_steps": (
                 ["--backbone", backbone, "--width", str(width), "--weights", config["checkpoint"]],
                 steps + more,
                 price,

@@ -17,7 +17,7 @@ from search.beside import marked, plain, read_beside
 from search.judge import Judge
 from search.latencies import open_table
 from search.layers import network_layers
-from search.proposals import Prices, milliseconds, multiply_adds
+from search.proposals import Prices, multiply_adds
 from search.search_errors import SearchError
 from search.search_options import Place, SearchData
 from search.training import TOOLS
@@ -66,7 +66,7 @@ def adapt(
     network_layers(task.spec)  # which refuses other networks
     table = None if latency is None else open_table(latency, task.spec, interpolate)
     widths = find_widths(task)
-    prices = Prices(task.spec, widths, multiply_adds if table is None else milliseconds(table))
+    prices = Prices(task.spec, widths, multiply_adds if table is None else table.total)
     price, least = prices.at(widths), prices.least(widths)
     unit = "M multiply-adds" if table is None else "ms"
     if least > options.target * price:

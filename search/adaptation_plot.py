@@ -56,5 +56,5 @@ def _family(axes: Axes, some: Sequence[Beside], label: str, colour: str, marker:
     axes.plot([*at], means, f"{marker}-", color=colour, label=label)
     for price, mean, alike in zip(at, means, at.values(), strict=True):
         name = alike[0].name if len(alike) == 1 else f"{alike[0].name} +{len(alike) - 1}"
-        beside = (5, -12 if colour == SEARCHED else 6)
-        axes.annotate(name, (price, mean), xytext=beside, textcoords="offset points", fontsize=8, color=colour)
+        offset = (5, -12 if colour == SEARCHED else 6)
+        axes.annotate(name, (price, mean), xytext=offset, textcoords="offset points", fontsize=8, color=colour)

@@ -35,8 +35,8 @@ class LatencyTable:
         machine: in words.
         milliseconds: of each layer.
         factor: of every layer, as layers alone take another time than in a network; found by measuring whole networks.
-        per_layer: milliseconds of every layer beside, found likewise; below 0 as a rule, for a layer alone also takes
-            the runtime's call, which a network takes once.
+        per_layer: milliseconds of every layer beside, found likewise; below 0 in ONNX Runtime, where a layer alone also
+            takes the runtime's call, which a network takes once.
         overhead: milliseconds of any network beside its layers; 0 in tables that are measured here.
         complete: whether it has all that it is to have; a table that is being measured, or was stopped, prices nothing.
         interpolate: whether layers that are not there are interpolated between those with fewer and more channels.
@@ -76,7 +76,15 @@ class LatencyTable:
             SearchError: for a network with another head or size, or with a layer that is not there.
         """
         self.require(spec)
-        return self.overhead + math.fsum(map(self.latency, network_layers(spec, self.size)))
+        return self.total(network_layers(spec, self.size))
+
+    def total(self, layers: Iterable[Layer]) -> float:
+        """Milliseconds of the network that these layers make; the sum is exact, and so the same on any Python.
+
+        Raises:
+            SearchError: for a layer that is not there.
+        """
+        return self.overhead + math.fsum(map(self.latency, layers))
 
     def require(self, spec: Spec) -> None:
         """Refuse a network that the table is not for.
@@ -165,6 +173,9 @@ class LatencyTable:
             interpolate=interpolate,
             file=str(path),
         )
+        for name in ("factor", "per_layer", "overhead"):
+            if not math.isfinite(getattr(table, name)):
+                raise ValueError(f"{name} cannot be {getattr(table, name)}")
         for entry in content["layers"]:
             layer = Layer(**{name: value for name, value in entry.items() if name != "ms"})
             if not 0 <= float(entry["ms"]) < float("inf"):

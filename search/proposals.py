@@ -1,10 +1,8 @@
 """What may be cut next: for each width the largest number of channels that saves enough (NetAdapt, Algorithm 1)."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from search.latencies import LatencyTable
 from search.layers import Layer, network_layers
 from search.search_errors import SearchError
 from search.widths import DIVISOR, squeezed, with_widths
@@ -101,11 +99,6 @@ class Prices:
             for name in smallest:
                 smallest[name] = min(self.narrower(smallest, name), default=smallest[name])
         return self.at(smallest)
-
-
-def milliseconds(table: LatencyTable) -> Price:
-    """The price by a latency table."""
-    return lambda layers: table.overhead + math.fsum(map(table.latency, layers))
 
 
 def multiply_adds(layers: list[Layer]) -> float:

@@ -93,6 +93,10 @@ class Judge:
         """
         self.samples = self.parts.samples(self.spec, self.batch_size)
         least = self.price(self.spec_of(self.space.smallest))
+        if not least > 0:
+            raise SearchError(
+                f"the smallest network of the space costs {least:.4g} ms by this latency table; measure one anew"
+            )
         if least > self.target:
             raise SearchError(
                 f"--target-ms {self.target:g}: the smallest network of the space takes {least:.4g} ms; raise it"

@@ -104,6 +104,13 @@ def test_a_network_that_diverges_is_worth_nothing(judge, capsys):
     assert "taken for useless: the loss became" in capsys.readouterr().out
 
 
+def test_a_table_by_which_networks_cost_nothing_is_refused(judge):
+    made = judge()
+    made.price = lambda _: -0.25
+    with pytest.raises(SearchError, match=r"the smallest network of the space costs -0.25 ms by this latency table"):
+        made.check()
+
+
 @pytest.mark.parametrize(
     "how, said",
     [

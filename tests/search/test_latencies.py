@@ -77,6 +77,8 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path):
         ("[1]", "is no latency table"),
         (json.dumps({name: good[name] for name in good if name != "size"}), "'size' is missing"),
         (json.dumps(good | {"format": 2}), "format 2"),
+        (json.dumps(good | {"factor": float("nan")}), "factor cannot be nan"),
+        (json.dumps(good | {"per_layer": float("-inf")}), "per_layer cannot be -inf"),
         (json.dumps(good | {"layers": [layer | {"ms": "nan"}]}), "cannot take nan ms"),
         (json.dumps(good | {"layers": [layer | {"ms": -1}]}), "cannot take -1 ms"),
         (json.dumps(good | {"layers": [layer | {"odd": 1}]}), "odd"),
