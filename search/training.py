@@ -67,7 +67,7 @@ def estimate_norms(task: Task, samples: Samples, batch_size: int, seed: int = 0)
     """Take the statistics of all batch norms anew, as plain means over some batches under training's augmentation.
 
     With the papers' momentum of 0.01, two thirds of the running means after 40 steps are of the network before it was
-    cut, which hides what a cut costs (EagleEye, arXiv 2007.02491, Section 3.3).
+    cut, which hides what a cut costs (EagleEye, arXiv 2007.02491, Section 3.2).
 
     Args:
         task: left in evaluation mode.
