@@ -9,7 +9,7 @@ from datasets import Samples
 from search.adaptation_options import Adaptation
 from search.held_out import Parts
 from search.search_options import SearchData
-from search.training import estimate_norms, train_steps
+from search.training import train_steps
 from tasks.commands import require_same
 from tasks.options import Optimization
 
@@ -47,5 +47,4 @@ class Judge:
         task.optimization = Optimization(lr=how.lr, warmup_steps=how.steps // 10)
         seed = int(np.random.SeedSequence([how.seed, number]).generate_state(1)[0])
         train_steps(task, samples, how.steps, self.batch_size, seed, how.workers)
-        estimate_norms(task, samples, self.batch_size, seed)
         return self.accuracy(task), time.monotonic() - started

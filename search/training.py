@@ -1,11 +1,8 @@
 """Trainings of some hundred steps inside a search, of which only the weights are kept."""
 
-from itertools import islice
 from typing import Any
 
 import lightning.pytorch as L
-import torch
-from torch.optim.swa_utils import update_bn
 
 from datasets import Samples, train_loader
 from tasks.base import Task
@@ -13,7 +10,6 @@ from tasks.callbacks import SeedSteps
 from tasks.trainer import check_options, keep_freed_memory, keep_quiet
 
 TOOLS = {"classification": "train_cls", "detection": "train_det", "segmentation": "train_seg"}  # that train for long
-NORM_BATCHES = 20  # that batch norms' statistics are taken over
 
 
 def train_steps(
@@ -60,22 +56,4 @@ def train_steps(
     fitter = L.Trainer(**settings | (trainer or {}))
     samples.to(fitter.strategy.root_device)
     fitter.fit(task, train_loader(samples, batch_size, workers, seed))
-    task.eval()
-
-
-def estimate_norms(task: Task, samples: Samples, batch_size: int, seed: int = 0) -> None:
-    """Take the statistics of all batch norms anew, as plain means over some batches under training's augmentation.
-
-    With the papers' momentum of 0.01, two thirds of the running means after 40 steps are of the network before it was
-    cut, which hides what a cut costs (EagleEye, arXiv 2007.02491, Section 3.2).
-
-    Args:
-        task: left in evaluation mode.
-        samples: of one size, see `tasks.wing.Wing.train_samples`.
-        batch_size: images a batch, of which there are 20, or as many as the samples fill.
-        seed: of which ones, and of augmentation.
-    """
-    batches = islice(train_loader(samples, batch_size, 0, seed), NORM_BATCHES)
-    with torch.no_grad():
-        update_bn((task.normalise(batch["image"]) for batch in batches), task.network)
     task.eval()

@@ -5,7 +5,7 @@ import torch
 
 from backbones import BackboneOptions
 from datasets.segmentation.augment_options import SegmentationAugmentation
-from search.training import estimate_norms, train_steps
+from search import train_steps
 from tasks.options import Network, Optimization
 from tasks.segmentation.options import SegmentationOptions
 from tasks.wings import WINGS
@@ -38,18 +38,3 @@ def test_it_ends_after_the_steps_with_a_rate_of_nothing(task_and_samples):
     train_steps(task, task_and_samples[1], steps=5, batch_size=8)  # more than an epoch of two
     assert task.global_step == 5
     assert task.optimizers().param_groups[0]["lr"] < 1e-2 / 4
-
-
-def test_norms_are_estimated_anew_and_nothing_else_changes(task_and_samples):
-    task, samples = copy.deepcopy(task_and_samples[0]), task_and_samples[1]
-    before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
-    norm = next(module for module in task.network.modules() if isinstance(module, torch.nn.BatchNorm2d))
-    momentum, means = norm.momentum, []
-    hook = norm.register_forward_hook(lambda _, given, __: means.append(given[0].mean((0, 2, 3))))
-    estimate_norms(task, samples, batch_size=4)
-    hook.remove()
-    assert len(means) == len(samples) // 4 > 1
-    torch.testing.assert_close(norm.running_mean, torch.stack(means).mean(0))
-    assert norm.momentum == momentum and not task.training and not norm.training
-    changed = {name for name, tensor in task.network.state_dict().items() if not torch.equal(tensor, before[name])}
-    assert {name.rpartition(".")[2] for name in changed} == {"running_mean", "running_var", "num_batches_tracked"}
