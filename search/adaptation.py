@@ -134,11 +134,12 @@ def _iterate(history: History, judge: Judge, prices: Prices, options: Adaptation
     """
     first, before = history.iterations[0], history.iterations[-1]
     number, widths = before["number"] + 1, before["widths"]
-    proposals = list(prices.propose(widths, before["price"] - options.delta * first["price"]))
+    delta = options.delta * options.delta_decay ** before["number"]
+    proposals = list(prices.propose(widths, before["price"] - delta * first["price"]))
     if not proposals:
         most = prices.most_saved(widths) / first["price"]
         raise SearchError(
-            f"{history.folder}: no width is left that saves {options.delta:g} of the first network's price (at most "
+            f"{history.folder}: no width is left that saves {delta:.3g} of the first network's price (at most "
             f"{most:.3f}); what was found is kept, and a smaller --delta under another --name goes on from "
             f"{history.checkpoint(number - 1)}"
         )

@@ -13,7 +13,9 @@ class Adaptation:
 
     Args:
         target: share of the given network's latency, 0.01 to 0.999, at which the search ends.
-        delta: share of the given network's latency that each iteration saves at least.
+        delta: share of the given network's latency that the first iteration saves at least.
+        delta_decay: what `delta` is multiplied by after each iteration, 0.5 to 1 (the schedule of NetAdapt's
+            Algorithm 1): below 1 the steps become finer as the network becomes smaller.
         steps: of the short training of each proposal.
         batch_size: images a step; by default 16, and 64 for classification.
         lr: the highest learning rate of the short training, which falls to 0 by its end.
@@ -28,6 +30,7 @@ class Adaptation:
 
     target: float = 0.7
     delta: float = 0.01
+    delta_decay: float = 1.0
     steps: int = 200
     batch_size: int | None = None
     lr: float = 3e-4
@@ -36,6 +39,6 @@ class Adaptation:
     workers: int = 2
 
     def __post_init__(self) -> None:
-        ranges = {"target": (0.01, 0.999), "delta": (1e-4, 0.5), "steps": COUNT, "batch_size": BATCH}
-        check_fields(self, ranges | {"seed": SEED, "workers": WORKERS})
+        ranges = {"target": (0.01, 0.999), "delta": (1e-4, 0.5), "delta_decay": (0.5, 1), "steps": COUNT}
+        check_fields(self, ranges | {"batch_size": BATCH, "seed": SEED, "workers": WORKERS})
         check_lr(self.lr)

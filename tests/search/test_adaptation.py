@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -260,6 +261,19 @@ def test_a_step_that_no_width_saves_alone_is_refused_before_anything_is_read(giv
     said = tool_here("netadapt", *line, succeeds=False)
     assert "--delta 0.5: no width alone saves so much; the most is 0." in said
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_steps_become_finer_by_delta_decay(given, tmp_path, tool_here):
+    line = [*given["classification"], "--target", "0.8", "--output", str(tmp_path), "--name", "x"]
+    tool_here("netadapt", *line, "--delta-decay", "0.5", "--steps", "1")
+    first, *others = history(tmp_path / "x")
+    assert len(others) >= 3
+    for number, (before, entry) in enumerate(pairwise([first, *others])):
+        saved = [before["price"] - one["price"] for one in entry["proposals"] if one["width"] is not None]
+        delta = 0.1 * 0.5**number * first["price"]
+        assert min(saved) >= delta
+        assert number == 0 or min(saved) < 2 * delta  # which the step before had asked for
 
 
 @pytest.mark.usefixtures("quick")
