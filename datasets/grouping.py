@@ -55,7 +55,9 @@ def own_split(folder: Path, split: str, group_by: str | None) -> Path | None:
         DataError: if there are other splits, or --group-by is given although there are some.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; see README for how the tree must lie, or name another --data-root")
+        raise DataError(
+            f"{folder}: no such folder; docs/data.md has how the tree must lie; or name another --data-root"
+        )
     names = VALIDATION if split == "val" else (split,)
     there = sorted(path.name for path in folder.iterdir() if path.name in {*USUAL, *names} and path.is_dir())
     if not there:

@@ -19,7 +19,7 @@ class Description:
     """All that is needed to use an exported file; it travels inside the file, or beside it as json.
 
     Attributes:
-        task: "classification", "segmentation" or "detection".
+        task: "classification", "segmentation", "detection" or "joint".
         spec: of the network, as `Spec.to_dict` has it.
         output_kind: what comes out, see `deploy.graph.OUTPUTS`.
         outputs: names of the outputs, in their order.

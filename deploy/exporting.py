@@ -37,7 +37,7 @@ FLOAT, NO_GATE = Quantisation(), Gate()
 
 
 def export(
-    checkpoint: Path,
+    checkpoint: str | Path,
     format: str,
     path: Path | None = None,
     output_kind: str | None = None,
@@ -70,7 +70,9 @@ def export(
     Raises:
         CheckpointError, DataError, DeployError, TaskError: for whatever the user can mend, in one line.
     """
-    writer, precision = FORMATS[format], quantisation.precision
+    if format not in FORMATS:
+        raise DeployError(f"--format {format}: there are {', '.join(FORMATS)}")
+    checkpoint, writer, precision = Path(checkpoint), FORMATS[format], quantisation.precision
     if precision not in writer.precisions:
         raise DeployError(f"--{precision} is not to be had with --format {format}")
     if target and format != "litert":

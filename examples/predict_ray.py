@@ -32,7 +32,7 @@ class Tries:
         self.begun: Counter[str] = Counter()
 
     def begin(self, first_image: str) -> int:
-        """Count a try of the shard; how many it were."""
+        """Count a try of the shard; return how many there were."""
         self.begun[first_image] += 1
         return self.begun[first_image]
 

@@ -128,7 +128,7 @@ def decode_fixed(
         score_threshold: see there.
         iou_threshold: see there.
         max_detections: see there.
-        topk: how many (anchor, class) pairs are looked at.
+        topk: how many (anchor, class) pairs are looked at, at most all of them (A x K), and at least `max_detections`.
         rounds: of suppression.
     """
     scores = class_scores(logits, sigmoid)

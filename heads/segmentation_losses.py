@@ -100,7 +100,7 @@ class SegmentationLoss(nn.Module):
         names: names out of `LOSSES` joined by "+", such as "ohem+dice". Dice, Focal and Lovasz are
             segmentation-models-pytorch's.
         class_weights: float [classes] for cross_entropy and ohem, or None.
-        label_smoothing: for cross_entropy and ohem, in [0, 1).
+        label_smoothing: for cross_entropy and ohem, in [0, 1].
 
     Raises:
         HeadError: for an unknown name.

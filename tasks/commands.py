@@ -14,7 +14,7 @@ from datasets import ClassUniform, tell_difference
 from datasets.faults import did_you_mean, unknown_dataset
 from tasks.checkpoints import unchanged
 from tasks.errors import CheckpointError, TaskError
-from tasks.hub_checkpoints import local_checkpoint, pinned, place, torchvisions
+from tasks.hub_checkpoints import SAFE, local_checkpoint, pinned, place, torchvisions
 from tasks.options import Data, Evaluation, EvaluationData, Network, Optimization, Prediction, Run
 from tasks.readiness import choose_device, require_folder, require_step
 from tasks.run import check_run, seed_everything, train_run
@@ -188,7 +188,9 @@ def evaluate(
         DataError, TaskError: for whatever the user can mend, in one line.
     """
     wing, device = WINGS[kind], choose_device(evaluation.device)
-    folder = require_folder(evaluation.output or place(checkpoint).parent / f"eval_{data.split}")
+    given = place(checkpoint)
+    file = "" if given.suffix in (".ckpt", SAFE) else f"_{given.name}"  # whose scores take no checkpoint's place
+    folder = require_folder(evaluation.output or given.parent / f"eval_{data.split}{file}")
     with unchanged(checkpoint) as digest:
         task = load(checkpoint, device, output_stride)
     if task.kind != kind:

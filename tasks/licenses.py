@@ -15,8 +15,8 @@ class License:
 
     Attributes:
         id: one of the hub's identifiers, such as "cc-by-nc-4.0"; "other" for what it has none for.
-        name: of an other one, such as "camvid-non-commercial".
-        link: to an other one's text.
+        name: of another one, such as "camvid-non-commercial".
+        link: to another one's text.
 
     Raises:
         TaskError: for what cannot be an identifier, or a name where there is to be none, and none where there is.

@@ -140,13 +140,13 @@ class Optimization:
 
     Args:
         epochs: passes over the training split (or --repeat times as many); by default 40 for segmentation, 60 for
-            detection (12 on shapes), and 10 for classification.
+            detection (12 on shapes) and for both in one network (16 on shapes), and 10 for classification.
         batch_size: images a step, over all processes; by default 16, and 64 for classification.
         optimizer: "sgd" with Nesterov momentum, or "adamw".
         lr: the highest learning rate.
         backbone_lr: of the backbone, if it is to be another one; it follows the same schedule.
-        freeze: parts that keep their start weights and statistics: the backbone, or all but the head's last layers,
-            which give the logits (and the boxes' offsets).
+        freeze: parts that keep their start weights and statistics: "backbone", or "all_but_last", which is all but the
+            head's last layers, which give the logits (and the boxes' offsets).
         weight_decay: of convolution and linear weights; batch norm and biases have none.
         momentum: of SGD.
         schedule: "poly" falls as (1 - t) ** power, "cosine" as half a cosine; both end at 0.
@@ -336,11 +336,12 @@ class Evaluation:
     """How a checkpoint is evaluated, and where the results go.
 
     Args:
-        drawn: how many images to draw: for segmentation the worst ones, and as many from all over the split; for
-            detection from all over it; for classification the worst ones.
+        drawn: how many images to draw: for segmentation (6 by default) the worst ones, and as many from all over the
+            split; for detection (6) from all over it; for classification (40) the worst ones.
         workers: loader processes.
         device: cpu, cuda, or auto.
-        output: folder for scores and images; by default eval_SPLIT beside what is evaluated.
+        output: folder for scores and images; by default eval_SPLIT beside the checkpoint that is evaluated, or
+            eval_SPLIT_FILE beside an exported FILE.
 
     Raises:
         DataError: for a number outside its range.

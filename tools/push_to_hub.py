@@ -35,8 +35,8 @@ def push_to_hub(
         repo: OWNER/NAME; it is made if it is not there.
         license: an identifier of the hub's, such as apache-2.0, cc-by-nc-4.0 or other. That of the data often binds the
             weights too: CamVid's is for no commercial use.
-        license_name: of an other one, such as camvid-non-commercial.
-        license_link: to the text of an other one.
+        license_name: of another one, such as camvid-non-commercial.
+        license_link: to the text of another one.
         scores: scores.json of evaluations of this checkpoint, one for each split; they go into the card.
         files: exported from this checkpoint by tools/export.py; they go into the repository.
         private: make the repository private; one that is there must be so already.

@@ -32,7 +32,9 @@ def sub_folder(folder: Path, split: str) -> Path:
         DataError: if either is missing, naming the splits that there are.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; see README for how the tree must lie, or name another --data-root")
+        raise DataError(
+            f"{folder}: no such folder; docs/data.md has how the tree must lie; or name another --data-root"
+        )
     if not (folder / split).is_dir():
         there = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir()))
         raise DataError(f"{folder / split}: no such split; there are {there or 'none'}")

@@ -6,6 +6,7 @@ import pytest
 
 import tasks  # noqa: F401 which finds datasets
 from datasets import read_image
+from deploy import DeployError, export
 
 
 @pytest.fixture
@@ -27,9 +28,9 @@ def scores(folder):
 
 def test_an_exported_file_is_evaluated_as_its_checkpoint_is(exported, checkpoint, shapes, tmp_path, tool_here):
     data = ["--dataset", "voc", "--data-root", str(shapes), "--max-images", "1", "--workers", "0"]
-    for file, folder in ((exported, "a"), (checkpoint, "b")):
-        tool_here("eval_seg", "--checkpoint", str(file), *data, "--output", str(tmp_path / folder))
-    found, expected = scores(tmp_path / "a"), scores(tmp_path / "b")
+    tool_here("eval_seg", "--checkpoint", str(exported), *data)
+    tool_here("eval_seg", "--checkpoint", str(checkpoint), *data, "--output", str(tmp_path / "b"))
+    found, expected = scores(tmp_path / "eval_val_x.onnx"), scores(tmp_path / "b")
     assert found["miou"] == pytest.approx(expected["miou"], abs=1e-3)
     assert found.keys() == expected.keys()
 
@@ -53,6 +54,11 @@ def test_what_an_exported_file_cannot_do(tool, options, said, exported, shapes, 
     options = [*options, "--data-root", str(shapes), "--output", str(tmp_path / "out"), "--workers", "0"]
     found = tool_here(tool, "--checkpoint", str(exported), *options, succeeds=False)
     assert said in found and len(found.strip().splitlines()) == 1
+
+
+def test_export_takes_a_string_and_names_the_formats(checkpoint):
+    with pytest.raises(DeployError, match="--format tflite: there are onnx, openvino, executorch, litert"):
+        export(str(checkpoint), "tflite")
 
 
 def test_an_exported_file_is_not_exported_again(exported, tmp_path, tool_here):
