@@ -108,7 +108,7 @@ def predict_ray(
         batch_size: images that a worker reads and predicts at a time.
         shard_size: images of a file of results, all of which are predicted once more if their worker dies.
         score_threshold: boxes with a score above this are written.
-        runtime: what runs the network, as for predict.py; by default torch, or what an exported file is for.
+        runtime: torch, onnx, openvino, executorch or litert; by default torch, or what an exported file is for.
     """
     check_options(workers=(workers, *COUNT), threads=(threads, 1, 1024), gpus=(gpus, 0, 64))
     check_options(batch_size=(batch_size, *BATCH), shard_size=(shard_size, *COUNT))

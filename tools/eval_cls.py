@@ -26,8 +26,8 @@ def eval_cls(
         data: what is evaluated on.
         evaluation: how, and where to.
         checkpoint: written by train_cls, or exported from one by tools/export.py.
-        runtime: what runs it. By default torch for a checkpoint, whose network runs in onnx and openvino, too; and for
-            an exported file the one that it is for.
+        runtime: torch, onnx, openvino, executorch, litert or mediapipe. By default torch for a checkpoint, whose
+            network runs in onnx and openvino, too; and for an exported file the one that it is for.
         batch_size: images a step.
     """
     check_options(batch_size=(batch_size, *BATCH))

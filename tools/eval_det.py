@@ -44,8 +44,8 @@ def eval_det(
         backend: pycocotools, or faster (faster-coco-eval: the same numbers to about 1e-15, sooner).
         tile: height and width of tiles, overlapping by a fifth, that are looked at beside the whole image, for objects
             that are small in it.
-        runtime: what runs it. By default torch for a checkpoint, whose network runs in onnx and openvino, too; and for
-            an exported file the one that it is for.
+        runtime: torch, onnx, openvino, executorch, litert or mediapipe. By default torch for a checkpoint, whose
+            network runs in onnx and openvino, too; and for an exported file the one that it is for.
         batch_size: images a step.
     """
     check_options(batch_size=(batch_size, *BATCH), tile=(tile, *WINDOW))

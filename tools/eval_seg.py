@@ -39,8 +39,8 @@ def eval_seg(
         window: height and width of a sliding window with half overlap, for images much larger than those of training.
         output_stride: of the backbone, in place of the one that it was trained with; the papers train at 16 and
             evaluate at 8.
-        runtime: what runs it. By default torch for a checkpoint, whose network runs in onnx and openvino, too; and for
-            an exported file the one that it is for.
+        runtime: torch, onnx, openvino, executorch, litert or mediapipe. By default torch for a checkpoint, whose
+            network runs in onnx and openvino, too; and for an exported file the one that it is for.
     """
     check_options(tta_scales=(tta_scales, 0.1, 4), window=(window, *WINDOW))
     require_checkpoint(checkpoint)

@@ -76,7 +76,8 @@ def check_dataset(
     size = size or ((160, 160) if dataset == "shapes" else (320, 320))
     heads = _heads(head, head_options, size, dataset == "shapes") if chosen == "detection" else {}
     splits, early = find_splits(chosen, dataset, split_names, data_root, size, group_by, classes)
-    others = " or ".join(other for other in serves(dataset) if other != chosen)
+    served = [] if dataset == "folder" else serves(dataset)  # such a tree is for one task alone
+    others = " or ".join(other for other in served if other != chosen)
     images = sum(len(split.images) for split in splits)
     title = f"{splits[0].root}: {chosen}, {images:,} images in {', '.join(split.split for split in splits)}"
     print(legible(title) + (f" (or --task {others})" if others and not task else ""))
