@@ -197,7 +197,7 @@ class Interval:
         Raises:
             RunError: for anything else.
         """
-        found = re.fullmatch(r"(\d+)([smh]?)", text.strip())
+        found = re.fullmatch(r"(\d{1,9})([smh]?)", text.strip())
         if not found or not int(found[1]) or not (steps or found[2]):
             either = "steps, such as 500, or " if steps else ""
             raise RunError(f"--{option} {text}: give {either}time, such as 90s, 10m or 2h")

@@ -109,4 +109,7 @@ def _of_smp(folder: Path, names: Sequence[str]) -> nn.Module:
         raise TaskError(f"{folder}: is no network of segmentation-models-pytorch ({one_line(error)})") from None
     if classes != len(names):
         raise TaskError(f"{folder}: has {classes} classes, and the data {len(names)}")
+    network.classification_head = None
+    if network.config.get("activation"):
+        network.segmentation_head[-1] = nn.Identity()  # logits teach, not what becomes of them
     return network

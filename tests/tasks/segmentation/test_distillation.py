@@ -73,6 +73,10 @@ def test_a_folder_of_segmentation_models_pytorch(tmp_path):
     with torch.no_grad():
         expected = network((images / 255 - mean) / std)
     assert torch.allclose(teacher_of(tmp_path / "fpn")(images), expected, atol=1e-4)
+    more = smp.FPN("resnet18", encoder_weights=None, classes=3, activation="softmax2d", aux_params={"classes": 2})
+    more.load_state_dict(network.state_dict(), strict=False)
+    more.save_pretrained(tmp_path / "more")
+    assert torch.allclose(teacher_of(tmp_path / "more")(images), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(("kind", "usual"), [("pixel", 1.0), ("channel", 4.0)])
