@@ -102,14 +102,12 @@ def _of_smp(folder: Path, names: Sequence[str]) -> nn.Module:
     import segmentation_models_pytorch as smp  # takes seconds to import
 
     try:
-        # those of its encoder come with the others, and are not downloaded
-        network = smp.from_pretrained(str(folder), encoder_weights=None, local_files_only=True)
+        # the encoder's weights come with the others, and are not downloaded; logits teach, without an activation
+        network = smp.from_pretrained(str(folder), encoder_weights=None, activation=None, local_files_only=True)
         classes = network.config["classes"]
     except Exception as error:  # whatever a file of another library runs into
         raise TaskError(f"{folder}: is no network of segmentation-models-pytorch ({one_line(error)})") from None
     if classes != len(names):
         raise TaskError(f"{folder}: has {classes} classes, and the data {len(names)}")
-    network.classification_head = None
-    if network.config.get("activation"):
-        network.segmentation_head[-1] = nn.Identity()  # logits teach, not what becomes of them
+    network.classification_head = None  # whose outputs would come beside the masks'
     return network
