@@ -20,7 +20,7 @@ from rich.progress import wrap_file
 
 Result = TypeVar("Result")
 WAIT = 6.0  # seconds without any answer after which there is no network
-ADVICE = "give that file: --weights FILE, or --teacher-weights FILE for a teacher"
+ADVICE = "give its path in place of the weights' name"
 
 
 def in_time(call: Callable[[], Result], wait: float | None = None) -> Result:
@@ -70,14 +70,16 @@ def fetch_url(url: str) -> Path:
     path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     digits = re.search(r"-([0-9a-f]{8,})\.", path.name)
     begins = digits[1] if digits else ""
-    if path.is_file() and sha256(path).startswith(begins):
+    there = path.is_file()
+    if there and sha256(path).startswith(begins):
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _download(url, path, begins)
     except (OSError, HTTPException) as error:
         raise ConnectionError(
-            f"could not fetch {url} ({one_line(error)}); download it elsewhere and put it at {path}, or {ADVICE}"
+            f"could not fetch {url} ({one_line(error)}); download it elsewhere and put it at {path}"
+            f"{', where another file lies than the one published' if there else ''}, or {ADVICE}"
         ) from None
     return path
 

@@ -1,5 +1,6 @@
 """What loaders and tasks ask of the samples of a split, whatever they hold."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,16 @@ class Samples(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         raise NotImplementedError
+
+    @property
+    def paths(self) -> list[str]:
+        """Of every image that `read` knows."""
+        raise NotImplementedError
+
+    def digest(self) -> str:
+        """SHA-256 of the names of the image files in their order, wherever they lie."""
+        names = "\n".join(Path(path).name for path in self.paths)
+        return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()
 
     def to(self, device: torch.device) -> None:
         """Move what is held in memory to a device, where batches are then made."""

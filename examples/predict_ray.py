@@ -93,7 +93,7 @@ def predict_ray(
     gpus: float = 0,
     batch_size: int = 8,
     shard_size: int = 1000,
-    score_threshold: float = 0.3,
+    score_threshold: float | None = None,
     runtime: Runtime | None = None,
 ) -> None:
     """Write what a network sees in images as shards, Parquet files with a row an image; the same command goes on.
@@ -107,7 +107,7 @@ def predict_ray(
         gpus: of a worker; 0.25 for four workers on each.
         batch_size: images that a worker reads and predicts at a time.
         shard_size: images of a file of results, all of which are predicted once more if their worker dies.
-        score_threshold: boxes with a score above this are written.
+        score_threshold: boxes with a score above this are written; by default the one stored with the network, or 0.3.
         runtime: torch, onnx, openvino, executorch or litert; by default torch, or what an exported file is for.
     """
     check_options(workers=(workers, *COUNT), threads=(threads, 1, 1024), gpus=(gpus, 0, 64))
@@ -123,10 +123,12 @@ def predict_ray(
     from datasets.faults import one_line
     from deploy import load
     from deploy.shards import Shards, find_images
+    from tasks.detection.thresholds import shown_above
     from tasks.hub_checkpoints import is_elsewhere
 
     names = find_images(source)
-    load(checkpoint, "cpu", runtime=runtime)  # what is wrong with it is told once, and here
+    predictor = load(checkpoint, "cpu", runtime=runtime)  # what is wrong with it is told once, and here
+    score_threshold = shown_above(score_threshold, predictor.spec)
     digests = digests_of(checkpoint)
     shards = Shards(output, {"sha256": digests, "score_threshold": score_threshold})
     with shards.alone():

@@ -15,7 +15,7 @@ import lightning.pytorch as L
 import numpy as np
 import torch
 import torch.distributed as dist
-from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, WeightAveraging, early_stopping
 from torch import Tensor
 
 from tasks.optim import Clock
@@ -105,33 +105,45 @@ class SeedSteps(Callback):
 
 
 class StopAfter(Callback):
-    """Ends training after so many optimiser steps, with a validation and an end of the epoch as usual.
+    """Ends training after so many optimiser steps or a time, with a validation and an end of the epoch as usual.
 
     Lightning's own max_steps counts a resumed run's epochs wrongly.
+
+    Args:
+        steps: None for any number.
+        clock: of the run; it runs from the first step on.
     """
 
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        trainer.should_stop = trainer.should_stop or trainer.global_step >= self.steps
-
-
-class StopAtTime(Callback):
-    """Ends training when a run has had its time, with a validation and an end of the epoch as usual."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+    def __init__(self, steps: int | None, clock: Clock) -> None:
+        self.steps, self.clock = steps, clock
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self.clock.start()
+        loop = trainer.fit_loop.epoch_loop
+        if self._over(trainer) and loop.val_loop.restarted_mid_evaluation:
+            # broken off in its last validation, which Lightning would only begin again at the end of an epoch
+            trainer.val_check_batch = loop.batch_progress.current.ready
+            loop.val_loop.batch_progress.total.reset()
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        # one clock for all processes, whose learning rates would differ otherwise
-        self.clock.elapsed = trainer.strategy.broadcast(self.clock.now())
+        if self.clock.limit is not None:  # one clock for all processes, whose learning rates would differ otherwise
+            self.clock.elapsed = trainer.strategy.broadcast(self.clock.now())
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        trainer.should_stop = trainer.should_stop or self.clock.share >= 1
+        trainer.should_stop = trainer.should_stop or self._over(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        trainer.should_stop = trainer.should_stop or self._over(trainer)
+
+    def _over(self, trainer: L.Trainer) -> bool:
+        return self.clock.share >= 1 or (self.steps is not None and trainer.global_step >= self.steps)
+
+
+class EarlyStopping(early_stopping.EarlyStopping):
+    """Lightning's, with the patience that the options now give, also where a run goes on."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -16,6 +16,7 @@ from tasks.checkpoints import unchanged
 from tasks.errors import CheckpointError, TaskError
 from tasks.hub_checkpoints import SAFE, local_checkpoint, pinned, place, torchvisions
 from tasks.options import Data, Evaluation, EvaluationData, Network, Optimization, Prediction, Run
+from tasks.published_scores import is_scored
 from tasks.readiness import choose_device, require_folder, require_step
 from tasks.run import check_run, seed_everything, train_run
 from tasks.sources import Sources
@@ -103,10 +104,12 @@ def train(
     how |= {"repeat": data.repeat, "uniform": uniform}
     trained = train_run(run, task, *samples, config_text, epochs, batch_size, **how)
     best = run.folder / "best.ckpt"
-    if trained and best.is_file() and is_first_process():
-        scored = wing.task.load(best).fold()
-        settings = _settings(scored, best, sha256(best), val_files)
-        wing.evaluate(scored, val_files, run.folder / f"eval_{data.val_split}", settings)
+    folder = run.folder / f"eval_{data.val_split}"
+    if best.is_file() and is_first_process():
+        digest = sha256(best)
+        if trained or not is_scored(folder, digest):  # it may have been killed before it was
+            scored = wing.task.load(best).fold()
+            wing.evaluate(scored, val_files, folder, _settings(scored, best, digest, val_files))
     return run.folder
 
 

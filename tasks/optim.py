@@ -13,14 +13,16 @@ from tasks.options import Optimization
 
 
 class Clock:
-    """The share of its time that a run has had.
+    """The time that a run has had.
 
     Args:
-        limit: seconds that the run has, with validation and saving.
+        limit: seconds that the run has, with validation and saving; None for any.
         before: seconds that it had before it was broken off.
     """
 
-    def __init__(self, limit: float, before: float = 0.0) -> None:
+    started: float | None = None
+
+    def __init__(self, limit: float | None, before: float = 0.0) -> None:
         self.limit, self.elapsed = limit, before
 
     def start(self) -> None:
@@ -29,12 +31,12 @@ class Clock:
 
     def now(self) -> float:
         """Seconds that the run has had, by this process's clock."""
-        return time.monotonic() - self.started
+        return self.elapsed if self.started is None else time.monotonic() - self.started
 
     @property
     def share(self) -> float:
-        """0 at the start, 1 at the end, as of when `elapsed` was last set."""
-        return min(1.0, self.elapsed / self.limit)
+        """0 at the start, 1 at the end, as of when `elapsed` was last set; always 0 without a limit."""
+        return 0.0 if self.limit is None else min(1.0, self.elapsed / self.limit)
 
 
 def build_optimizer(
@@ -54,15 +56,18 @@ def build_optimizer(
 def schedule_factor(options: Optimization, steps: int, clock: Clock | None = None) -> Callable[[int], float]:
     """Step number -> share of `lr`. The warm-up never takes more than a fifth of a short run.
 
-    With a clock, what falls is a function of the time that the run has had.
+    With a clock that has a limit, what falls is a function of the time that the run has had, and the warm-up rises as
+    fast as its steps or a fifth of the time have it, whichever is further.
     """
     warmup = min(options.warmup_steps, steps // 5)
 
     def factor(step: int) -> float:
-        done = clock.share if clock is not None else max(0.0, min(1.0, (step - warmup) / max(1, steps - warmup)))
-        if step < warmup and (clock is None or done < 0.2):
-            return (step + 1) / (warmup + 1)
-        return (1 - done) ** options.power if options.schedule == "poly" else 0.5 * (1 + math.cos(math.pi * done))
+        risen, done = (step + 1) / (warmup + 1), max(0.0, min(1.0, (step - warmup) / max(1, steps - warmup)))
+        if clock is not None and clock.limit is not None:
+            done = clock.share
+            risen = max(risen, done / 0.2)
+        left = (1 - done) ** options.power if options.schedule == "poly" else 0.5 * (1 + math.cos(math.pi * done))
+        return min(1.0, risen) * left
 
     return factor
 

@@ -37,6 +37,15 @@ def read_scores(paths: Sequence[Path], checkpoint: Path, names: Sequence[str]) -
     return found
 
 
+def is_scored(folder: Path, digest: str) -> bool:
+    """Whether the scores.json of a folder is of the checkpoint with this SHA-256."""
+    path = folder / "scores.json"
+    try:
+        return path.is_file() and _read(path).get("sha256") == digest
+    except TaskError:
+        return False
+
+
 def require_scores(scores: Any) -> dict[str, float]:
     """Scores as `read_scores` has them, from whoever else gives some.
 

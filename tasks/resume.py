@@ -12,12 +12,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from tasks.base import Task
 from tasks.checkpoints import read_checkpoint
 from tasks.errors import RunError
+from tasks.optim import Clock
 from tasks.options import NOT_WRITTEN
 
 # options that say where and how fast, and not what is computed
 FREE = {"workers", "output", "name", "data_root", "download", "check_data", "compile", "save_every", "export_weights"}
 FREE |= {"logger", "patience", "epochs", "max_time", "cache"}
 FREE |= {"weights"}  # over which the checkpoint's are loaded
+FREE |= {"unlabelled"}  # whose images are compared
 # where teachers lie; they are compared themselves
 TEACHERS = {"teacher", "teacher_weights", "teacher_seg", "teacher_det"}
 HOW = {"accelerator", "devices", "num_nodes", "strategy", "max_epochs", "max_steps", "max_time", "profiler"}
@@ -49,6 +51,11 @@ def _flat(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def run_length(max_time: str | None, epochs: int) -> str:
+    """What ends a run, in words: "8h" or "30 epochs"."""
+    return max_time or f"{epochs} epochs"
+
+
 @dataclass(frozen=True)
 class BegunRun:
     """A run that can be gone on with.
@@ -65,6 +72,11 @@ class BegunRun:
         return self.content["run"]
 
     @property
+    def length(self) -> str:
+        """How long it was to be, as `run_length` has it."""
+        return run_length((yaml.safe_load(self.state["options"]) or {}).get("max_time"), self.state["epochs"])
+
+    @property
     def step(self) -> int:
         """Optimiser steps done."""
         return self.content["global_step"]
@@ -76,13 +88,21 @@ class BegunRun:
         epoch, batch = (loops[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
         return epoch["processed"], batch["completed"] if epoch["ready"] > epoch["processed"] else 0
 
-    def is_finished(self, epochs: int, steps: int | None) -> bool:
-        """Whether all epochs or steps are done, or the run stopped early."""
+    def more(self, epochs: int, steps: int | None, clock: Clock, patience: int | None) -> str | None:
+        """The option by which a run that is finished would go on, or None where it is not.
+
+        Steps or time are over once what follows them is done too: the last validation, and what is kept after it.
+        """
         progress = self.content["loops"]["fit_loop"]["epoch_progress"]["current"]
-        if progress["processed"] >= epochs or (steps is not None and self.step >= steps):
-            return True
+        between = progress["ready"] == progress["processed"]  # else an epoch is begun
         stops = [state for name, state in self.content["callbacks"].items() if name.startswith("EarlyStopping")]
-        return any(state["wait_count"] >= state["patience"] for state in stops)
+        if patience is not None and any(state["wait_count"] >= patience for state in stops):
+            return "--patience"
+        if steps is not None and self.step >= steps and between:
+            return "--trainer.max_steps"
+        if clock.share >= 1 and between:
+            return "--max-time"
+        return "--epochs" if progress["processed"] >= epochs else None
 
 
 def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
@@ -118,7 +138,11 @@ def begun_run(path: Path, task: Task, state: dict[str, Any]) -> BegunRun:
     for split, images in begun["images"].items():
         if images != state["images"][split]:
             counts = f"{images:,} images, and now {state['images'][split]:,}"
-            raise RunError(f"{path}: {split} had {counts}; put the data back, or start a new run with --weights {path}")
+        elif begun.get("digests", {}).get(split, state["digests"][split]) != state["digests"][split]:
+            counts = f"{images:,} images of other names or in another order"
+        else:
+            continue
+        raise RunError(f"{path}: {split} had {counts}; put the data back, or start a new run with --weights {path}")
     if "teachers" in begun and not same_teachers:
         raise RunError(
             f"{path}: the teacher has other weights than when the run began; give those back, or start a new run with "
@@ -162,9 +186,14 @@ def _listed(names: list[str], changed: dict[str, tuple[Any, Any]]) -> str:
 
 
 class TellSchedule(Callback):
-    """Says what becomes of the learning rate where a run goes on for another number of epochs than it began with."""
+    """Says what becomes of the learning rate where a run goes on for another length than it began with.
 
-    def __init__(self, before: int, now: int) -> None:
+    Args:
+        before: that length, such as "8h" or "30 epochs".
+        now: likewise.
+    """
+
+    def __init__(self, before: str, now: str) -> None:
         self.before, self.now = before, now
 
     @rank_zero_only
@@ -174,6 +203,6 @@ class TellSchedule(Callback):
             rate, factor = schedule.get_last_lr()[0], schedule.lr_lambdas[0](trainer.global_step)
             goes_on = factor * schedule.base_lrs[0]
             print(
-                f"{self.now} epochs in place of {self.before}: the learning rate goes on as a run of {self.now} epochs "
-                f"has it here, at {goes_on:.3g} after {rate:.3g}"
+                f"{self.now} in place of {self.before}: the learning rate goes on as a run of {self.now} has it here, "
+                f"at {goes_on:.3g} after {rate:.3g}"
             )

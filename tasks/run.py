@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from datasets import ClassUniform, Samples, check_batch, check_shared_memory
 from tasks.base import Task
-from tasks.callbacks import FirstStep, LastCheckpoint, SeedSteps, Signals, StopAtTime, Stopped
+from tasks.callbacks import FirstStep, LastCheckpoint, SeedSteps, Signals, Stopped
 from tasks.checkpoints import export_weights
 from tasks.curves import plot_curves
 from tasks.drawing import Draw, DrawBatch, FirstBatch, ValidationImages
@@ -27,7 +27,7 @@ from tasks.metrics_file import MetricsFile
 from tasks.optim import Clock, requested_steps
 from tasks.options import Interval, Run
 from tasks.readiness import require_folder
-from tasks.resume import TellSchedule, begun_run, config_without_actions
+from tasks.resume import TellSchedule, begun_run, config_without_actions, run_length
 from tasks.trainer import build_trainer, check_options, fit, is_first_process
 
 LOCK = ".lock"
@@ -98,15 +98,15 @@ def train_run(
     config = config_without_actions(config_text)
     metrics, loggers = MetricsFile(folder / "metrics.csv"), dict[str, Logger]()
     epochs = UNTIL_TIME if run.max_time else (run.trainer or {}).get("max_epochs", epochs)
-    clock = Clock(Interval.parse(run.max_time).seconds) if run.max_time else None
-    teachers = [teacher.digest for teacher in task.teachers]
+    clock = Clock(Interval.parse(run.max_time).seconds if run.max_time else None)
+    teachers, train_digest, val_digest = [teacher.digest for teacher in task.teachers], train.digest(), val.digest()
 
     def state() -> dict[str, Any]:
         images = {"train": len(train), "val": len(val)}
-        spent = {} if clock is None else {"elapsed": clock.elapsed}
-        ids = {"trackers": tracker_ids(loggers)}
+        digests = {"train": train_digest, "val": val_digest}
+        spent, ids = {"elapsed": clock.now()}, {"trackers": tracker_ids(loggers)}
         begun_with = {"options": config, "epochs": epochs, "images": images, "metrics": metrics.state_dict()}
-        return begun_with | {"teachers": teachers} | spent | ids
+        return begun_with | {"digests": digests, "teachers": teachers} | spent | ids
 
     _require_ours(folder)
     signals = Signals()
@@ -117,11 +117,13 @@ def train_run(
         begun = None if checkpoint is None else begun_run(checkpoint, task, state())
         if begun is not None:
             metrics.load_state_dict(begun.state["metrics"])
-            if clock is not None:
-                clock.elapsed = begun.state.get("elapsed", 0.0)
-            if begun.is_finished(epochs, requested_steps(run.trainer)) or (clock is not None and clock.share >= 1):
+            clock.elapsed = begun.state.get("elapsed", 0.0)
+            more = begun.more(epochs, requested_steps(run.trainer), clock, run.patience)
+            if more is not None:
                 metrics.finalize("success")
-                say(f"{folder}: this run is finished, {begun.step} steps; more --epochs would go on with it")
+                say(f"{folder}: this run is finished, {begun.step} steps; more {more} would go on with it")
+                if metrics.path.is_file() and not (folder / "curves.png").exists():  # killed before it was drawn
+                    plot_curves(metrics.path, task.monitor, folder / "curves.png")
                 _export(run)
                 return False
             say(f"{folder}: going on after step {begun.step}")
@@ -132,7 +134,6 @@ def train_run(
             SeedSteps(run.seed),
             ValidationImages(_across(val, drawn), folder / "images", draw),
             LastCheckpoint(folder / "last.ckpt", every, signals, state),
-            *([] if clock is None else [StopAtTime(clock)]),
         ]
         if begun is None:
             loggers |= build_loggers(run.logger, folder, str(run.name))
@@ -141,9 +142,11 @@ def train_run(
         else:
             ids = begun.state.get("trackers", {})
             loggers |= build_loggers(run.logger, folder, str(run.name), begun.step, ids)
-            callbacks.append(TellSchedule(begun.state["epochs"], epochs))
+            callbacks.append(TellSchedule(begun.length, run_length(run.max_time, epochs)))
         all_loggers = [metrics, *loggers.values()]
-        fitter = build_trainer(folder, task.monitor, epochs, run.ema, run.patience, callbacks, run.trainer, all_loggers)
+        fitter = build_trainer(
+            folder, task.monitor, epochs, run.ema, run.patience, callbacks, run.trainer, all_loggers, clock
+        )
         _check_data(run, train, val, batch_size, fitter.world_size, repeat)
         if run.compile:
             for part in (task.network.backbone, task.network.head):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,22 @@ def require_teacher(teacher: str | None) -> None:
         require_checkpoint(Path(teacher))
 
 
+def of_classes(logits: Tensor, order: Sequence[int], rest: int | None = None) -> Tensor:
+    """Logits of some classes out of more, float32 [N, len(order), ...].
+
+    Args:
+        logits: float [N, classes, ...].
+        order: places of those wanted.
+        rest: where in `order` the class stands that all others count as, whose logit becomes theirs and its own
+            (log-sum-exp), so that a softmax over those wanted has the probabilities of one over all; None to leave the
+            others out.
+    """
+    wanted, others = logits.float()[:, order], [place for place in range(logits.shape[1]) if place not in order]
+    if rest is not None and others:
+        wanted[:, rest] = logits.float()[:, [order[rest], *others]].logsumexp(1)
+    return wanted
+
+
 @dataclass(eq=False)
 class Teacher:
     """Logits of the student's classes for the student's images.
@@ -34,6 +50,7 @@ class Teacher:
         order: for each of the student's classes, its place among the teacher's.
         temperature: of the distillation, see `heads.distillation_loss`.
         weight: of the distillation beside the labels.
+        rest: the student's class that the teacher's further ones count as, see `of_classes`.
     """
 
     network: nn.Module
@@ -42,6 +59,7 @@ class Teacher:
     order: list[int]
     temperature: float
     weight: float
+    rest: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
@@ -58,7 +76,7 @@ class Teacher:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """float32 [N, classes, ...] for images with values 0 to 255, [N, 3, H, W] on the network's device."""
-        return self.seen(images).float()[:, self.order]
+        return of_classes(self.seen(images), self.order, self.rest)
 
     def seen(self, images: Tensor) -> Any:
         """What the network returns for such images."""

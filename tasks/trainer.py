@@ -15,18 +15,18 @@ import lightning.pytorch as L
 import torch
 import torch.distributed as dist
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, RichProgressBar
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 
 from datasets.faults import did_you_mean
-from tasks.callbacks import BestCheckpoint, Ema, StopAfter
+from tasks.callbacks import BestCheckpoint, EarlyStopping, Ema, StopAfter
 from tasks.checkpoints import AtomicCheckpointIO
 from tasks.errors import RunError, TaskError
 from tasks.loggers import TRACKERS, build_loggers
 from tasks.metrics_file import MetricsFile
-from tasks.optim import requested_steps
+from tasks.optim import Clock, requested_steps
 from tasks.synchronised import CpuSynchronised, GpuSynchronised
 
 OURS = ["callbacks", "plugins", "default_root_dir", "use_distributed_sampler", "barebones", "enable_checkpointing"]
@@ -62,6 +62,7 @@ def build_trainer(
     callbacks: Sequence[Callback] = (),
     options: dict[str, Any] | None = None,
     loggers: Sequence[Logger] | None = None,
+    clock: Clock | None = None,
 ) -> L.Trainer:
     """Lightning's trainer, writing best.ckpt into `folder`, and what is logged.
 
@@ -74,6 +75,7 @@ def build_trainer(
         callbacks: further ones.
         options: of `lightning.Trainer`; they win over ours.
         loggers: of the run; by default metrics.csv and TensorBoard events in `folder`.
+        clock: of the run, whose limit ends it.
 
     Raises:
         RunError: for an option that Lightning's Trainer does not have, or a value that it cannot have.
@@ -96,8 +98,7 @@ def build_trainer(
         own.append(Ema(ema))
     if patience is not None:
         own.append(EarlyStopping(monitor, mode="max", patience=patience))
-    if steps is not None:
-        own.append(StopAfter(steps))
+    own.append(StopAfter(steps, clock or Clock(None)))
     plugins: list[Any] = [AtomicCheckpointIO(), CpuSynchronised() if on_cpu else GpuSynchronised()]
     if SLURMEnvironment.detect():
         plugins.append(SLURMEnvironment(auto_requeue=False))  # which would save in the middle of a step

@@ -46,6 +46,10 @@ class ClassificationDataset(Samples):
     def __len__(self) -> int:
         return len(self.files.image_paths)
 
+    @property
+    def paths(self) -> list[str]:
+        return self.files.image_paths
+
     def to(self, device: torch.device) -> None:
         """Move images that are held in memory to a device, where batches are then made."""
         if self.images is not None:

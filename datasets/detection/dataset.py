@@ -58,6 +58,10 @@ class DetectionDataset(Samples):
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def paths(self) -> list[str]:
+        return [*map(str, self.images)]
+
     def __getitem__(self, key: int | tuple[int, ...]) -> dict[str, Any]:
         epoch, index, *drawn = key if isinstance(key, tuple) else (0, key)
         image, objects = self.decoded(index)

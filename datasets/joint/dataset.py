@@ -48,6 +48,10 @@ class JointDataset(Samples):
         return self.first + self.extra
 
     @property
+    def paths(self) -> list[str]:
+        return [str(image.path) for image in self.images]
+
+    @property
     def sources(self) -> int:
         return len(self.images)
 

@@ -55,7 +55,11 @@ class ScaleCrop(A.DualTransform):
         return self._resample(img, windows, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR, 127)
 
     def apply_to_mask(self, mask: NDArray[np.uint8], windows: Any, **_: Any) -> NDArray[np.uint8]:
-        return self._resample(mask, windows, cv2.INTER_NEAREST_EXACT, IGNORE)
+        result = self._resample(mask, windows, cv2.INTER_NEAREST_EXACT, IGNORE)
+        if self.aim is not None:  # which the nearest of a small object may not be, where it is made smaller
+            (row, column), ((top, high, y, rows), (left, wide, x, columns)) = self.aim, windows
+            result[y + (row - top) * rows // high, x + (column - left) * columns // wide] = mask[row, column]
+        return result
 
     def _resample(self, array: NDArray[np.uint8], windows: Any, how: int, fill: int) -> NDArray[np.uint8]:
         (top, high, y, rows), (left, wide, x, columns) = windows

@@ -12,7 +12,7 @@ from heads import Anchors, DetectionLoss, box_distillation_loss, decode_detectio
 from tasks.base import Task
 from tasks.detection.options import DetectionOptions
 from tasks.errors import TaskError
-from tasks.teacher import Teacher
+from tasks.teacher import Teacher, of_classes
 
 SURE = 0.5  # score of a detection that is taught like a label
 
@@ -33,9 +33,13 @@ class BoxTeacher(Teacher):
 
     @torch.no_grad()
     def raw(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the student's classes, float32 [N, A, K + 1], and offsets, for uint8 images [N, 3, H, W]."""
+        """Logits of the student's classes, float32 [N, A, K + 1], and offsets, for uint8 images [N, 3, H, W].
+
+        What the teacher takes for another class than these is background.
+        """
         logits, offsets = self.seen(resize(images.float(), self.spec.input_size))[-2:]
-        return logits.float()[..., [0, *(1 + place for place in self.order)]], offsets.float()
+        order = [0, *(1 + place for place in self.order)]
+        return of_classes(logits.mT, order, None if self.spec.sigmoid else 0).mT, offsets.float()
 
     def teach(
         self, logits: Tensor, offsets: Tensor, images: Tensor, criterion: DetectionLoss, anchors: Anchors

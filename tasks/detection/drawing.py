@@ -227,7 +227,7 @@ def _envelope(curve: Curve, recall: NDArray[np.float64]) -> NDArray[np.float64]:
 def show_boxes(predictor: Any, options: Prediction) -> Show:
     """Images with the best boxes drawn whose score is above a threshold, see `BoxDrawing`; all are described."""
     names = predictor.spec.names
-    draw = BoxDrawing(names, predictor.spec.colours, options, shown_above(options, predictor.spec))
+    draw = BoxDrawing(names, predictor.spec.colours, options, shown_above(options.score_threshold, predictor.spec))
 
     def show(image: Image) -> Shown:
         found = predictor.predict([image], score_threshold=draw.score_threshold)[0]

@@ -10,7 +10,6 @@ from datasets import DetectionFiles
 from tasks.detection.detections import Detections
 from tasks.detection.metrics import Floats, VocScores, voc_average_precision
 from tasks.errors import TaskError
-from tasks.options import Prediction
 
 USUAL = 0.3  # where neither the user nor a validation split has chosen one
 GRID = np.arange(1, 100) / 100
@@ -87,6 +86,6 @@ def check_threshold(threshold: float | None) -> None:
         raise TaskError(f"score_threshold cannot be {threshold!r:.80}")
 
 
-def shown_above(options: Prediction, spec: Any) -> float:
+def shown_above(asked: float | None, spec: Any) -> float:
     """The score above which boxes are shown: the one asked for, else that of the checkpoint, else `USUAL`."""
-    return next(one for one in (options.score_threshold, spec.score_threshold, USUAL) if one is not None)
+    return next(one for one in (asked, getattr(spec, "score_threshold", None), USUAL) if one is not None)

@@ -26,7 +26,7 @@ def show_joint(predictor: Any, options: Prediction, frames: bool = False) -> Sho
         raise TaskError("several scales, flips and windows are for segmentation; a joint network takes --tile")
     spec = predictor.spec
     draw_mask = MaskDrawing(spec.names, spec.colours, options, frames)
-    draw_found = BoxDrawing(spec.box_names, spec.box_colours, options, shown_above(options, spec))
+    draw_found = BoxDrawing(spec.box_names, spec.box_colours, options, shown_above(options.score_threshold, spec))
 
     def show(image: Image) -> Shown:
         (found,) = predictor.predict([image], score_threshold=draw_found.score_threshold)

@@ -59,7 +59,8 @@ def load_mask_teacher(
 
     Args:
         options: which one, and how it teaches.
-        names: of the student's classes; the teacher may have others beside them.
+        names: of the student's classes; the teacher may have others beside them, which count as background where that
+            is one of these, and are left out otherwise.
         size: height and width of the images that it is to see.
         load: what loads a task of any kind from a path onto a device.
 
@@ -85,7 +86,8 @@ def load_mask_teacher(
         raise TaskError(f"{where} lacks classes of the data: {difference}")
     order, (loss, usual) = [list(known).index(name) for name in names], LOSSES[options.distillation]
     temperature = options.temperature or usual
-    teacher = MaskTeacher(network, mean, std, order, temperature, options.distillation_weight, loss)
+    rest = list(names).index("background") if "background" in names else None
+    teacher = MaskTeacher(network, mean, std, order, temperature, options.distillation_weight, loss, rest=rest)
     try:
         teacher(torch.zeros(1, 3, *size, dtype=torch.uint8))
     except (RuntimeError, ValueError) as error:  # of networks for other sizes, ours and others'

@@ -132,7 +132,7 @@ def test_a_hub_that_fails_is_one_line(fault, hub, monkeypatch, capfd):
         create_backbone("v3-small", weights="hf://me/net")
     said = str(caught.value)
     assert said.startswith("hf://me/net: could not fetch model.safetensors (") and "\n" not in said
-    assert "/me/net/resolve/main/model.safetensors elsewhere and give that file: --weights FILE" in said
+    assert "/me/net/resolve/main/model.safetensors elsewhere and give its path in place of the weights" in said
     assert fault != "silent" or time.monotonic() - before < 3
     assert "Error while downloading" not in capfd.readouterr().err
     (hub / "me/net/fault").unlink()

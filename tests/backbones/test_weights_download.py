@@ -60,7 +60,7 @@ def test_what_fails_is_one_line_and_leaves_nothing(how, server, tmp_path):
         fetch_url(f"{server}/{how}/{NAME}")
     said = str(caught.value)
     assert said.startswith(f"could not fetch {server}/{how}/{NAME} (") and "\n" not in said
-    assert f"put it at {tmp_path / 'checkpoints' / NAME}, or give that file: --weights FILE" in said
+    assert f"put it at {tmp_path / 'checkpoints' / NAME}, or give its path in place of the weights" in said
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
@@ -68,7 +68,7 @@ def test_half_a_file_in_its_place_is_no_whole_one(server, tmp_path):
     path = tmp_path / "checkpoints" / NAME
     path.parent.mkdir()
     path.write_bytes(CONTENT[:1000])
-    with pytest.raises(ConnectionError):
+    with pytest.raises(ConnectionError, match="where another file lies than the one published, or give"):
         fetch_url(f"{server}/none/{NAME}")
     assert fetch_url(f"{server}/whole/{NAME}").read_bytes() == CONTENT
 

@@ -106,11 +106,12 @@ def test_an_image_drawn_twice_is_augmented_twice(shapes):
         assert not any(np.array_equal(images[one], images[two]) for one, two in ((0, 1), (0, 2), (1, 2)))
 
 
-@pytest.mark.parametrize("scale", [(1.0, 1.0), (0.5, 2.0), (5.0, 5.0)])
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (0.25, 1.0), (0.5, 2.0), (5.0, 5.0)])
 def test_crops_hold_the_class_that_they_are_drawn_for(scale):
     mask = np.zeros((150, 210), np.uint8)
     mask[140:150, 200:210] = 1
-    mask[60:70, 100:110] = 2
+    mask[60:62, 100:102] = 2
+    mask.flags.writeable = False
     augment = AugmentSegmentation(SegmentationAugmentation(scale=scale), (32, 48))
     image = np.zeros((150, 210, 3), np.uint8)
     for label in (1, 2):

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -55,7 +57,24 @@ def test_a_clock_ends_a_schedule_in_time(schedule):
 def test_a_warm_up_ends_after_a_fifth_of_the_time():
     clock = Clock(100.0)
     factor = schedule_factor(Optimization(warmup_steps=1000), 10**9, clock)
-    clock.elapsed = 19.0
-    assert factor(5) == pytest.approx(6 / 1001)
+    clock.elapsed = 1.0
+    assert factor(99) == pytest.approx(100 / 1001 * 0.99**0.9)
+    clock.elapsed = 10.0
+    assert factor(105) == pytest.approx(0.5 * 0.9**0.9)
     clock.elapsed = 21.0
-    assert factor(6) == pytest.approx(0.79**0.9)
+    assert factor(115) == pytest.approx(0.79**0.9)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.5, 2.0])  # a step; the warm-up ends by its steps or by the time
+def test_a_clocks_rate_never_jumps(seconds):
+    clock, values = Clock(100.0), []
+    factor = schedule_factor(Optimization(warmup_steps=50), 10**9, clock)
+    for step in range(round(100 / seconds)):
+        clock.elapsed = step * seconds
+        values.append(factor(step))
+    assert max(abs(now - before) for before, now in pairwise(values)) < max(0.021, 0.06 * seconds)
+
+
+def test_without_a_limit_a_clock_has_the_schedule_of_the_steps():
+    plain, clocked = (schedule_factor(Optimization(), 1000, clock) for clock in (None, Clock(None, 5.0)))
+    assert [plain(step) for step in range(1000)] == [clocked(step) for step in range(1000)]

@@ -219,7 +219,7 @@ def test_more_epochs_say_what_becomes_of_the_schedule(old_run, shapes, tool_here
     before = rows(old_run)
     said = tool_here("train_seg", *again(shapes, old_run, "--resume", "--workers", "1", epochs=3))
     assert "changed since the run began: --epochs 3 (was 2), --workers 1 (was 0)" in said
-    assert "3 epochs in place of 2: the learning rate goes on as a run of 3 epochs has it here" in said
+    assert "3 epochs in place of 2 epochs: the learning rate goes on as a run of 3 epochs has it here" in said
     assert rows(old_run)[: len(before)] == before and len(rows(old_run)) == len(before) + 1
     assert torch.load(old_run / "last.ckpt", weights_only=True)["global_step"] == 3 * 2
 
