@@ -9,7 +9,6 @@ from tasks.detection.drawing import plot_thresholds
 from tasks.detection.metrics import voc_average_precision
 from tasks.detection.thresholds import GRID, best_threshold, score_thresholds, shown_above
 from tasks.joint.network import JointSpec
-from tasks.options import Prediction
 from tests.tasks.detection.test_metrics import detections, objects, random_split, split
 
 BOX, FAR = [0, 0, 10, 10], [50, 50, 60, 60]
@@ -90,9 +89,9 @@ def spec(**options):
 
 
 def test_boxes_are_shown_above_what_was_asked_for_or_chosen_or_is_usual():
-    assert shown_above(Prediction(score_threshold=0.0), spec(score_threshold=0.7)) == 0
-    assert shown_above(Prediction(), spec(score_threshold=0.7)) == 0.7
-    assert shown_above(Prediction(), spec()) == 0.3
+    assert shown_above(0.0, spec(score_threshold=0.7)) == 0
+    assert shown_above(None, spec(score_threshold=0.7)) == 0.7
+    assert shown_above(None, spec()) == 0.3
 
 
 def test_specs_hold_it_and_older_ones_have_none():
