@@ -30,7 +30,7 @@ class LatencyTable:
     Attributes:
         head: name of the head of the networks that it is for.
         size: height and width of the images.
-        runtime: what ran the layers: torch, onnx, litert, or another name that a file gives itself.
+        runtime: what ran the layers: torch, onnxruntime, litert, or another name that a file gives itself.
         threads: of the runtime.
         machine: in words.
         milliseconds: of each layer.

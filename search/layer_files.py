@@ -19,14 +19,14 @@ from search.search_errors import SearchError
 from tasks.writing import whole
 
 INDEX = "layers.json"  # a latency table whose milliseconds are numbers of files
-WRITERS = {"litert": (".tflite", layer_tflite), "onnx": (".onnx", layer_graph)}
+WRITERS = {"litert": (".tflite", layer_tflite), "onnxruntime": (".onnx", layer_graph)}
 COMMANDS = {
     "litert": '"$tool" --graph="$file" --num_threads={threads}',
-    "onnx": '"$tool" -I -m times -r 50 -x {threads} "$file"',
+    "onnxruntime": '"$tool" -I -m times -r 50 -x {threads} "$file"',
 }
 SAID = {  # by the tools, and milliseconds in their unit
     "litert": (re.compile(r"Inference \(avg\): ([\d.e+-]+)"), 0.001),
-    "onnx": (re.compile(r"Average inference time cost(?: total)?: ([\d.e+-]+) ms"), 1.0),
+    "onnxruntime": (re.compile(r"Average inference time cost(?: total)?: ([\d.e+-]+) ms"), 1.0),
 }
 SCRIPT = """#!/bin/sh
 # On the device, in this folder: sh measure.sh ./{name}
@@ -67,7 +67,7 @@ def write_layers(table: LatencyTable, layers: Sequence[Layer], folder: Path) -> 
         if not path.exists():
             with whole(path) as unfinished:
                 unfinished.write_bytes(make(layer))
-    name = {"litert": "benchmark_model", "onnx": "onnxruntime_perf_test"}[table.runtime]
+    name = {"litert": "benchmark_model", "onnxruntime": "onnxruntime_perf_test"}[table.runtime]
     command = COMMANDS[table.runtime].format(threads=table.threads)
     with whole(folder / "measure.sh") as unfinished:
         unfinished.write_text(SCRIPT.format(name=name, suffix=suffix, command=command), encoding="utf-8")

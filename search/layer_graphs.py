@@ -21,7 +21,7 @@ def layer_graph(layer: Layer) -> bytes:
     Raises:
         DeployError: if the package onnx is missing.
     """
-    onnx = require("onnx", "onnx", "--runtime onnx")
+    onnx = require("onnx", "onnx", "--runtime onnxruntime")
     helper, nodes, weights = onnx.helper, [], []
     random = np.random.default_rng(0)
 

@@ -80,7 +80,7 @@ class TorchRuntime(Runtime):
 class OnnxRuntime(Runtime):
     """ONNX Runtime on the CPU."""
 
-    name = "onnx"
+    name = "onnxruntime"
 
     def layer(self, layer: Layer) -> Call:
         runtime = require("onnxruntime", "onnx", f"--runtime {self.name}")

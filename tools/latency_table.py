@@ -1,7 +1,7 @@
 """Measure how long each layer takes on a device, for tools/netadapt.py and tools/search.py to add up.
 
 python tools/latency_table.py --backbone v3-small --head lraspp --size 360 480 --classes 11 --output table.json
-python tools/latency_table.py --checkpoint best.ckpt --runtime onnx --output table.json
+python tools/latency_table.py --checkpoint best.ckpt --runtime onnxruntime --output table.json
 python tools/latency_table.py --checkpoint best.ckpt --runtime litert --step 32 --write-layers my_layers
 python tools/latency_table.py --read-layers my_layers --device "Pixel 6" --output table.json
 """
@@ -26,7 +26,7 @@ def latency_table(
     classes: int | None = None,
     size: tuple[int, int] | None = None,
     head_options: dict[str, Any] | None = None,
-    runtime: Literal["torch", "onnx", "litert"] = "torch",
+    runtime: Literal["torch", "onnxruntime", "litert"] = "torch",
     threads: int = 1,
     space: Literal["netadapt", "search"] = "netadapt",
     step: int = 8,
@@ -50,7 +50,7 @@ def latency_table(
         classes: by default 1000 for the classifier, 19 for segmentation, 90 for detection.
         size: height and width of the image; by default 224 224.
         head_options: options of the head, such as --head-options.filters 256.
-        runtime: what runs the layers: torch as a checkpoint predicts, or onnx or litert as exported files do.
+        runtime: what runs the layers: torch as a checkpoint predicts, or onnxruntime or litert as exported files do.
         threads: of the runtime.
         space: whose networks' layers are measured: netadapt's, which have fewer channels, or those of tools/search.py,
             which varies the rows of v3-small or v3-large. A table can have both, one after the other.
@@ -59,7 +59,7 @@ def latency_table(
         rounds: how often each layer is timed.
         check: how many whole networks the table is held to at the end; 0 for none.
         write_layers: measure nothing, but write each layer as a file for a phone's own benchmark tool into this folder,
-            with a script that runs it (litert or onnx).
+            with a script that runs it (litert or onnxruntime).
         read_layers: make the table of what that script left in such a folder; --device and --output alone count beside.
         device: of --read-layers, in words.
         output: the table's file; beside it, .check.json and .png show predicted and measured networks.

@@ -18,7 +18,7 @@ def table(runtime):
 @pytest.fixture
 def folder(tmp_path):
     pytest.importorskip("onnx")
-    write_layers(table("onnx"), LAYERS, tmp_path)
+    write_layers(table("onnxruntime"), LAYERS, tmp_path)
     return tmp_path
 
 
@@ -33,7 +33,7 @@ def test_what_a_phones_tool_printed_becomes_a_table(folder):
     assert "*.onnx" in script and "-x 2" in script
     said(folder, OF_ONNX)
     found = read_layers(folder, "a phone")
-    assert (found.machine, found.threads, found.runtime) == ("a phone", 2, "onnx")
+    assert (found.machine, found.threads, found.runtime) == ("a phone", 2, "onnxruntime")
     assert found.milliseconds == {layer: number + 1.0 for number, layer in enumerate(LAYERS)}
 
 
@@ -46,9 +46,9 @@ def test_microseconds_of_tensorflow_lites_tool(tmp_path):
 
 
 def test_a_folder_goes_on_only_with_its_own_layers(folder):
-    write_layers(table("onnx"), LAYERS, folder)
+    write_layers(table("onnxruntime"), LAYERS, folder)
     with pytest.raises(SearchError, match="is of other layers"):
-        write_layers(table("onnx"), LAYERS[1:], folder)
+        write_layers(table("onnxruntime"), LAYERS[1:], folder)
 
 
 def test_layers_that_were_not_measured_are_told(folder):

@@ -7,13 +7,13 @@ from search.timing import time_in_turn
 from tasks.costs import build_spec
 from tests.search.test_layers import KINDS
 
-NEEDS = {"torch": "torch", "onnx": "onnxruntime", "litert": "litert_torch"}
+NEEDS = {"torch": "torch", "onnxruntime": "onnxruntime", "litert": "litert_torch"}
 
 
 @pytest.fixture(params=RUNTIMES)
 def runtime(request):
     pytest.importorskip(NEEDS[request.param])
-    if request.param == "onnx":
+    if request.param == "onnxruntime":
         pytest.importorskip("onnx")
     return RUNTIMES[request.param](threads=1)
 

@@ -137,7 +137,7 @@ def prepare(folder: Path) -> dict[str, list[str]]:
     base["cost"] = ["--backbone", "v3-small", "--width", "0.25", "--head", "lraspp", "--size", "64", "64"]
     where = ["--output", str(folder / "latency.json"), "--overwrite", "true"]
     base["latency_table"] = [*base["cost"], "--classes", "2", "--step", "1024", "--check", "0", *where]
-    base["latency_table"] += ["--runtime", "onnx"]
+    base["latency_table"] += ["--runtime", "onnxruntime"]
     base["check_data"] = [*data["det"], *output, "--task", "detection", "--drawn", "0"]
     write_latencies(folder / "layers.json", classification_table("v3-small", (32, 32), width=0.25), classes)
     base["search"] = ["--latency", str(folder / "layers.json"), "--target-ms", "9", "--width", "0.25", "--resume"]

@@ -73,7 +73,7 @@ def test_two_at_once_are_refused(tool_here, tmp_path):
 def test_layers_go_to_a_phone_and_come_back(tool_here, tmp_path):
     pytest.importorskip("onnx")
     folder, path = tmp_path / "layers", tmp_path / "table.json"
-    tool_here("latency_table", *QUICK, "--runtime", "onnx", "--write-layers", str(folder))
+    tool_here("latency_table", *QUICK, "--runtime", "onnxruntime", "--write-layers", str(folder))
     said = tool_here("latency_table", "--read-layers", str(folder), "--output", str(path), succeeds=False)
     assert "layers have no .txt; run measure.sh" in said
     for file in folder.glob("*.onnx"):
