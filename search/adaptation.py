@@ -23,6 +23,7 @@ from search.search_options import Place, SearchData
 from search.training import TOOLS
 from search.widths import carry, find_widths, with_widths
 from tasks.checkpoints import unchanged
+from tasks.folders import require_own
 from tasks.readiness import require_folder
 from tasks.resume import config_without_actions
 from tasks.wings import load_task
@@ -83,6 +84,7 @@ def adapt(
     history = History(place.run(f"netadapt_{data.dataset}_{task.spec.head}").folder)
     if checkpoint.resolve().parent == history.folder.resolve():
         raise SearchError(f"--checkpoint {checkpoint}: lies in the folder of this search; name another --name")
+    require_own(history.folder, "NetAdapt")
     settings = {"config": config_without_actions(config_text), "checkpoint": digest, "images": judge.parts.images}
     settings |= {"latency table": None if latency is None else sha256(latency), "unit": unit}
     settings["measure"] = judge.parts.wing.measure

@@ -16,6 +16,7 @@ from search.training import TOOLS
 from search.trials import Storage, history, work, work_in_processes
 from tasks.checkpoints import AtomicCheckpointIO, read_checkpoint
 from tasks.errors import CheckpointError
+from tasks.folders import require_own
 from tasks.lock import Locked, locked
 from tasks.readiness import require_folder
 from tasks.resume import config_without_actions
@@ -42,6 +43,7 @@ def search_architecture(judge: Judge, place: Place, config_text: str) -> Path:
     folder = require_folder(run.folder)
     if place.overwrite and judge.controller.storage is not None:
         raise SearchError("--overwrite leaves a --storage alone, where others may be searching; name another --name")
+    require_own(folder, "search", ("config.yaml", *RESULTS))
     judge.check()
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -6,6 +6,7 @@ what it prints as NAME.txt: TensorFlow Lite's `benchmark_model`, or `onnxruntime
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from search.layers import Layer
 from search.search_errors import SearchError
 from tasks.writing import whole
 
-INDEX = "layers.json"  # a latency table whose milliseconds are numbers of files
+INDEX = "layers.json"  # a latency table, not complete, whose milliseconds are numbers of files
 WRITERS = {"litert": (".tflite", layer_tflite), "onnxruntime": (".onnx", layer_graph)}
 COMMANDS = {
     "litert": '"$tool" --graph="$file" --num_threads={threads}',
@@ -56,7 +57,7 @@ def write_layers(table: LatencyTable, layers: Sequence[Layer], folder: Path) -> 
         raise SearchError(f"--runtime {table.runtime}: has no files; give {' or '.join(WRITERS)}")
     suffix, make = WRITERS[table.runtime]
     numbers = {layer: float(number) for number, layer in enumerate(dict.fromkeys(layers))}
-    index = replace(table, milliseconds=numbers)
+    index = replace(table, milliseconds=numbers, complete=False)
     if (folder / INDEX).exists():
         there = LatencyTable.read(folder / INDEX)
         if replace(there, file=index.file) != index:
@@ -94,10 +95,18 @@ def read_layers(folder: Path, machine: str) -> LatencyTable:
     for layer, number in index.milliseconds.items():
         path = folder / f"{_name(number)}.txt"
         said = pattern.findall(path.read_text(encoding="utf-8", errors="replace"))
-        if not said:
-            raise SearchError(f"{path}: has no line with {pattern.pattern!r}; remove it and run measure.sh again")
-        found[layer] = unit * float(said[-1])
-    return replace(index, milliseconds=found, machine=machine)
+        found[layer] = unit * _positive(said[-1]) if said else 0.0
+        if not found[layer]:
+            raise SearchError(f"{path}: has no time above 0 as {pattern.pattern!r}; remove it and run measure.sh again")
+    return replace(index, milliseconds=found, machine=machine, complete=True)
+
+
+def _positive(text: str) -> float:
+    """A finite number above 0, or 0 for whatever else."""
+    with suppress(ValueError):
+        number = float(text)
+        return number if 0 < number < float("inf") else 0.0
+    return 0.0
 
 
 def _name(number: float) -> str:

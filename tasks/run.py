@@ -20,6 +20,7 @@ from tasks.checkpoints import export_weights
 from tasks.curves import plot_curves
 from tasks.drawing import Draw, DrawBatch, FirstBatch, ValidationImages
 from tasks.errors import RunError
+from tasks.folders import LOCK, require_own
 from tasks.loaders import Loaders
 from tasks.lock import Locked, locked
 from tasks.loggers import LogOptions, build_loggers, require_loggers, tracker_ids
@@ -30,7 +31,6 @@ from tasks.readiness import require_folder
 from tasks.resume import TellSchedule, begun_run, config_without_actions, run_length
 from tasks.trainer import build_trainer, check_options, fit, is_first_process
 
-LOCK = ".lock"
 UNTIL_TIME = 10**6  # epochs of a run that its time ends
 CHECKPOINTS = ("last.ckpt", "best.ckpt")
 
@@ -50,8 +50,8 @@ def check_run(run: Run) -> None:
     require_folder(run.output)
     check_options(run.trainer or {})
     require_loggers(run.logger)
+    require_own(run.folder, "training", ["config.yaml"])
     _checkpoint(run)
-    _require_ours(run.folder)
 
 
 def train_run(
@@ -108,7 +108,7 @@ def train_run(
         begun_with = {"options": config, "epochs": epochs, "images": images, "metrics": metrics.state_dict()}
         return begun_with | {"digests": digests, "teachers": teachers} | spent | ids
 
-    _require_ours(folder)
+    require_own(folder, "training", ["config.yaml"])
     signals = Signals()
     with signals.installed(), _alone(folder):
         checkpoint = _checkpoint(run)
@@ -201,16 +201,6 @@ def _export(run: Run) -> None:
     if run.export_weights is not None and is_first_process():
         export_weights(best, run.export_weights)
         say(f"wrote the weights of {best} to {run.export_weights}")
-
-
-def _require_ours(folder: Path) -> None:
-    """Refuse a folder with a config.yaml of somebody else's, which a run would replace.
-
-    Raises:
-        RunError: if there is one, and nothing that only a run leaves.
-    """
-    if (folder / "config.yaml").exists() and not any((folder / name).exists() for name in (LOCK, *CHECKPOINTS)):
-        raise RunError(f"{folder}: holds a config.yaml that no run wrote; name another --name or --output")
 
 
 def _restarted(last: Path) -> bool:

@@ -159,6 +159,19 @@ def test_another_search_is_replaced_if_asked(judge, tmp_path):
         replace(place, overwrite=True, resume=True)
 
 
+@pytest.mark.parametrize("action", [{}, {"overwrite": True}, {"resume": True}])
+def test_no_other_run_is_replaced(judge, tmp_path, action):
+    left = {"training": ("last.ckpt", "best.ckpt"), "NetAdapt": ("iteration_00.ckpt", "history.json")}
+    for kind, names in (left | {"mine": ("config.yaml", "notes.txt")}).items():
+        (tmp_path / kind).mkdir()
+        for name in names:
+            (tmp_path / kind / name).write_text("kept")
+        said = f"files of a {kind} run" if kind in left else "a config.yaml that no run wrote"
+        with pytest.raises(RunError, match=f"holds {said}; name another --name or --output"):
+            search_architecture(judge(), Place(kind, tmp_path, **action), "")
+        assert {path.name: path.read_text() for path in (tmp_path / kind).iterdir()} == dict.fromkeys(names, "kept")
+
+
 def test_a_folder_is_one_searchs(judge, tmp_path):
     (tmp_path / "one").mkdir()
     lock = tmp_path / "one" / ".lock"

@@ -35,11 +35,13 @@ def test_what_a_phones_tool_printed_becomes_a_table(folder):
     found = read_layers(folder, "a phone")
     assert (found.machine, found.threads, found.runtime) == ("a phone", 2, "onnxruntime")
     assert found.milliseconds == {layer: number + 1.0 for number, layer in enumerate(LAYERS)}
+    assert found.complete and not LatencyTable.read(folder / "layers.json").complete  # which prices nothing
 
 
 def test_microseconds_of_tensorflow_lites_tool(tmp_path):
     index = table("litert")
     index.milliseconds = {layer: float(number) for number, layer in enumerate(LAYERS)}
+    index.complete = False
     index.write(tmp_path / "layers.json")
     said(tmp_path, OF_TFLITE, unit=1000.0)
     assert list(read_layers(tmp_path, "a phone").milliseconds.values()) == pytest.approx([1, 2, 3, 4, 5, 6])
@@ -54,9 +56,16 @@ def test_a_folder_goes_on_only_with_its_own_layers(folder):
 def test_layers_that_were_not_measured_are_told(folder):
     with pytest.raises(SearchError, match=r"6 of 6 layers have no \.txt"):
         read_layers(folder, "a phone")
-    said(folder, "Killed\n")
-    with pytest.raises(SearchError, match=r"layer_00000\.txt: has no line with"):
-        read_layers(folder, "a phone")
+    for text in (
+        "Killed\n",
+        OF_ONNX.format("-0.5"),
+        OF_ONNX.format("0"),
+        OF_ONNX.format("1e"),
+        OF_ONNX.format("1e999"),
+    ):
+        said(folder, text)
+        with pytest.raises(SearchError, match=r"layer_00000\.txt: has no time above 0"):
+            read_layers(folder, "a phone")
 
 
 def test_the_script_runs_the_tool_on_each_layer_once(folder):

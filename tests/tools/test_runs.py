@@ -76,6 +76,30 @@ def test_a_folder_of_somebody_elses_is_left_alone(action, shapes, tmp_path, tool
         assert content(tmp_path) == before
 
 
+@pytest.mark.parametrize("action", [[], ["--overwrite"], ["--resume"]])
+def test_no_kind_of_run_replaces_another(action, old_run, shapes, tmp_path, tool_here):
+    given = {"train_seg": quick_run(shapes, tmp_path)}
+    given["netadapt"] = [*given["train_seg"][:4], "--checkpoint", str(shutil.copy(old_run / "best.ckpt", tmp_path))]
+    given["netadapt"] += ["--output", str(tmp_path)]
+    left = {"search": {"trials.db": "", "best.ckpt": ""}, "NetAdapt": {"iteration_00.ckpt": "", "history.json": "{}"}}
+    left["a search with its trials elsewhere"] = {"history.json": '{"trials": []}', "best.ckpt": "", "config.yaml": ""}
+    for kind, files in left.items():
+        (tmp_path / kind).mkdir()
+        for name, text in files.items():
+            (tmp_path / kind / name).write_text(text)
+    before = content(tmp_path)
+    for tool_, name, kind in (
+        ("train_seg", "search", "search"),
+        ("train_seg", "NetAdapt", "NetAdapt"),
+        ("train_seg", "a search with its trials elsewhere", "search"),
+        ("netadapt", "search", "search"),
+        ("netadapt", "quick", "training"),
+    ):
+        said = tool_here(tool_, *given[tool_], "--name", name, *action, succeeds=False)
+        assert f"{tmp_path / name}: holds files of a {kind} run; name another --name or --output" in said
+    assert content(tmp_path) == before
+
+
 @pytest.mark.parametrize("name", [".", "..", "../../x", "/tmp/x", "a/../..", "", "  ", "n" * 300])
 def test_a_name_stays_inside_the_output_folder(name, shapes, tmp_path, tool_here):
     (tmp_path / "config.yaml").write_text("somebody's own")
