@@ -111,8 +111,7 @@ def adapt(
             _iterate(history, judge, prices, options)
             report()
     last = history.checkpoint(len(history.iterations) - 1)
-    root = [] if data.data_root is None else ["--data-root", str(data.data_root)]
-    line = ["--backbone", str(last), "--weights", str(last), "--dataset", data.dataset, *root]
+    line = ["--backbone", str(last), "--weights", str(last), *data.words]
     print(f"train it for long: python tools/{TOOLS[task.kind]}.py {shlex.join(line)}")
     return history.folder
 

@@ -66,19 +66,20 @@ def _search(judge: Judge, name: str, folder: Path, resume: bool, config_text: st
     how, sampler = judge.controller, _sampler(judge)
     storage = Storage(folder) if how.storage is None else Storage(folder, how.storage, name)
     settings = _settings(judge)
-    study = storage.begin(sampler, settings, resume)
-    with whole(folder / "config.yaml") as unfinished:
-        unfinished.write_text(config_without_actions(config_text), encoding="utf-8")
-    print(
-        f"{sampler.size:,} networks in the space; trains on {judge.parts.images[0]:,} images and judges by "
-        f"{judge.parts.images[1]:,} others of {judge.data.train_split}; writing to {folder}",
-        flush=True,
-    )
-    if how.processes > 1:
-        work_in_processes(storage, sampler, judge, how.trials, how.processes)
-    else:
-        work(storage, sampler, judge, how.trials)
-    _write(judge, study, settings, folder)
+    with storage.told():
+        study = storage.begin(sampler, settings, resume)
+        with whole(folder / "config.yaml") as unfinished:
+            unfinished.write_text(config_without_actions(config_text), encoding="utf-8")
+        print(
+            f"{sampler.size:,} networks in the space; trains on {judge.parts.images[0]:,} images and judges by "
+            f"{judge.parts.images[1]:,} others of {judge.data.train_split}; writing to {folder}",
+            flush=True,
+        )
+        if how.processes > 1:
+            work_in_processes(storage, sampler, judge, how.trials, how.processes)
+        else:
+            work(storage, sampler, judge, how.trials)
+        _write(judge, study, settings, folder)
 
 
 def _sampler(judge: Judge) -> AgeingEvolution:
@@ -105,8 +106,12 @@ def _settings(judge: Judge) -> dict[str, Any]:
 def _write(judge: Judge, study: Any, settings: dict[str, Any], folder: Path) -> None:
     """All results; what is there already is written again as it was."""
     trials, how, measure = history(study), judge.controller, judge.wing.measure
-    if not trials:
-        raise SearchError(f"{folder}: other processes have begun all {how.trials} trials, and finished none")
+    paper = next((trial for trial in trials if trial["choices"] == judge.space.paper), None)
+    if paper is None:
+        raise SearchError(
+            f"{folder}: other processes have begun all {how.trials} trials, and not finished that of V3's own network; "
+            "--resume writes the results once they have"
+        )
     best = max(trials, key=lambda trial: trial["reward"])
     table = judge.space.table(best["choices"])
     write_json(folder / "history.json", {"settings": settings, "trials": trials})
@@ -114,7 +119,6 @@ def _write(judge: Judge, study: Any, settings: dict[str, Any], folder: Path) -> 
     _write_checkpoint(judge, best, folder / "best.ckpt")
     steps = how.check_steps or 10 * judge.proxy.steps
     correlation = correlate(study, trials, judge, how.check, steps) if how.check else None
-    paper = next(trial for trial in trials if trial["choices"] == judge.space.paper)
     content = search_page(
         f"{folder.name}: {judge.kind} on {judge.data.dataset}, {len(trials)} networks",
         trials,
@@ -139,9 +143,10 @@ def _write(judge: Judge, study: Any, settings: dict[str, Any], folder: Path) -> 
 
 def _command(judge: Judge, table: Path) -> str:
     """What trains a network by all that there is to learn from."""
-    words = ["python", f"tools/{TOOLS[judge.kind]}.py", "--backbone", str(table), "--dataset", judge.data.dataset]
-    words += [] if judge.data.data_root is None else ["--data-root", str(judge.data.data_root)]
+    words = ["python", f"tools/{TOOLS[judge.kind]}.py", "--backbone", str(table), *judge.data.words]
     words += [] if judge.network.head is None else ["--head", judge.network.head]
+    for name, value in (judge.network.head_options or {}).items():
+        words += [f"--head-options.{name}", str(value)]
     size = judge.proxy.size
     words += [] if size is None else [f"--{OPTIONS[judge.kind][1]}", *map(str, size)]
     return shlex.join(words)

@@ -48,6 +48,18 @@ class SearchData:
         require_data(self.data_root, self.dataset == "shapes")
         check_group_by(self.group_by)
 
+    @property
+    def words(self) -> list[str]:
+        """The options by which a training has the same data."""
+        given = {
+            "dataset": self.dataset,
+            "data-root": self.data_root,
+            "group-by": self.group_by,
+            "classes": self.classes,
+        }
+        given |= {"train-split": None if self.train_split == "train" else self.train_split}
+        return [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+
 
 @dataclass(frozen=True)
 class Proxy:
@@ -125,8 +137,10 @@ class Controller:
         ranges = {"trials": (1, 10**6), "alpha": (-1, 0), "beta": (-1, 0), "check_steps": COUNT}
         ranges |= {"population": (1, 10**6), "tournament": (1, 10**6), "processes": (1, 128), "check": (0, 10**6)}
         check_fields(self, ranges)
-        if self.check in (1, 2):
-            raise SearchError(f"--check {self.check}: give 3 networks or more, whose orders can be compared")
+        if self.check in (1, 2) or (self.check and self.trials < 3):
+            raise SearchError(
+                f"--check {self.check} of {self.trials} trials: give 3 or more, whose orders can be compared"
+            )
         if self.check_steps is not None and not self.check:
             raise SearchError("--check-steps is for --check, which is 0")
 

@@ -1,6 +1,7 @@
 import json
 import pickle
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,9 +13,10 @@ pytest.importorskip("optuna")
 from backbones import BackboneOptions, Table
 from datasets import DataError, write_shapes
 from search import SearchError
-from search.architecture_search import search_architecture
+from search.architecture_search import _command, _sampler, _settings, search_architecture
 from search.proxy import Judge
 from search.search_options import Controller, Place, Proxy, SearchData
+from search.trials import WHO, Storage
 from tasks import load_task
 from tasks.errors import RunError
 from tasks.options import Network
@@ -170,6 +172,35 @@ def test_no_other_run_is_replaced(judge, tmp_path, action):
         with pytest.raises(RunError, match=f"holds {said}; name another --name or --output"):
             search_architecture(judge(), Place(kind, tmp_path, **action), "")
         assert {path.name: path.read_text() for path in (tmp_path / kind).iterdir()} == dict.fromkeys(names, "kept")
+
+
+def test_results_wait_for_the_network_that_another_machine_trains(judge, tmp_path):
+    own = judge(controller={"trials": 2, "storage": f"sqlite:///{tmp_path}/trials.db"})
+    sampler = _sampler(own)
+    study = Storage(tmp_path, own.controller.storage, "joined").begin(sampler, _settings(own), True)
+    trial = study.ask()  # V3's own
+    for name, known in sampler.options.items():
+        trial.suggest_categorical(name, known)
+    trial.set_user_attr(WHO, "another")
+    with pytest.raises(SearchError, match="have begun all 2 trials, and not finished that of V3's own network"):
+        search_architecture(own, Place("joined", tmp_path, resume=True), "")
+    assert not (tmp_path / "joined" / "best.ckpt").exists()
+
+
+def test_the_command_that_trains_has_the_searchs_head_and_data(judge, tmp_path):
+    own = judge(kind="segmentation")
+    own.network = Network("v3-small", "lraspp", head_options={"filters": 64})
+    own.data = replace(own.data, group_by="([a-z]+)_", classes="voc")
+    said = shlex.split(_command(own, tmp_path / "best_table.json"))
+    for words in (
+        "--head lraspp",
+        "--head-options.filters 64",
+        "--group-by ([a-z]+)_",
+        "--classes voc",
+        "--crop 64 64",
+    ):
+        assert words in " ".join(said)
+    assert "--train-split" not in said
 
 
 def test_a_folder_is_one_searchs(judge, tmp_path):
