@@ -102,21 +102,21 @@ class Storage:
         url = (self.url or file).replace("{", "{{").replace("}", "}}")  # Optuna fills templates in
         waits = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None
         beats: dict[str, Any] = {} if self.url is None else {"heartbeat_interval": BEAT, "grace_period": STALE}
-        try:
-            with self.told(), warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with self.told(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            try:
                 storage = RDBStorage(url, waits, heartbeat_stale_trial_callback=_begin_again, **beats)
                 return optuna.create_study(
                     study_name=self.name, storage=storage, sampler=sampler, direction="maximize", load_if_exists=resume
                 )
-        except optuna.exceptions.DuplicatedStudyError:
-            replaced = "; --overwrite replaces it" if self.url is None else ""
-            raise SearchError(
-                f"{self.where}: has a search; go on with it by --resume, or name another --name{replaced}"
-            ) from None
-        except (ImportError, ValueError) as error:  # of a URL
-            said = str(error).splitlines()[0]
-            raise SearchError(f"{self.where}: the database of trials cannot be used ({said})") from None
+            except optuna.exceptions.DuplicatedStudyError:
+                replaced = "; --overwrite replaces it" if self.url is None else ""
+                raise SearchError(
+                    f"{self.where}: has a search; go on with it by --resume, or name another --name{replaced}"
+                ) from None
+            except (ImportError, ValueError) as error:  # of a URL
+                said = str(error).splitlines()[0]
+                raise SearchError(f"{self.where}: the database of trials cannot be used ({said})") from None
 
     def begin(self, sampler: AgeingEvolution, settings: dict[str, Any], resume: bool) -> optuna.Study:
         """The search, whose trials that nobody works on any more are given up; one process at a time may call this.

@@ -122,8 +122,9 @@ def train_run(
             if more is not None:
                 metrics.finalize("success")
                 say(f"{folder}: this run is finished, {begun.step} steps; more {more} would go on with it")
-                if metrics.path.is_file() and not (folder / "curves.png").exists():  # killed before it was drawn
-                    plot_curves(metrics.path, task.monitor, folder / "curves.png")
+                curves = folder / "curves.png"
+                if is_first_process() and metrics.path.is_file() and not curves.exists():  # it was killed before
+                    plot_curves(metrics.path, task.monitor, curves)
                 _export(run)
                 return False
             say(f"{folder}: going on after step {begun.step}")
