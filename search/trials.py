@@ -114,7 +114,11 @@ class Storage:
                 raise SearchError(
                     f"{self.where}: has a search; go on with it by --resume, or name another --name{replaced}"
                 ) from None
-            except (ImportError, ValueError) as error:  # of a URL
+            except ImportError:
+                raise SearchError(
+                    f"{self.where}: the database's driver is not installed, such as psycopg[binary] for postgresql://"
+                ) from None
+            except ValueError as error:  # of a URL
                 said = str(error).splitlines()[0]
                 raise SearchError(f"{self.where}: the database of trials cannot be used ({said})") from None
 

@@ -142,11 +142,12 @@ def test_what_is_refused(tmp_path):
         "nonsense",
         "bogus://x",
         f"sqlite:///{tmp_path}/none/trials.db",
-        "postgresql://x",
         f"sqlite:///{__file__}",
     ):
         with pytest.raises(SearchError, match="--storage, --name x: the database of trials cannot be used"):
             Storage(tmp_path, url, "x").begin(SAMPLER, {}, False)
+    with pytest.raises(SearchError, match=r"the database's driver is not installed, such as psycopg\[binary\]"):
+        Storage(tmp_path, "oracle://x", "x").begin(SAMPLER, {}, False)
 
 
 def test_a_process_that_is_killed_is_told(tmp_path):
