@@ -13,7 +13,7 @@ LEAVES = {"search": ("trials.db",), "NetAdapt": ("iteration_00.ckpt",), "trainin
 
 def held_by(folder: Path) -> str | None:
     """What left files in a folder, a key of `LEAVES`, or None if nothing did."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, TypeError, ValueError):
         if "trials" in json.loads((folder / "history.json").read_text(encoding="ascii")):
             return "search"  # whose trials may be in a database elsewhere
     return next((kind for kind, names in LEAVES.items() if any((folder / name).exists() for name in names)), None)
