@@ -1,6 +1,7 @@
 """Tables of rows from a file or the Hugging Face hub: what was pruned, searched for, or published."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ def given_table(name: str, rf2: bool = False, reduced_tail: bool = False) -> Tab
         reduced_tail: halve the outputs of the last stage only.
 
     Raises:
-        BackboneError: if the file is not there, or has no table; or for halves of timm's networks, or of both kinds.
+        BackboneError: if the file is not there, or has no table; or for halves of timm's networks, of both kinds, or of
+            what is halved already.
         FileNotFoundError, ConnectionError: if the hub has no table, or cannot be asked.
     """
     try:
@@ -46,7 +48,11 @@ def given_table(name: str, rf2: bool = False, reduced_tail: bool = False) -> Tab
     table = replace(table, norm_momentum=0.01 if plain is None else plain.norm_momentum)
     if rf2 and reduced_tail:
         raise BackboneError("rf2 and reduced_tail halve the same stage in two ways: choose one")
-    return _halved(table, rf2) if rf2 or reduced_tail else table
+    if not rf2 and not reduced_tail:
+        return table
+    if halved := re.search(r"\b(rf2|reduced tail)\b", table.variant):
+        raise BackboneError(f"{name}: its last stage is halved already ({halved[1]})")
+    return _halved(table, rf2)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from backbones.weights_download import sha256
 from search.adaptation_history import History, save
-from search.adaptation_options import Adaptation
+from search.adaptation_options import LEAST, Adaptation
 from search.adaptation_report import in_words, write_report
 from search.beside import marked, plain, read_beside
 from search.judge import Judge
@@ -135,7 +135,7 @@ def _iterate(history: History, judge: Judge, prices: Prices, options: Adaptation
     """
     first, before = history.iterations[0], history.iterations[-1]
     number, widths = before["number"] + 1, before["widths"]
-    delta = options.delta * options.delta_decay ** before["number"]
+    delta = max(options.delta * options.delta_decay ** before["number"], LEAST)
     proposals = list(prices.propose(widths, before["price"] - delta * first["price"]))
     if not proposals:
         most = prices.most_saved(widths) / first["price"]

@@ -18,6 +18,7 @@ from tasks.writing import whole, write_json
 # options that say where, how fast and how far; what the files hold is compared by hash
 FREE = {"workers", "output", "name", "data_root", "check_data", "cache", "target"}
 FREE |= {"checkpoint", "latency", "config", "beside"}
+SETTINGS = {"config", "checkpoint", "images", "latency table", "unit", "measure"}  # which a history has
 RECORD = "netadapt"  # entry of a checkpoint
 
 
@@ -64,7 +65,7 @@ class History:
             return False
         try:
             self.begun = json.loads(self.file.read_text(encoding="ascii"))
-            assert self.iterations[0]["number"] == 0
+            assert self.iterations[0]["number"] == 0 and self.begun.keys() >= SETTINGS
         except (ValueError, KeyError, IndexError, TypeError, AssertionError):
             raise SearchError(f"{self.file}: is no history of a search; replace it with --overwrite") from None
         return True

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from datasets.faults import one_line
 from search.layers import Layer, network_layers
@@ -20,6 +20,7 @@ from tasks.writing import whole
 
 FORMAT = 1  # of the file
 LAYER_FIELDS = tuple(entry.name for entry in fields(Layer) if entry.compare)
+KINDS = {name: get_type_hints(Layer)[name] for name in LAYER_FIELDS}
 ALIKE = tuple(name for name in LAYER_FIELDS if not name.startswith("channels"))
 
 
@@ -169,15 +170,20 @@ class LatencyTable:
             factor=float(content.get("factor", 1)),
             per_layer=float(content.get("per_layer", 0)),
             overhead=float(content.get("overhead", 0)),
-            complete=bool(content.get("complete", True)),
+            complete=content.get("complete", True),
             interpolate=interpolate,
             file=str(path),
         )
+        if not isinstance(table.complete, bool):
+            raise ValueError(f"complete cannot be {table.complete!r}")
         for name in ("factor", "per_layer", "overhead"):
             if not math.isfinite(getattr(table, name)):
                 raise ValueError(f"{name} cannot be {getattr(table, name)}")
         for entry in content["layers"]:
             layer = Layer(**{name: value for name, value in entry.items() if name != "ms"})
+            odd = [name for name, kind in KINDS.items() if type(getattr(layer, name)) is not kind]
+            if odd:
+                raise ValueError(f"{odd[0]} of a layer cannot be {getattr(layer, odd[0])!r}")
             if not 0 <= float(entry["ms"]) < float("inf"):
                 raise ValueError(f"{layer} cannot take {entry['ms']} ms")
             table.milliseconds[layer] = float(entry["ms"])

@@ -72,6 +72,8 @@ def latency_table(
         raise RunError(f"--step {step}: must be a multiple of 8")
     if not 0 < len(device.strip()) <= 200:
         raise RunError(f"--device {device[:40]!r}: say in 1 to 200 characters what it is")
+    if output.suffix == ".png":
+        raise RunError(f"--output {output}: a table is JSON, and its plot beside it has that name; give one with .json")
     if read_layers is not None:
         from search.making_tables import table_of_phone
 

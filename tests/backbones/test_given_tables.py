@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,12 @@ def test_a_table_in_a_file_is_a_backbone_by_name(file):
 def test_its_last_stage_is_halved_as_the_papers_is(tmp_path, variant, option):
     path = tmp_path / "table.json"
     path.write_text(json.dumps(mobilenet_v3_table(variant).to_dict()))
-    assert given_table(str(path), **{option: True}) == mobilenet_v3_table(variant, **{option: True})
+    halved = given_table(str(path), **{option: True})
+    assert halved == mobilenet_v3_table(variant, **{option: True})
+    path.write_text(json.dumps(replace(halved, name="searched", variant=f"{halved}: 1x k3").to_dict()))
+    for again in ({"rf2": True}, {"reduced_tail": True}):
+        with pytest.raises(BackboneError, match=rf"its last stage is halved already \({option.replace('_', ' ')}\)"):
+            given_table(str(path), **again)
 
 
 def test_a_classifiers_momentum_stays_with_classifiers(file):

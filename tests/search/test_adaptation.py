@@ -240,9 +240,10 @@ def test_other_options_and_other_files_are_refused(given, tmp_path, tool_here, m
     torch.save({**content, "state_dict": {k: v * 2 for k, v in content["state_dict"].items()}}, other)
     said = tool_here("netadapt", "--checkpoint", str(other), *line[2:], "--resume", succeeds=False)
     assert "the checkpoint is not what it was" in said
-    (tmp_path / "x" / "history.json").write_text("[1]")
-    said = tool_here("netadapt", *line, "--resume", succeeds=False)
-    assert "is no history of a search" in said
+    begun = json.loads((tmp_path / "x" / "history.json").read_text())
+    for damaged in ([1], {name: begun[name] for name in begun if name != "config"}):
+        (tmp_path / "x" / "history.json").write_text(json.dumps(damaged))
+        assert "is no history of a search" in tool_here("netadapt", *line, "--resume", succeeds=False)
 
 
 def stop(*_, **__):

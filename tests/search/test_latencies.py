@@ -82,6 +82,9 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path):
         (json.dumps(good | {"layers": [layer | {"ms": "nan"}]}), "cannot take nan ms"),
         (json.dumps(good | {"layers": [layer | {"ms": -1}]}), "cannot take -1 ms"),
         (json.dumps(good | {"layers": [layer | {"odd": 1}]}), "odd"),
+        (json.dumps(good | {"layers": [layer | {"channels_in": "8"}]}), "channels_in of a layer cannot be '8'"),
+        (json.dumps(good | {"layers": [layer | {"stride": True}]}), "stride of a layer cannot be True"),
+        (json.dumps(good | {"complete": "false"}), "complete cannot be 'false'"),
     ]:
         path.write_text(content)
         with pytest.raises(SearchError, match=said) as error:

@@ -58,6 +58,11 @@ def test_a_table_that_was_stopped_prices_nothing_until_it_is_gone_on_with(tool_h
     assert " ms" in tool_here("cost", *NETWORK, "--latency", str(path))
 
 
+def test_a_table_does_not_take_the_name_of_its_plot(tool_here, tmp_path):
+    said = tool_here("latency_table", *QUICK, "--output", str(tmp_path / "table.png"), succeeds=False)
+    assert "a table is JSON, and its plot beside it has that name" in said and not [*tmp_path.iterdir()]
+
+
 def test_two_at_once_are_refused(tool_here, tmp_path):
     path = tmp_path / "table.json"
     code = "import sys, time\nfrom pathlib import Path\nfrom tasks.lock import locked\n"
