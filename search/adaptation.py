@@ -18,6 +18,7 @@ from search.judge import Judge
 from search.latencies import open_table
 from search.layers import network_layers
 from search.proposals import Prices, multiply_adds
+from search.proxy import OPTIONS
 from search.search_errors import SearchError
 from search.search_options import Place, SearchData
 from search.training import TOOLS
@@ -112,6 +113,8 @@ def adapt(
             report()
     last = history.checkpoint(len(history.iterations) - 1)
     line = ["--backbone", str(last), "--weights", str(last), *data.words]
+    if task.kind != "classification" or data.dataset == "folder":  # others have images of one size
+        line += [f"--{OPTIONS[task.kind][1]}", *map(str, task.spec.input_size)]
     print(f"train it for long: python tools/{TOOLS[task.kind]}.py {shlex.join(line)}")
     return history.folder
 

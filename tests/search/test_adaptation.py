@@ -2,6 +2,7 @@
 
 import json
 import pkgutil
+import shlex
 import signal
 import subprocess
 import sys
@@ -139,6 +140,12 @@ def test_every_iteration_is_a_checkpoint(kind, given, tmp_path, tool_here):
     last = folder / f"iteration_{len(done) - 1:02d}.ckpt"
     tool = {"segmentation": "seg", "detection": "det", "classification": "cls"}[kind]
     assert f"python tools/train_{tool}.py --backbone {last} --weights {last} " in said
+    words = shlex.split(said.rpartition("python tools/")[2].splitlines()[0])[1:]
+    words += ["--epochs", "1", "--batch-size", "8", "--workers", "0", "--output", str(tmp_path), "--name", "long"]
+    tool_here(f"train_{tool}", *words, "--trainer.enable_progress_bar", "false")
+    cut, trained = (load_task(path, "cpu").spec for path in (last, tmp_path / "long" / "last.ckpt"))
+    assert (cut.table.rows, cut.table.output_stride) == (trained.table.rows, trained.table.output_stride)
+    assert (cut.head, cut.input_size) == (trained.head, trained.input_size)
 
 
 WRITE, REMOVE = (f"search.adaptation_history.{name}" for name in ("write_json", "shutil.rmtree"))
