@@ -114,7 +114,7 @@ class Controller:
         tournament: how many of these compete for a child.
         processes: of this machine that train networks, each another one.
         storage: URL of a database that several machines search on together, under the same --name, such as
-            postgresql://USER@HOST/DB; by default trials.db in the search's folder.
+            postgresql+psycopg://USER@HOST/DB; by default trials.db in the search's folder.
         check: how many networks from all over the history are trained longer, to tell how far short trainings put
             networks in the same order; at least 8 tell something.
         check_steps: of those trainings, by default 10 times --steps.

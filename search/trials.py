@@ -116,7 +116,7 @@ class Storage:
                 ) from None
             except ImportError:
                 raise SearchError(
-                    f"{self.where}: the database's driver is not installed, such as psycopg[binary] for postgresql://"
+                    f"{self.where}: the database's driver is not installed (psycopg[binary] for postgresql+psycopg://)"
                 ) from None
             except ValueError as error:  # of a URL
                 said = str(error).splitlines()[0]

@@ -33,9 +33,10 @@ def of_classes(logits: Tensor, order: Sequence[int], rest: int | None = None) ->
             (log-sum-exp), so that a softmax over those wanted has the probabilities of one over all; None to leave the
             others out.
     """
-    wanted, others = logits.float()[:, order], [place for place in range(logits.shape[1]) if place not in order]
+    logits, others = logits.float(), [place for place in range(logits.shape[1]) if place not in order]
+    wanted = logits[:, order]
     if rest is not None and others:
-        wanted[:, rest] = logits.float()[:, [order[rest], *others]].logsumexp(1)
+        wanted[:, rest] = logits[:, [order[rest], *others]].logsumexp(1)
     return wanted
 
 

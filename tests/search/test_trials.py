@@ -146,7 +146,7 @@ def test_what_is_refused(tmp_path):
     ):
         with pytest.raises(SearchError, match="--storage, --name x: the database of trials cannot be used"):
             Storage(tmp_path, url, "x").begin(SAMPLER, {}, False)
-    with pytest.raises(SearchError, match=r"the database's driver is not installed, such as psycopg\[binary\]"):
+    with pytest.raises(SearchError, match=r"the database's driver is not installed \(psycopg\[binary\]"):
         Storage(tmp_path, "oracle://x", "x").begin(SAMPLER, {}, False)
 
 
