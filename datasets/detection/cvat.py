@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from datasets.brushes import RunsBrush
 from datasets.detection.coco import read_size
 from datasets.detection.drawn import (
     DrawnImage,
@@ -150,6 +151,7 @@ def _shape(child: Element) -> Shape:
     if child.tag not in CLOSED or not label:
         raise ValueError("has no label" if child.tag in CLOSED else "is no shape of CVAT's")
     width = height = 0.0
+    brush = None
     if child.tag == "polygon":
         outline = _polygon(child.get("points", ""))
     elif child.tag == "ellipse":
@@ -162,13 +164,14 @@ def _shape(child: Element) -> Shape:
     else:
         left, top, width, height = _numbers(child, "left", "top", "width", "height")
         outline = rectangle(left, top, left + width, top + height)
+        brush = RunsBrush(int(top), int(left), (int(height), int(width)), child.get("rle", ""))
     rotation = _number(child.get("rotation", "0"))
     if rotation and child.tag not in ("box", "ellipse"):
         raise ValueError("has a rotation, which boxes and ellipses alone have")
     outline = require_finite(turned(outline, rotation) if rotation else outline)
     if min(width, height) < 0:
         raise ValueError("has a width or height below 0")
-    return Shape(label, outline, exact=child.tag != "mask")
+    return Shape(label, outline, brush=brush)
 
 
 def _polygon(text: str) -> Points:

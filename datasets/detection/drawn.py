@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.brushes import Brush
 from datasets.detection.files import DetectionFiles, Rows, unlisted
 from datasets.faults import counted
 from datasets.images import Size, upright_size
@@ -25,13 +26,13 @@ class Shape:
         label: its class.
         outline: corners in pixels, float64 [n, 2].
         group: what the parts of one object have in common; None for an object of one part.
-        exact: False where the outline only bounds what was drawn, as for a brush.
+        brush: the pixels, where it was drawn with a brush; the outline only bounds them then.
     """
 
     label: str
     outline: Points
     group: Any = None
-    exact: bool = True
+    brush: Brush | None = None
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets.brushes import PngBrush
 from datasets.detection.coco import load_json, read_size
 from datasets.detection.drawn import (
     NO_OBJECT,
@@ -129,15 +130,22 @@ def _shape(entry: Any) -> Shape | None:
         raise ValueError(f"has group_id {one_line(group, 40)}, which is no number")
     points = _points(entry.get("points"))
     label = entry["label"].strip()
-    if kind in ("rectangle", "mask") and len(points) in (2, 4):
-        last = points.max(0) + (kind == "mask")  # whose second point is its last pixel, and not beyond it
-        return Shape(label, rectangle(*points.min(0), *last), group, exact=kind != "mask")
+    if kind == "rectangle" and len(points) in (2, 4):
+        return Shape(label, rectangle(*points.min(0), *points.max(0)), group)
+    if kind == "mask" and len(points) == 2:
+        first, last = points.min(0), points.max(0) + 1  # the second point is the last pixel, and not beyond it
+        return Shape(label, rectangle(*first, *last), group, _brush(entry.get("mask"), first, last))
     if kind == "circle" and len(points) == 2:
         radius = float(np.hypot(*(points[1] - points[0])))
         return Shape(label, ellipse(float(points[0, 0]), float(points[0, 1]), radius, radius), group)
     if kind in OUTLINED and len(points) >= 3:
         return Shape(label, points, group)
     raise ValueError(f"is a {one_line(kind, 40)} of {len(points)} points, which bound nothing")
+
+
+def _brush(text: Any, first: Points, last: Points) -> PngBrush:
+    (left, top), (right, bottom) = first.astype(int).tolist(), last.astype(int).tolist()  # as labelme has it
+    return PngBrush(top, left, (bottom - top, right - left), text if isinstance(text, str) else "")
 
 
 def _points(given: Any) -> Points:

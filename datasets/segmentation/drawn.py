@@ -29,7 +29,5 @@ def drawn_segmentation(root: Path, split: str, drawn: DrawnSplit) -> Segmentatio
 
 
 def _outlines(image: DrawnImage, labels: dict[str, int]) -> Outlines:
-    regions = [Region(labels[shape.label], [shape.outline.ravel()]) for shape in image.shapes]
-    brush = "a mask drawn with a brush, which is read for boxes alone"
-    faults = image.faults + [brush for shape in image.shapes if not shape.exact][:1]
-    return Outlines(image.source, image.size, regions, layered=True, faults=faults)
+    regions = [Region(labels[shape.label], [shape.outline.ravel()], brush=shape.brush) for shape in image.shapes]
+    return Outlines(image.source, image.size, regions, layered=True, faults=image.faults)

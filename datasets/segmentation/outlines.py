@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from datasets.brushes import Brush
 from datasets.faults import DataError
 from datasets.files import IGNORE
 from datasets.images import Size
@@ -25,12 +26,14 @@ class Region:
         polygons: of which it is the union.
         runs: in their place, COCO's runs of pixels outside and inside by turns, down the columns: numbers, or a text.
         runs_size: height and width that the runs are for.
+        brush: in the place of both, pixels of a part of the image.
     """
 
     label: int
     polygons: Sequence[Polygon] = ()
     runs: Sequence[int] | str | None = None
     runs_size: Size | None = None
+    brush: Brush | None = None
 
     def area(self) -> float:
         """In pixels, roughly."""
@@ -43,9 +46,12 @@ class Region:
         """Which pixels it covers, bool [H, W], as pycocotools has it.
 
         Raises:
-            ValueError: for runs that do not fill the image, and polygons more than twice its longer side outside of it.
+            ValueError: for runs that do not fill the image, brushes that cannot be read, and polygons more than twice
+                its longer side outside of it.
         """
         height, width = size
+        if self.brush is not None:
+            return self.brush.draw(size)
         if self.runs is not None:
             counts = _counts(self.runs)
             if self.runs_size != size or min(counts, default=-1) < 0 or sum(counts) != height * width:

@@ -1,6 +1,7 @@
 """CVAT's "CVAT for images 1.1", read for boxes or for masks."""
 
 import copy
+import itertools
 import math
 import posixpath
 from pathlib import Path
@@ -18,7 +19,7 @@ from datasets.segmentation.dataset import SegmentationDataset
 from datasets.segmentation.find import find_segmentation
 from tests.fuzz.boxes import clean
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
-from tests.fuzz.outlines import Points, drawn, round_points
+from tests.fuzz.outlines import Points, drawn, placed, round_points
 from tests.fuzz.xml_text import ENTITIES, NUMBERS, TEXTS, plain, written
 
 NAMES = ["cat", "dog", "traffic light"]
@@ -81,9 +82,9 @@ def cvat(random: np.random.Generator, root: Path, structural: bool) -> Case:
         pixels = random.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(top / "images" / name)
     path, harmless = top / "annotations.xml", False
-    path.write_bytes(ElementTree.tostring(export(random, masks, divided), "utf-8"))
+    path.write_bytes(ElementTree.tostring(export(random, divided), "utf-8"))
     if not structural:
-        other = ElementTree.tostring(export(random, masks, divided), "utf-8")
+        other = ElementTree.tostring(export(random, divided), "utf-8")
         mutation, content = damage(random, path.read_bytes(), other)
         path.write_bytes(content)
     elif random.random() < 0.08:
@@ -95,7 +96,7 @@ def cvat(random: np.random.Generator, root: Path, structural: bool) -> Case:
     return Case(mutation, [str(root)], lambda: read(root), lambda: theirs(top, masks, divided), harmless)
 
 
-def export(random: np.random.Generator, masks: bool, divided: bool) -> ElementTree.Element:
+def export(random: np.random.Generator, divided: bool) -> ElementTree.Element:
     tree = ElementTree.Element("annotations")
     ElementTree.SubElement(tree, "version").text = "1.1"
     task = ElementTree.SubElement(ElementTree.SubElement(tree, "meta"), "task")
@@ -110,7 +111,7 @@ def export(random: np.random.Generator, masks: bool, divided: bool) -> ElementTr
         image.attrib |= {"subset": "Train"} if not divided else {}
         image.attrib |= {"width": str(SIZE[1]), "height": str(SIZE[0])}
         for _ in range(int(random.integers(1, 5))):
-            shape(random, image, pick(random, ["box", "polygon", "ellipse", *([] if masks else ["mask"])]))
+            shape(random, image, pick(random, ["box", "polygon", "ellipse", "mask"]))
     return tree
 
 
@@ -126,7 +127,9 @@ def shape(random: np.random.Generator, image: ElementTree.Element, kind: str) ->
     else:
         attributes |= dict(zip(NUMERIC[kind], map(str, numbers[kind]), strict=True))
     if kind == "mask":
-        attributes["rle"] = f"0, {width * height}"
+        pixels = (random.random(width * height) < 0.7).tolist()
+        runs = [len([*run]) for _, run in itertools.groupby(pixels)]
+        attributes["rle"] = ", ".join(map(str, ([0] if pixels[0] else []) + runs))
     if kind in ("box", "ellipse") and random.random() < 0.3:
         # none whose sine is a half, as points would lie where rounding decides about a pixel
         attributes["rotation"] = pick(random, ["33.3", "17", "123.4", "0.0"])
@@ -289,15 +292,17 @@ def theirs(top: Path, masks: bool, divided: bool) -> Reading:
             (child for child in image if child.tag != "tag"), key=lambda one: int(one.get("z_order", "0"))
         ):
             notes += [one.tag] if one.tag in OPEN else []
-            shapes += [] if one.tag in OPEN else [(one.tag, one.attrib["label"].strip(), outline(one))]
+            if one.tag not in OPEN:
+                points = outline(one)  # refuses what is no shape, of masks too
+                shapes.append((one.attrib["label"].strip(), pixels(one) if masks and one.tag == "mask" else points))
         known = {"background": 0, "_background_": 0, "__ignore__": 255, **{n: at for at, n in enumerate(names, 1)}}
-        if any(label not in known for _, label, _ in shapes) or (masks and any(tag == "mask" for tag, *_ in shapes)):
+        if any(label not in known for label, _ in shapes):
             raise Refused(f"{shapes}")
         if masks:
-            samples.append([photo, drawn([(known[label], points) for _, label, points in shapes], SIZE)])
+            samples.append([photo, drawn([(known[label], points) for label, points in shapes], SIZE)])
             continue
         boxes, labels = [], []
-        for _, label, points in shapes:
+        for label, points in shapes:
             (left, right), (low, high) = ((min(side), max(side)) for side in zip(*points, strict=True))
             box, why = clean([left, low, right, high], [right - left, high - low], SIZE)
             notes += [label] if label not in names else [why] if why else []
@@ -366,6 +371,18 @@ def outline(one: ElementTree.Element) -> Points:
         middle = (first + right) / 2, (second + bottom) / 2
         points = [(first, second), (right, second), (right, bottom), (first, bottom)]
     return turned(points, middle, math.radians(turn)) if turn else points
+
+
+def pixels(one: ElementTree.Element) -> np.ndarray:
+    """What a brush covered."""
+    left, top, width, height = (int(float(one.attrib[side])) for side in NUMERIC["mask"])
+    texts = [text.strip(" \t\r\n") for text in one.get("rle", "").split(",")]
+    if not all(text.isascii() and text.isdigit() and len(text) < 10 for text in texts):
+        raise Refused("no runs")
+    covered = [bool(at % 2) for at, text in enumerate(texts) for _ in range(min(int(text), 10**4))]
+    if len(covered) != width * height or min(width, height) < 1:
+        raise Refused("another size")
+    return placed([covered[row * width : (row + 1) * width] for row in range(height)], left, top, SIZE)
 
 
 def turned(points: Points, middle: tuple[float, float], angle: float) -> Points:

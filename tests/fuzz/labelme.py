@@ -1,5 +1,7 @@
 """labelme's json files, one an image, read for boxes or for masks."""
 
+import base64
+import io
 import json
 import math
 import posixpath
@@ -20,7 +22,7 @@ from tests.fuzz.boxes import clean
 from tests.fuzz.coco_json import finite
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
 from tests.fuzz.json_text import ODD, PLACE_KINDS, TEXT_KINDS, change_place, written
-from tests.fuzz.outlines import drawn, round_points
+from tests.fuzz.outlines import drawn, placed, round_points
 
 NAMES = ["cat", "dog"]
 SIZE = (20, 30)
@@ -74,7 +76,7 @@ def labelme(random: np.random.Generator, root: Path, structural: bool) -> Case:
     for stem in "ab":
         pixels = random.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / "train" / f"{stem}.png")
-        (root / "train" / f"{stem}.json").write_text(json.dumps(annotation(random, stem, masks)))
+        (root / "train" / f"{stem}.json").write_text(json.dumps(annotation(random, stem)))
     Image.fromarray(pixels[::-1]).save(root / "other.png")
     path, harmless = root / "train" / "a.json", False
     if not structural:
@@ -89,8 +91,8 @@ def labelme(random: np.random.Generator, root: Path, structural: bool) -> Case:
     return Case(mutation, [str(root)], lambda: read(root), lambda: theirs(root, masks), harmless)
 
 
-def annotation(random: np.random.Generator, stem: str, masks: bool) -> dict[str, Any]:
-    shapes = [shape(random, pick(random, KINDS_OF_SHAPES[: 4 if masks else 5])) for _ in range(random.integers(1, 6))]
+def annotation(random: np.random.Generator, stem: str) -> dict[str, Any]:
+    shapes = [shape(random, pick(random, KINDS_OF_SHAPES[:5])) for _ in range(random.integers(1, 6))]
     content = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": f"{stem}.png", "imageData": None}
     return content | {"imageHeight": SIZE[0], "imageWidth": SIZE[1]}
 
@@ -104,7 +106,18 @@ def shape(random: np.random.Generator, kind: str) -> dict[str, Any]:
         points[1][1] += 1
     group = pick(random, [None, None, 1, 2])
     one = {"label": pick(random, NAMES), "points": points, "group_id": group, "description": "", "shape_type": kind}
-    return one | {"flags": {}, "mask": "iVBORw0KGgo=" if kind == "mask" else None}
+    return one | {"flags": {}, "mask": brushed(random, points) if kind == "mask" else None}
+
+
+def brushed(random: np.random.Generator, points: list[list[float]]) -> str:
+    """Pixels for a mask of two points, which are sorted and made whole as labelme has them."""
+    points[:] = [[float(int(number)) for number in sorted(side)] for side in zip(*points, strict=True)]
+    points[:] = [[*point] for point in zip(*points, strict=True)]
+    width, height = (int(last - first) + 1 for first, last in zip(*points, strict=True))
+    pixels = (random.random((height, width)) < 0.7).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels * pick(random, [1, 255])).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def change(random: np.random.Generator, content: dict[str, Any]) -> tuple[str, bytes, bool]:
@@ -203,11 +216,13 @@ def theirs(root: Path, masks: bool) -> Reading:
             notes.append("no size")
         elif tuple(declared) != photo.shape[:2]:
             raise Refused(f"{declared}")
-        shapes = [found for one in content["shapes"] if (found := outline(one, notes))]
+        found = [(one, outline(one, notes)) for one in content["shapes"]]
+        shapes = [shape for _, shape in found if shape]
         if masks:
-            if any(kind == "mask" for _, _, _, kind in shapes):
-                raise Refused("drawn with a brush")
-            samples.append([photo, drawn([(value(label), points) for label, points, _, _ in shapes], SIZE)])
+            layers = [
+                (value(shape[0]), pixels(one) if shape[3] == "mask" else shape[1]) for one, shape in found if shape
+            ]
+            samples.append([photo, drawn(layers, SIZE)])
         else:
             boxes, labels = bounds(shapes, notes)
             samples.append({"id": stem, "image": photo, "boxes": boxes, "labels": labels})
@@ -242,11 +257,25 @@ def outline(one: Any, notes: list[str]) -> tuple[str, Sequence[Sequence[float]],
         return label, round_points(x, y, *[math.dist((x, y), edge)] * 2), group, kind
     if kind in ("polygon", "oriented_rectangle") and len(points) >= 3:
         return label, points, group, kind
-    if kind in ("rectangle", "mask") and len(points) in (2, 4):
+    if (kind == "rectangle" and len(points) in (2, 4)) or (kind == "mask" and len(points) == 2):
         more = kind == "mask"  # labelme slices [y1 : y2 + 1, x1 : x2 + 1]
         (left, right), (top, bottom) = ((min(side), max(side) + more) for side in zip(*points, strict=True))
         return label, [(left, top), (right, top), (right, bottom), (left, bottom)], group, kind
     raise Refused(f"{one}")
+
+
+def pixels(one: Any) -> np.ndarray:
+    """What a brush covered, where labelme puts it."""
+    (left, right), (top, bottom) = (sorted(map(int, side)) for side in zip(*one["points"], strict=True))
+    try:
+        image = Image.open(io.BytesIO(base64.b64decode(one["mask"])))
+        image.load()
+    except (TypeError, ValueError, OSError, SyntaxError):
+        raise Refused("no image") from None
+    if image.size != (right - left + 1, bottom - top + 1):
+        raise Refused("another size")
+    covered = np.asarray(image.convert("RGB")).max(2) > 0
+    return placed(covered.tolist(), left, top, SIZE)
 
 
 def bounds(shapes: list[Any], notes: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -35,6 +35,21 @@ def test_cvat(tmp_path):
     assert [split.split for split in found] == ["train", "val"] and not early
 
 
+def test_brushed_masks_of_cvat(tmp_path):
+    brushed = '<mask label="dog" rle="0, 1, 1, 2, 1, 1" left="27" top="5" width="3" height="2" z_order="2"/>'
+    root = write_cvat(tmp_path / "train", cvat_image("a.jpg", brushed, BOX))
+    mask = SegmentationDataset(find_segmentation("cvat", "train", tmp_path))[0]["mask"]
+    assert mask[5:7, 27:].tolist() == [[2, 0, 2], [2, 0, 2]] and (mask == 2).sum() == 4
+    for change, said in (
+        ("0, 1, 1, 2", "region 1 has runs of pixels that do not fill 3x2"),
+        ("0, 1, -1, 6", "region 1 has runs of pixels that are not numbers such as 3, 2, 4"),
+        ("", "region 1 has runs of pixels that are not numbers such as 3, 2, 4"),
+    ):
+        write_cvat(root, cvat_image("a.jpg", brushed.replace("0, 1, 1, 2, 1, 1", change)))
+        line = refusal(lambda: SegmentationDataset(find_segmentation("cvat", "train", tmp_path))[0])
+        assert line == f"{root / 'annotations.xml'}, image a.jpg: {said}; draw it anew"
+
+
 def test_z_order_of_cvat(tmp_path):
     root = write_cvat(tmp_path, cvat_image("a.jpg", BOX, POLYGON, more='subset="Train"'))
     mask = SegmentationDataset(find_segmentation("cvat", "train", root))[0]["mask"]

@@ -1,5 +1,9 @@
 """What people drew in labelme: boxes, masks and faults."""
 
+import base64
+
+import cv2
+import numpy as np
 import pytest
 
 from datasets.detection.checks import check_detection
@@ -85,11 +89,38 @@ def test_faulty_shapes_of_labelme(labelme, shapes, said):
     assert said in refusal(lambda: SegmentationDataset(files)[0])
 
 
-def test_brushed_masks_of_labelme_have_boxes_alone(labelme):
-    write_labelme(labelme / "train", "a", drawn("cat", "mask", (1, 2), (5, 6), mask="iVBOR"))
-    assert boxes(find_detection("labelme", "train", labelme)) == [[1, 2, 6, 7]]
-    files = find_segmentation("labelme", "train", labelme)
-    assert "drawn with a brush" in refusal(lambda: SegmentationDataset(files)[0])
+PIXELS = np.array([[1, 0, 1], [0, 1, 1]], dtype=np.uint8)
+
+
+def png(pixels) -> str:
+    return base64.b64encode(cv2.imencode(".png", pixels)[1].tobytes()).decode()
+
+
+@pytest.mark.parametrize("covered", [1, 255])
+def test_brushed_masks_of_labelme(labelme, covered):
+    dog = drawn("dog", "rectangle", (0, 0), (8, 8))
+    brushed = drawn("cat", "mask", (4, 2), (6, 3), mask=png(covered * PIXELS))
+    outside = drawn("cat", "mask", (29, 19), (31, 20), mask=png(covered * PIXELS))
+    write_labelme(labelme / "train", "a", dog, brushed, outside)
+    assert boxes(find_detection("labelme", "train", labelme))[1] == [4, 2, 7, 4]
+    mask = SegmentationDataset(find_segmentation("labelme", "train", labelme))[0]["mask"]
+    assert mask[2:4, 4:7].tolist() == [[1, 2, 1], [2, 1, 1]] and mask[19, 29] == 1 and (mask == 1).sum() == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "last", "said"),
+    [
+        ("iVBORw0KGgo=", (6, 3), "a brushed mask that is no image in base64"),
+        (None, (6, 3), "a brushed mask that is no image in base64"),
+        ("\u00e9", (6, 3), "a brushed mask that is no image in base64"),
+        (png(PIXELS), (7, 3), "a brushed mask of 3x2 where its points say 4x2"),
+        (png(PIXELS), (40, 3), "a brushed mask of 37x2 in an image of 30x20"),
+    ],
+)
+def test_brushed_masks_of_labelme_that_cannot_be_read(labelme, text, last, said):
+    write_labelme(labelme / "train", "a", drawn("cat", "mask", (4, 2), last, mask=text))
+    line = refusal(lambda: SegmentationDataset(find_segmentation("labelme", "train", labelme))[0])
+    assert line == f"{labelme / 'train/a.json'}: region 1 has {said}; draw it anew"
 
 
 def test_faulty_files_of_labelme(labelme):
