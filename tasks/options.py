@@ -34,8 +34,8 @@ class Data:
         class_uniform: share of an epoch's images, 0 to 1, that are drawn class by class, as often for each, so that
             rare ones are seen more; for segmentation crops of these hold a pixel of the class.
         cache: keep the decoded training images in memory.
-        group_by: for folder, yolo, labelme and cvat without splits of their own: every fifth group is val, where a
-            group is a "folder", or the first group of a regular expression of the file's name, such as "(.+)_[0-9]+".
+        group_by: for folder, coco, yolo, labelme and cvat without splits of their own: every fifth group is val, where
+            one is a "folder", or the first group of a regular expression of the file's name, such as "(.+)_[0-9]+".
             By default every fifth image is, which for frames of one video are those between two of training.
         classes: segmentation with coco: voc for VOC's 20 classes in place of all 80.
 

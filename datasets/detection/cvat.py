@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from datasets.brushes import RunsBrush
-from datasets.detection.coco import read_size
+from datasets.detection.coco_json import read_size
 from datasets.detection.drawn import (
     DrawnImage,
     DrawnSplit,

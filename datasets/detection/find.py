@@ -17,7 +17,7 @@ from datasets.ranges import COUNT, check_options
 from datasets.shapes import write_shapes
 
 DATASETS = ("shapes", "voc", "coco", "yolo", "labelme", "cvat")
-GROUPED = ("yolo", "labelme", "cvat")  # which may have no splits of their own
+GROUPED = ("coco", "yolo", "labelme", "cvat")  # which may have no splits of their own
 
 
 def find_files(
@@ -69,7 +69,7 @@ def find_detection(
     if dataset == "coco":
         if data_root is None:
             raise DataError("--dataset coco needs --data-root DIR, where DIR holds annotations/ and the images")
-        return coco_detection(data_root, split, annotations)
+        return coco_detection(data_root, split, annotations, group_by)
     if dataset in GROUPED:
         if data_root is None:
             raise DataError(f"--dataset {dataset} needs --data-root DIR, where the images and their annotations are")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from datasets.brushes import PngBrush
-from datasets.detection.coco import load_json, read_size
+from datasets.detection.coco_json import load_json, read_size
 from datasets.detection.drawn import (
     NO_OBJECT,
     DrawnImage,

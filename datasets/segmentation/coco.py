@@ -4,20 +4,18 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from datasets.detection.coco import (
+from datasets.detection.coco_json import (
     LARGEST,
     Entry,
     divide,
     faults_of,
-    find_images,
-    find_json,
     notes_of_images,
     read_categories,
     read_images,
-    read_json,
     read_size,
     several,
 )
+from datasets.detection.coco_trees import find_images, read_split
 from datasets.faults import DataError, counted, list_faults, one_line
 from datasets.files import IGNORE, default_colours
 from datasets.segmentation.files import SegmentationFiles
@@ -35,8 +33,8 @@ VOC_CATEGORIES = {
 # fmt: on
 
 
-def coco_files(root: Path, split: str, classes: str | None = None) -> SegmentationFiles:
-    """A split of a tree with annotations/instances_<split>.json, its class masks drawn when a sample is read.
+def coco_files(root: Path, split: str, classes: str | None = None, group_by: str | None = None) -> SegmentationFiles:
+    """A split of a tree with instances as `coco_detection` reads them, its class masks drawn when a sample is read.
 
     Class 0 is background. Crowds, and pixels of several instances, are void. Images are looked for as by
     `coco_detection`.
@@ -47,13 +45,13 @@ def coco_files(root: Path, split: str, classes: str | None = None) -> Segmentati
         classes: "voc" for VOC's 20 classes, in its order, where the split "train" leaves out images without them or
             with 1,000 labelled pixels or fewer: what torchvision's published segmentation networks were trained on
             (references/segmentation/coco_utils.py). None for all classes, in the order of their category ids.
+        group_by: see `read_split`.
 
     Raises:
         DataError: if the json is missing or faulty as a whole. What is wrong with the outlines of one image is told
             when it is read.
     """
-    path = find_json(root, split)
-    content = read_json(path)
+    path, content = read_split(root, split, group_by)
     faults: list[str] = []
     categories = read_categories(content["categories"], path, faults)
     images = read_images(content["images"], path, faults)

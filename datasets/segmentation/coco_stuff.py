@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from datasets.detection.coco import find_images
+from datasets.detection.coco_trees import find_images
 from datasets.faults import DataError
 from datasets.files import default_colours
 from datasets.segmentation.files import SegmentationFiles

@@ -25,7 +25,7 @@ from datasets.shapes import write_shapes
 from datasets.voc_names import VOC_NAMES
 
 DATASETS = ("shapes", "voc", "folder", "coco", "coco-stuff", "coco-panoptic", "cityscapes", "ade20k", "labelme", "cvat")
-GROUPED = ("folder", "labelme", "cvat")  # which may have no splits of their own
+GROUPED = ("folder", "coco", "labelme", "cvat")  # which may have no splits of their own
 ROOTS = {
     "shapes": Path("data/shapes"),
     "voc": Path("data/VOCdevkit/VOC2012"),
@@ -83,7 +83,7 @@ def find_segmentation(
     if dataset == "voc" and download:
         download_voc2012(root)
     if dataset == "coco":
-        return coco_files(root, split, classes)
+        return coco_files(root, split, classes, group_by)
     if dataset == "folder":
         return folder_files(root, split, group_by)
     if dataset in GROUPED:

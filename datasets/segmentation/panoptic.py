@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.detection.coco import (
+from datasets.detection.coco_json import (
     divide,
     faults_of,
-    find_images,
-    find_json,
     notes_of_images,
     read_categories,
     read_images,
     read_json,
     read_size,
 )
+from datasets.detection.coco_trees import find_images, find_json
 from datasets.faults import DataError, list_faults
 from datasets.files import IGNORE, default_colours, is_inside
 from datasets.images import Size

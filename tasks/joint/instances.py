@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from datasets import DetectionDataset, DetectionFiles, sample_loader
-from datasets.detection.coco import find_json
+from datasets.detection.coco_trees import find_instances
 from tasks.detection.metrics import STATS
 from tasks.errors import TaskError
 from tasks.joint.task import Joint
@@ -78,7 +78,7 @@ def instance_scores(predictor: Any, files: DetectionFiles, workers: int = 1) -> 
                 row = {"image_id": sample["id"], "category_id": files.category_ids[label], "score": score}
                 results.append(row | {"segmentation": run_lengths(pixels)})
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(find_json(files.root, files.split)))
+        truth = COCO(str(find_instances(files.root, files.split)[0]))
         evaluator = COCOeval(truth, truth.loadRes(results) if results else COCO(), "segm")
         evaluator.params.imgIds = sorted(files.ids)
         evaluator.evaluate()

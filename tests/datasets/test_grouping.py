@@ -49,7 +49,7 @@ def test_groups_that_cannot_be(tmp_path):
     assert "is no regular expression" in refusal(check_group_by, "(")
     assert "with a group in it" in refusal(check_group_by, "[a-z]+")
     assert "no split test" in refusal(hold_out, NAMES, "test", None, tmp_path)
-    for dataset in ("voc", "coco", "cityscapes", "ade20k"):
+    for dataset in ("voc", "coco-stuff", "cityscapes", "ade20k"):
         line = refusal(find_segmentation, dataset, "train", tmp_path, group_by="folder")
         assert "splits of their own (folder" in line
 
