@@ -39,7 +39,7 @@ def choose_task(dataset: str, data_root: Path | None = None) -> str:
         raise unknown_dataset(dataset, known)
     if data_root is not None and dataset == "voc" and not (data_root / "SegmentationClass").is_dir():
         return "detection"
-    if dataset in ("coco", "labelme", "cvat"):
+    if dataset in ("coco", "yolo", "labelme", "cvat"):
         return "detection"
     if data_root is not None and dataset == "folder" and not (data_root / "masks").is_dir():
         return "classification"

@@ -1,4 +1,4 @@
-"""Outlines that people drew in labelme or CVAT, read for boxes or for masks."""
+"""Outlines that people drew in labelme or CVAT, or exported for YOLO, read for boxes or for masks."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence

@@ -2,12 +2,13 @@
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
+from datasets.detection.drawn import DrawnImage, DrawnSplit, Points, Shape, rectangle
 from datasets.detection.files import DetectionFiles, Rows
 from datasets.faults import CONTROL, DataError, counted, one_line
 from datasets.files import LONGEST, files_below, is_image, read_bytes, read_lines, refuse_doubles
@@ -18,14 +19,37 @@ SLACK = 0.001  # by which shares leave 0 to 1 once they are rounded
 LARGEST = 1_000_000  # bytes of a data.yaml, and characters of a line
 
 
-def yolo_detection(root: Path, split: str, group_by: str | None = None) -> DetectionFiles:
+@dataclass
+class YoloSplit:
+    """What the label files of a split say.
+
+    Args:
+        names: of the classes.
+        image_paths: of its images.
+        files: the label file of each, from the folder of labels on.
+        sizes: height and width of each upright image; None if it cannot be read.
+        objects: of each image, classes and corners in pixels, float64 [n, 2]: two of a box, more of a polygon.
+        notes: what was left out, a line each.
+        faults: a line each that names the file.
+    """
+
+    names: list[str]
+    image_paths: list[Path]
+    files: list[str]
+    sizes: list[Size | None]
+    objects: list[list[tuple[int, Points]]]
+    notes: list[str]
+    faults: list[str]
+
+
+def yolo_split(root: Path, split: str, group_by: str | None = None) -> YoloSplit:
     """A split of a tree with images/<split> and labels/<split>, or <split>/images and <split>/labels.
 
     Without such sub-folders, every fifth image or group is "val" (see `hold_out`). A label file has its image's name
-    and place, and lines "class cx cy width height", or "class x1 y1 x2 y2 x3 y3 ..." for a polygon, whose bounding box
-    is taken. An image without a label file has no objects, and that is a note. Names of the classes are in data.yaml
-    ("names", a list or numbers from 0 on, as many as "nc" if that is there), classes.txt, labels/classes.txt or
-    labels.txt; paths in data.yaml are not read.
+    and place, and lines "class cx cy width height", or "class x1 y1 x2 y2 x3 y3 ..." for a polygon. An image without a
+    label file has no objects, and that is a note. Names of the classes are in data.yaml ("names", a list or numbers
+    from 0 on, as many as "nc" if that is there), classes.txt, labels/classes.txt or labels.txt; paths in data.yaml are
+    not read.
 
     Raises:
         DataError: if a folder, the split or the names are missing. Faults of single files are in `faults`.
@@ -34,32 +58,69 @@ def yolo_detection(root: Path, split: str, group_by: str | None = None) -> Detec
     images, labels, divided = _folders(root, split, group_by)
     listed = [name for name in files_below(images) if is_image(PurePosixPath(name).name)]
     chosen = listed if divided else hold_out(listed, split, group_by, images)
-    image_paths = [images / name for name in chosen]
     files = [f"{PurePosixPath(name).with_suffix('')}.txt" for name in chosen]
     twice = [name for name, count in Counter(files).items() if count > 1]
     faults = [f"{labels}: {line}" for line in counted(twice, "label file", "label files", "for several images")]
-    limits = [upright_size(path) for path in image_paths]
-    rows, bare = Rows(), []
-    for index, (name, limit) in enumerate(zip(files, limits, strict=True)):
-        if not os.path.lexists(labels / name):
-            bare.append(chosen[index])
-            continue
+    image_paths = [images / name for name in chosen]
+    sizes = [upright_size(path) for path in image_paths]
+    objects: list[list[tuple[int, Points]]] = []
+    for name, size in zip(files, sizes, strict=True):
         try:
-            faults += _read(labels / name, index, len(names), limit or (1, 1), rows)
+            there = os.path.lexists(labels / name)
+            found, wrong = _read(labels / name, len(names), size or (1, 1)) if there else ([], [])
         except DataError as error:
-            faults.append(str(error))
+            found, wrong = [], [str(error)]
+        objects.append(found)
+        faults += wrong
+    bare = [image for image, name in zip(chosen, files, strict=True) if not os.path.lexists(labels / name)]
     notes = counted(bare, "image", "images", "without a label file, taken to be without objects")
     imaged = {f"{PurePosixPath(name).with_suffix('')}.txt" for name in listed} | {"classes.txt"}
     stray = [name for name in files_below(labels) if name.endswith(".txt") and name not in imaged]
     notes += counted(stray, "label file", "label files", "without an image left out")
+    return YoloSplit(names, image_paths, files, sizes, objects, notes, faults)
+
+
+def yolo_detection(root: Path, split: str, group_by: str | None = None) -> DetectionFiles:
+    """The boxes of `yolo_split`, and those around its polygons.
+
+    Raises:
+        DataError: see there.
+    """
+    found, rows = yolo_split(root, split, group_by), Rows()
+    for index, drawn in enumerate(found.objects):
+        for label, points in drawn:
+            first, last = points if len(points) == 2 else (points.min(0), points.max(0))
+            rows.add(index, label, (*first.tolist(), *last.tolist()))
     corners = rows.numbers()
-    objects, more, unsound = rows.objects(corners, corners[:, 2:] - corners[:, :2], limits, files, names)
-    ids: list[int | str] = [name.removesuffix(".txt") for name in files]
-    categories = list(range(1, len(names) + 1))
+    spans = corners[:, 2:] - corners[:, :2]
+    objects, more, unsound = rows.objects(corners, spans, found.sizes, found.files, found.names)
+    ids: list[int | str] = [name.removesuffix(".txt") for name in found.files]
+    categories = list(range(1, len(found.names) + 1))
     sizes: list[Size | None] = [None] * len(ids)
+    notes, faults = found.notes + more, found.faults
     return DetectionFiles(
-        root, split, names, image_paths, objects, ids, categories, sizes, faults, notes + more, unsound
+        root, split, found.names, found.image_paths, objects, ids, categories, sizes, faults, notes, unsound
     )
+
+
+def yolo_shapes(root: Path, split: str, group_by: str | None = None) -> DrawnSplit:
+    """The polygons of `yolo_split`, to draw masks of; boxes beside them are rectangles, and a note.
+
+    Raises:
+        DataError: see there, and if all of its objects are boxes.
+    """
+    found = yolo_split(root, split, group_by)
+    images, boxed = [], list[str]()
+    for path, file, size, objects in zip(found.image_paths, found.files, found.sizes, found.objects, strict=True):
+        boxed += [file for _, points in objects if len(points) == 2]
+        outlines = [rectangle(*points.ravel()) if len(points) == 2 else points for _, points in objects]
+        shapes = [Shape(found.names[label], outline) for (label, _), outline in zip(objects, outlines, strict=True)]
+        images.append(DrawnImage(file.removesuffix(".txt"), path, str(path), size, shapes))
+    if boxed and len(boxed) == sum(map(len, found.objects)) and not found.faults:
+        raise DataError(f"{root}: split {split} has boxes and no polygons to draw masks of; train_det reads boxes")
+    names = [name for name in found.names if name != "background"]
+    notes = found.notes + counted(boxed, "box", "boxes", "among polygons, whose whole rectangles are masks")
+    return DrawnSplit(images, names, root, notes, found.faults)
 
 
 def _folders(root: Path, split: str, group_by: str | None) -> tuple[Path, Path, bool]:
@@ -76,25 +137,25 @@ def _folders(root: Path, split: str, group_by: str | None) -> tuple[Path, Path, 
     return images, labels, inside is not None
 
 
-def _read(path: Path, index: int, classes: int, limit: Size, rows: Rows) -> list[str]:
-    """Add the objects of a label file to `rows`, as corners in pixels, and return the faults."""
-    faults = []
-    height, width = limit
+def _read(path: Path, classes: int, size: Size) -> tuple[list[tuple[int, Points]], list[str]]:
+    """The objects of a label file, and its faults."""
+    objects, faults = [], []
+    height, width = size
     for number, line in enumerate(read_lines(path, LARGEST), start=1):
         fields = line.split()
         if not fields:
             continue
         try:
-            label, corners = _object(fields, classes)
+            label, points = _object(fields, classes)
         except ValueError as error:
             faults.append(f"{path}: line {number} {error}; correct it or remove it")
             continue
-        rows.add(index, label, tuple((corners * [width, height, width, height]).tolist()))
-    return faults
+        objects.append((label, points * [width, height]))
+    return objects, faults
 
 
-def _object(fields: list[str], classes: int) -> tuple[int, NDArray[np.float64]]:
-    """The class of a line, and its box as corners in shares of width and height, float64 [4].
+def _object(fields: list[str], classes: int) -> tuple[int, Points]:
+    """The class of a line, and the corners of a polygon, or two of a box, as shares of the sides, float64 [n, 2].
 
     Raises:
         ValueError: saying what is wrong with the line.
@@ -112,10 +173,11 @@ def _object(fields: list[str], classes: int) -> tuple[int, NDArray[np.float64]]:
         raise ValueError("has something else than numbers in it")
     if not np.all((numbers >= -SLACK) & (numbers <= 1 + SLACK)):
         raise ValueError("has numbers outside of 0 to 1, and boxes are shares of the image's width and height")
-    if len(numbers) > 4:
-        points = numbers.reshape(-1, 2)
-        return int(number), np.concatenate([points.min(0), points.max(0)])
-    return int(number), np.concatenate([numbers[:2] - numbers[2:] / 2, numbers[:2] + numbers[2:] / 2])
+    points = numbers.reshape(-1, 2)
+    if len(points) == 2:
+        middle, sides = points
+        points = np.array([middle - sides / 2, middle + sides / 2])
+    return int(number), points
 
 
 def _read_names(root: Path) -> list[str]:

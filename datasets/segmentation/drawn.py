@@ -1,4 +1,4 @@
-"""Masks of what people drew in labelme or CVAT."""
+"""Masks of what people drew: labelme's and CVAT's shapes, YOLO's polygons."""
 
 from pathlib import Path
 from typing import Any

@@ -8,6 +8,7 @@ from typing import Any
 
 from datasets.detection.cvat import cvat_split
 from datasets.detection.labelme import labelme_split
+from datasets.detection.yolo import yolo_shapes
 from datasets.download import download_voc2012
 from datasets.faults import DataError, unknown_dataset
 from datasets.files import IMAGE_SUFFIXES, default_colours, read_lines
@@ -24,8 +25,20 @@ from datasets.segmentation.trees import by_stem, first_names, labels_of, list_ab
 from datasets.shapes import write_shapes
 from datasets.voc_names import VOC_NAMES
 
-DATASETS = ("shapes", "voc", "folder", "coco", "coco-stuff", "coco-panoptic", "cityscapes", "ade20k", "labelme", "cvat")
-GROUPED = ("folder", "coco", "labelme", "cvat")  # which may have no splits of their own
+DATASETS = (
+    "shapes",
+    "voc",
+    "folder",
+    "coco",
+    "coco-stuff",
+    "coco-panoptic",
+    "cityscapes",
+    "ade20k",
+    "yolo",
+    "labelme",
+    "cvat",
+)
+GROUPED = ("folder", "coco", "yolo", "labelme", "cvat")  # which may have no splits of their own
 ROOTS = {
     "shapes": Path("data/shapes"),
     "voc": Path("data/VOCdevkit/VOC2012"),
@@ -61,7 +74,8 @@ def find_segmentation(
 
     Args:
         dataset: "shapes" (written on first use), "voc" (the VOC layout), "folder" (images/ beside masks/),
-            "coco" (instances json), "coco-stuff", "coco-panoptic", "cityscapes", "ade20k", "labelme" or "cvat".
+            "coco" (instances json), "coco-stuff", "coco-panoptic", "cityscapes", "ade20k", "yolo" (polygons),
+            "labelme" or "cvat".
         split: "train", "val", "test" or any other list the tree has.
         data_root: the tree; by default one of `ROOTS`.
         download: fetch VOC2012 if it is not there.
@@ -87,8 +101,7 @@ def find_segmentation(
     if dataset == "folder":
         return folder_files(root, split, group_by)
     if dataset in GROUPED:
-        drawn = (labelme_split if dataset == "labelme" else cvat_split)(root, split, group_by)
-        return drawn_segmentation(root, split, drawn)
+        return drawn_segmentation(root, split, DRAWN[dataset](root, split, group_by))
     return READERS.get(dataset, voc_files)(root, split)
 
 
@@ -162,6 +175,7 @@ def folder_files(root: Path, split: str, group_by: str | None = None) -> Segment
     return SegmentationFiles(root, split, pairs=[(image_paths[stem], drawn[stem]) for stem in stems], **labels)
 
 
+DRAWN = {"yolo": yolo_shapes, "labelme": labelme_split, "cvat": cvat_split}
 READERS = {
     "coco-stuff": coco_stuff_files,
     "coco-panoptic": panoptic_files,

@@ -10,8 +10,12 @@ from PIL import Image
 from datasets.detection.checks import check_detection
 from datasets.detection.dataset import DetectionDataset
 from datasets.detection.find import find_detection
+from datasets.segmentation.checks import check_segmentation
+from datasets.segmentation.dataset import SegmentationDataset
+from datasets.segmentation.find import find_segmentation
 from tests.fuzz.boxes import clean
 from tests.fuzz.engine import Case, Reading, Refused, damage, pick, put_something_else
+from tests.fuzz.outlines import drawn
 
 NAMES = ["cat", "dog", "traffic light"]
 SIZE = (20, 30)
@@ -96,6 +100,9 @@ YAML = [
 
 def yolo(random: np.random.Generator, root: Path, structural: bool) -> Case:
     lines = {stem: [line(random) for _ in range(int(random.integers(1, 6)))] for stem in "ab"}
+    masks = random.random() < 0.4
+    if masks:  # which boxes alone are not read for
+        lines["b"].append("1 0.1 0.2 0.9 0.3 0.45 0.8")
     for stem in "ab":
         for folder in ("images/train", "labels/train"):
             (root / folder).mkdir(parents=True, exist_ok=True)
@@ -119,7 +126,13 @@ def yolo(random: np.random.Generator, root: Path, structural: bool) -> Case:
     else:
         mutation, content, harmless = change(random, lines["a"])
         path.write_bytes(content)
-    return Case(f"{path.name}: {mutation}", [str(root)], lambda: ours(root), lambda: theirs(root), harmless)
+    return Case(
+        f"{path.name}: {mutation}",
+        [str(root)],
+        lambda: (masks_of if masks else boxes_of)(root),
+        lambda: theirs(root, masks),
+        harmless,
+    )
 
 
 def line(random: np.random.Generator) -> str:
@@ -187,7 +200,14 @@ KINDS = {  # and whether they are harmless
 }
 
 
-def ours(root: Path) -> Reading:
+def masks_of(root: Path) -> Reading:
+    files = find_segmentation("yolo", "train", root)
+    check_segmentation(files)
+    samples = [SegmentationDataset(files)[index] for index in range(len(files.pairs))]
+    return Reading([files.names[1:], [[sample["image"], sample["mask"]] for sample in samples]], files.notes)
+
+
+def boxes_of(root: Path) -> Reading:
     files = find_detection("yolo", "train", root)
     check_detection(files)
     samples = [DetectionDataset(files)[index] for index in range(len(files.image_paths))]
@@ -195,26 +215,53 @@ def ours(root: Path) -> Reading:
     return Reading([files.names, [{key: sample[key] for key in kept} for sample in samples]], files.notes)
 
 
-def theirs(root: Path) -> Reading:
+def theirs(root: Path, masks: bool) -> Reading:
     names = names_of(root)
-    samples, notes = [], []
+    samples: list[Any] = []
+    notes: list[str] = []
+    lengths: list[int] = []
     for stem in "ab":
-        boxes, labels = [], []
         path = root / "labels" / "train" / f"{stem}.txt"
         notes += [] if path.exists() else ["no labels"]
         text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
-        for fields in filter(None, (one.split() for one in text.split("\n"))):
-            label, corners = thing(fields, len(names))
+        lines = [*filter(None, (one.split() for one in text.split("\n")))]
+        things = [thing(fields, len(names)) for fields in lines]
+        image = np.array(Image.open(root / "images" / "train" / f"{stem}.png"))
+        if masks:
+            lengths += map(len, lines)
+            outlines = [outline(fields, box) for fields, (_, box) in zip(lines, things, strict=True)]
+            values = [value(names, label) for label, _ in things]
+            samples.append([image, drawn(zip(values, outlines, strict=True), SIZE)])
+            continue
+        boxes, labels = [], []
+        for label, corners in things:
             spans = corners[2] - corners[0], corners[3] - corners[1]
             box, why = clean([number * SIZE[1 - at % 2] for at, number in enumerate(corners)], spans, SIZE)
             notes += [why] if why else []
             if box is not None:
                 boxes.append(box)
                 labels.append(label)
-        image = np.array(Image.open(root / "images" / "train" / f"{stem}.png"))
         boxes = np.array(boxes, np.float32).reshape(-1, 4)
         samples.append({"id": stem, "image": image, "boxes": boxes, "labels": np.array(labels)})
-    return Reading([names, samples], notes)
+    if lengths and max(lengths) == 5:
+        raise Refused("boxes alone")
+    notes += ["boxes"] if 5 in lengths else []
+    return Reading([[name for name in names if name != "background"] if masks else names, samples], notes)
+
+
+def value(names: list[str], label: int) -> int:
+    """What a class is in a mask."""
+    kept = [name for name in names if name != "background"]
+    return kept.index(names[label]) + 1 if names[label] in kept else 0
+
+
+def outline(fields: list[str], box: list[float]) -> list[tuple[float, float]]:
+    """The corners of a polygon or a box in pixels."""
+    left, top, right, bottom = box
+    points = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    if len(fields) > 5:
+        points = [*zip(map(float, fields[1::2]), map(float, fields[2::2]), strict=True)]
+    return [(x * SIZE[1], y * SIZE[0]) for x, y in points]
 
 
 def thing(fields: list[str], classes: int) -> tuple[int, list[float]]:

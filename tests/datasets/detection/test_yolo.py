@@ -1,11 +1,14 @@
-"""YOLO's labels: boxes, names and faults."""
+"""YOLO's labels: boxes, masks, names and faults."""
 
 import numpy as np
 import pytest
 
 from datasets.detection.checks import check_detection
 from datasets.detection.find import find_detection
-from datasets.inspected_splits import find_splits
+from datasets.inspected_splits import choose_task, find_splits
+from datasets.joint.find import find_joint
+from datasets.segmentation.dataset import SegmentationDataset
+from datasets.segmentation.find import find_segmentation
 from tests.datasets.detection.drawn_trees import boxes, refusal, write_yolo
 from tests.datasets.detection.trees import write_image
 
@@ -86,6 +89,33 @@ def test_names_of_yolo(tmp_path, text, names):
     else:
         line = refusal(find_detection, "yolo", "train", root)
         assert line.startswith(f"{root / 'data.yaml'}: ") and names in line
+
+
+def test_masks_of_yolo(tmp_path):
+    polygon = "1 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5"
+    root = write_yolo(tmp_path, {"a": f"{polygon}\n0 0.5 0.5 0.2 0.2", "b": "", "c": "0 0.5 0.5 1 1\n" + polygon})
+    write_yolo(tmp_path, {"d": polygon}, "val")
+    files = find_segmentation("yolo", "train", root)
+    assert files.names == ["background", "cat", "dog"]
+    assert files.notes == ["2 boxes among polygons, whose whole rectangles are masks: a.txt, c.txt"]
+    first, second, third = (SegmentationDataset(files)[index]["mask"] for index in range(3))
+    assert first[3, 5] == 2 and first[10, 15] == 1 and first[0, 0] == 0 and (first == 2).sum() == 12 * 8 - 3 * 2
+    assert not second.any() and third[3, 5] == 2 and third[19, 29] == 1
+    found, early = find_splits("segmentation", "yolo", None, root, (320, 320))
+    assert [split.split for split in found] == ["train", "val"] and not early
+    assert choose_task("yolo", root) == "detection"
+    assert find_joint("yolo", "train", root).box_names == ["cat", "dog"]
+
+
+def test_faults_of_masks_of_yolo(tmp_path):
+    root = write_yolo(tmp_path, {"a": "0 0.5 0.5 1 1", "b": ""})
+    line = refusal(find_segmentation, "yolo", "train", root)
+    assert line == f"{root}: split train has boxes and no polygons to draw masks of; train_det reads boxes"
+    write_yolo(tmp_path, {"b": "1 0.1 0.1 0.5 0.1 0.5 x"})
+    assert "b.txt: line 1 has something else than numbers" in refusal(find_segmentation, "yolo", "train", root)
+    write_yolo(tmp_path, {"a": "", "b": "0 0.1 0.1 0.5 0.1 0.5 0.5"}, names="names: [background, dog]")
+    files = find_segmentation("yolo", "train", root)
+    assert files.names == ["background", "dog"] and not SegmentationDataset(files)[1]["mask"].any()
 
 
 def test_yolo_as_roboflow_and_labelimg_write_it(tmp_path):
