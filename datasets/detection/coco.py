@@ -29,10 +29,10 @@ def coco_detection(
 ) -> DetectionFiles:
     """A split of a tree with annotations/instances_<split>.json, or another that `find_json` and `read_split` know.
 
-    Images are looked for in <split>, <split>2017, images/<split>, images/<split>2017, JPEGImages, images, the json's
-    folder and `root`. Classes are in the order of their category ids, whatever these are; ids of annotations are not
-    used, so that 0 is one like any other. Polygons and RLE are not read. An `iscrowd` is 0 or 1, missing ones are 0.
-    Of a key that an object of the json has twice, the last counts, as for any reader of json.
+    Images are looked for where `find_images` has it. Classes are in the order of their category ids, whatever these
+    are; ids of annotations are not used, so that 0 is one like any other. Polygons and RLE are not read. An `iscrowd`
+    is 0 or 1, missing ones are 0. Of a key that an object of the json has twice, the last counts, as for any reader of
+    json.
 
     Args:
         root: the tree.

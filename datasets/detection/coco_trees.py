@@ -72,14 +72,14 @@ def read_split(root: Path, split: str, group_by: str | None = None) -> tuple[Pat
     if group_by is not None and not whole:
         raise DataError(f"{path}: the tree has splits of its own; leave out --group-by")
     content = read_json(path)
+    if path.name == BESIDE:
+        content["categories"] = _without_parent(content["categories"], content["annotations"])
     if whole:
         images, _ = divide(content["images"], "images", {"id": (int, str), "file_name": (str,)})
         chosen = {*hold_out([image["file_name"] for image in images], split, group_by, path)}
         left = {image["id"] for image in images if image["file_name"] not in chosen}
         for key, number in (("images", "id"), ("annotations", "image_id")):
             content[key] = [entry for entry in content[key] if not _is_of(entry, number, left)]
-    if path.name == BESIDE:
-        content["categories"] = _without_parent(content["categories"], content["annotations"])
     return path, content
 
 

@@ -60,6 +60,8 @@ def find_detection(
     """
     if annotations is not None and dataset != "coco":
         raise DataError(f"{annotations}: only --dataset coco reads a json, and --dataset is {dataset}")
+    if annotations is not None and group_by is not None:
+        raise DataError(f"{annotations}: is read whole; leave out --group-by")
     if dataset == "shapes":
         root = data_root or Path("data/shapes")
         write_shapes(root)

@@ -132,7 +132,7 @@ def _shape(entry: Any) -> Shape | None:
     label = entry["label"].strip()
     if kind == "rectangle" and len(points) in (2, 4):
         return Shape(label, rectangle(*points.min(0), *points.max(0)), group)
-    if kind == "mask" and len(points) == 2:
+    if kind == "mask" and len(points) in (2, 4):
         first, last = points.min(0), points.max(0) + 1  # the second point is the last pixel, and not beyond it
         return Shape(label, rectangle(*first, *last), group, _brush(entry.get("mask"), first, last))
     if kind == "circle" and len(points) == 2:

@@ -63,16 +63,17 @@ def yolo_split(root: Path, split: str, group_by: str | None = None) -> YoloSplit
     faults = [f"{labels}: {line}" for line in counted(twice, "label file", "label files", "for several images")]
     image_paths = [images / name for name in chosen]
     sizes = [upright_size(path) for path in image_paths]
-    objects: list[list[tuple[int, Points]]] = []
-    for name, size in zip(files, sizes, strict=True):
+    objects: list[list[tuple[int, Points]]] = [[] for _ in files]
+    bare = []
+    for index, (name, size) in enumerate(zip(files, sizes, strict=True)):
+        if not os.path.lexists(labels / name):
+            bare.append(chosen[index])
+            continue
         try:
-            there = os.path.lexists(labels / name)
-            found, wrong = _read(labels / name, len(names), size or (1, 1)) if there else ([], [])
+            objects[index], wrong = _read(labels / name, len(names), size or (1, 1))
+            faults += wrong
         except DataError as error:
-            found, wrong = [], [str(error)]
-        objects.append(found)
-        faults += wrong
-    bare = [image for image, name in zip(chosen, files, strict=True) if not os.path.lexists(labels / name)]
+            faults.append(str(error))
     notes = counted(bare, "image", "images", "without a label file, taken to be without objects")
     imaged = {f"{PurePosixPath(name).with_suffix('')}.txt" for name in listed} | {"classes.txt"}
     stray = [name for name in files_below(labels) if name.endswith(".txt") and name not in imaged]

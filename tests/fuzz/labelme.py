@@ -257,7 +257,7 @@ def outline(one: Any, notes: list[str]) -> tuple[str, Sequence[Sequence[float]],
         return label, round_points(x, y, *[math.dist((x, y), edge)] * 2), group, kind
     if kind in ("polygon", "oriented_rectangle") and len(points) >= 3:
         return label, points, group, kind
-    if (kind == "rectangle" and len(points) in (2, 4)) or (kind == "mask" and len(points) == 2):
+    if kind in ("rectangle", "mask") and len(points) in (2, 4):
         more = kind == "mask"  # labelme slices [y1 : y2 + 1, x1 : x2 + 1]
         (left, right), (top, bottom) = ((min(side), max(side) + more) for side in zip(*points, strict=True))
         return label, [(left, top), (right, top), (right, bottom), (left, bottom)], group, kind
@@ -266,7 +266,7 @@ def outline(one: Any, notes: list[str]) -> tuple[str, Sequence[Sequence[float]],
 
 def pixels(one: Any) -> np.ndarray:
     """What a brush covered, where labelme puts it."""
-    (left, right), (top, bottom) = (sorted(map(int, side)) for side in zip(*one["points"], strict=True))
+    (left, *_, right), (top, *_, bottom) = (sorted(map(int, side)) for side in zip(*one["points"], strict=True))
     try:
         image = Image.open(io.BytesIO(base64.b64decode(one["mask"])))
         image.load()

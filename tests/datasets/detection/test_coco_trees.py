@@ -96,6 +96,24 @@ def test_one_json_for_all_images_is_divided_by_group(tmp_path):
     assert not folders[0] & folders[1] and all(folders) and len(folders[0] | folders[1]) == 3
 
 
+def test_both_parts_of_one_json_have_the_classes_of_the_whole(tmp_path):
+    path = tmp_path / "_annotations.coco.json"
+    write_export(path, [f"{at}.jpg" for at in range(20)], [PETS, CAT, DOG], tmp_path)
+    content = json.loads(path.read_text())
+    content["annotations"][0]["category_id"] = 0
+    path.write_text(json.dumps(content))
+    for split in ("train", "val"):
+        assert find_detection("coco", split, tmp_path).names == ["pets", "cat", "dog"]
+
+
+def test_a_json_that_is_named_is_not_divided(tmp_path):
+    path = tmp_path / "result.json"
+    write_export(path, ["a.jpg", "b.jpg"], [CAT], tmp_path)
+    assert len(find_detection("coco", "val", tmp_path, annotations=path).image_paths) == 2
+    said = refusal(find_detection, "coco", "val", tmp_path, annotations=path, group_by="folder")
+    assert said == f"{path}: is read whole; leave out --group-by"
+
+
 def test_the_json_of_a_split_goes_before_one_for_all(tmp_path):
     write_export(tmp_path / "annotations/instances_default.json", ["a.jpg", "b.jpg"], [CAT], tmp_path)
     assert len(find_detection("coco", "default", tmp_path).image_paths) == 2
