@@ -53,6 +53,7 @@ def test_roboflow(tmp_path):
     ("categories", "category_id", "names"),
     [
         ([PETS, CAT, DOG], 0, ["pets", "cat", "dog"]),  # it is annotated
+        ([PETS, CAT | {"name": "pets"}], 1, ["pets"]),  # and one of its children has its name
         ([PETS], 0, ["pets"]),
         ([PETS, CAT | {"supercategory": "none"}], 1, ["pets", "cat"]),
         ([PETS | {"supercategory": "things"}, CAT], 1, ["pets", "cat"]),
